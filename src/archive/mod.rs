@@ -1,0 +1,1 @@
+//! Hostile zip archives: inspected, planned and extracted by our own loop.

@@ -1,0 +1,165 @@
+//! Files that are there whole or not at all, also after a power cut.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// What could not be done, to which path.
+#[derive(Debug, Error)]
+#[error("{action} {path}")]
+pub struct FileError {
+    /// `create`, `write`, `rename` and so on.
+    pub action: &'static str,
+    /// The path it was about.
+    pub path: PathBuf,
+    /// The system's reason.
+    #[source]
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// For `map_err`: names the action and the path.
+    pub fn at<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> FileError + 'a {
+        move |source| FileError {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Replaces `path` by a file with `contents` and permission bits `mode` (such as `0o600`), which
+/// it has from its first moment. Written beside the target, synced, renamed over it, and the
+/// directory synced: rename(2) replaces atomically.
+///
+/// # Errors
+/// The step that failed; `path` is then what it was before.
+pub fn write(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
+    let directory = parent(path);
+    let mut file = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .tempfile_in(directory)
+        .map_err(FileError::at("create a temporary file in", directory))?;
+    set_mode(file.as_file(), mode).map_err(FileError::at("set the permissions of", file.path()))?;
+    file.write_all(contents)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(FileError::at("write", path))?;
+    file.persist(path)
+        .map_err(|error| FileError::at("rename to", path)(error.error))?;
+    sync_directory(directory)
+}
+
+/// Makes the entries of `directory` durable: a rename or a creation is on disk only after this.
+///
+/// # Errors
+/// The system's reason.
+pub fn sync_directory(directory: &Path) -> Result<(), FileError> {
+    // Windows has no such call and needs none.
+    if cfg!(windows) {
+        return Ok(());
+    }
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(FileError::at("sync", directory))
+}
+
+/// Creates `directory` and its parents; the last one gets permission bits `mode`, also when it
+/// was there already.
+///
+/// # Errors
+/// The system's reason, for instance that a part of the path is a file.
+pub fn create_directory(directory: &Path, mode: u32) -> Result<(), FileError> {
+    fs::create_dir_all(directory).map_err(FileError::at("create", directory))?;
+    File::open(directory)
+        .and_then(|opened| set_mode(&opened, mode))
+        .map_err(FileError::at("set the permissions of", directory))
+}
+
+/// Holds an exclusive lock on `path` while it lives: two daemons on one state directory would
+/// undo each other's work.
+#[derive(Debug)]
+pub struct LockFile {
+    _file: File,
+}
+
+impl LockFile {
+    /// Takes the lock without waiting. The system releases it when the process ends, however it
+    /// ends.
+    ///
+    /// # Errors
+    /// `WouldBlock` as the source when another process holds it.
+    pub fn acquire(path: &Path) -> Result<LockFile, FileError> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .map_err(FileError::at("open", path))?;
+        file.try_lock()
+            .map_err(|error| FileError::at("lock", path)(error.into()))?;
+        Ok(LockFile { _file: file })
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+#[cfg(unix)]
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &File, _: u32) -> io::Result<()> {
+    // Windows directories inherit the access lists of the state directory.
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_replaces_whole_files_and_leaves_nothing_beside() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("key.pem");
+        write(&path, b"one", 0o600).expect("first");
+        write(&path, b"two", 0o600).expect("second");
+        assert_eq!(fs::read(&path).expect("read"), b"two");
+        assert_eq!(fs::read_dir(directory.path()).expect("list").count(), 1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(&path).expect("stat").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_path_and_keeps_the_target() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("absent").join("key.pem");
+        let error = write(&path, b"one", 0o600).expect_err("no such directory");
+        assert!(error.to_string().contains("absent"), "{error}");
+    }
+
+    #[test]
+    fn a_lock_is_exclusive_until_it_is_dropped() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("lock");
+        let held = LockFile::acquire(&path).expect("first");
+        let error = LockFile::acquire(&path).expect_err("second");
+        assert_eq!(error.source.kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        LockFile::acquire(&path).expect("after release");
+    }
+}

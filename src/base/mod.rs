@@ -1,0 +1,15 @@
+//! The ground that every other layer stands on: threads that join, tokens that wake,
+//! bounded pools, group commit, time, units, files that are whole or absent, signals.
+//!
+//! Refuses: anything that knows what a function, an agent or an execution is.
+
+pub mod atomic_file;
+pub mod backoff;
+pub mod clock;
+pub mod group_commit;
+pub mod notify;
+pub mod pool;
+pub mod signals;
+pub mod threads;
+pub mod token;
+pub mod units;

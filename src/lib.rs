@@ -1,0 +1,24 @@
+//! Flux runs any executable as a serverless function, on one machine or on a fleet.
+//!
+//! Layers, from the ground up; imports go left only:
+//!
+//! ```text
+//! base ← model ← {config, policy, wire} ← {store, pki, rpc, archive, sandbox} ← {control, agent} ← {http, cli} ← bin
+//! ```
+//!
+//! ARCHITECTURE.md is the map; `tests/architecture.rs` holds the directions.
+
+pub mod agent;
+pub mod archive;
+pub mod base;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod http;
+pub mod model;
+pub mod pki;
+pub mod policy;
+pub mod rpc;
+pub mod sandbox;
+pub mod store;
+pub mod wire;

@@ -1,0 +1,1 @@
+//! The authority of the fleet: CA, leaf certificates, enrolment, ssh key.

@@ -1,0 +1,1 @@
+//! Everything of gRPC that is not generated: channels, credentials, deadlines, typed errors.

@@ -1,0 +1,1 @@
+//! Runs one process contained: one contract, same-shaped platforms behind it.
