@@ -90,22 +90,26 @@ impl Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::threads::Supervisor;
 
     #[test]
     fn a_pull_wakes_every_waiter_and_stays() {
         let (trigger, token) = pair();
         assert!(!token.is_pulled());
         assert!(!token.wait_timeout(Duration::from_millis(1)));
+        let supervisor = Supervisor::new();
         let waiters: Vec<_> = (0..4)
             .map(|_| {
                 let token = token.clone();
-                std::thread::spawn(move || token.wait())
+                supervisor
+                    .spawn("waiter", move || token.wait())
+                    .expect("thread")
             })
             .collect();
         trigger.pull();
         trigger.pull();
         for waiter in waiters {
-            waiter.join().expect("waiter ends");
+            waiter.join();
         }
         assert!(token.is_pulled() && trigger.token().is_pulled());
     }
