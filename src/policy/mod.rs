@@ -1,1 +1,5 @@
-//! Pure decisions: placement, scaling, retention. (state, event, now) in, effects out; no I/O, no clock, no lock.
+//! Pure decisions: (state, event, now) in, effects out.
+//!
+//! Refuses: I/O, clocks, locks. What decides here can be tested without a daemon.
+
+pub mod placement;
