@@ -3,7 +3,7 @@
 //! Layers, from the ground up; imports go left only:
 //!
 //! ```text
-//! base ← model ← {config, policy, wire} ← {store, pki, rpc, archive, sandbox} ← {control, agent} ← {http, cli} ← bin
+//! base ← model ← {config, policy, wire} ← {store, pki, rpc, archive, sandbox, host} ← {control, agent} ← {http, cli} ← bin
 //! ```
 //!
 //! ARCHITECTURE.md is the map; `tests/architecture.rs` holds the directions.
@@ -14,6 +14,7 @@ pub mod base;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod host;
 pub mod http;
 pub mod model;
 pub mod pki;

@@ -1,0 +1,19 @@
+//! The addresses by which other machines reach this one.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The first IPv4 address of an interface that is up and not the loopback.
+pub fn private_address() -> Option<IpAddr> {
+    let interfaces = nix::ifaddrs::getifaddrs()
+        .inspect_err(|error| log::warn!("failed to list the network interfaces: {error}"))
+        .ok()?;
+    interfaces
+        .filter(|interface| {
+            use nix::net::if_::InterfaceFlags as Flags;
+            interface.flags.contains(Flags::IFF_UP)
+                && !interface.flags.contains(Flags::IFF_LOOPBACK)
+        })
+        .filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()))
+        .find(|address: &Ipv4Addr| !address.is_link_local())
+        .map(IpAddr::V4)
+}
