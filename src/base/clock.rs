@@ -50,6 +50,13 @@ impl Timestamp {
             .map(|time| format!("{time:.3}"))
             .unwrap_or_default()
     }
+
+    /// Reads RFC 3339 with any offset and any number of decimals; what is finer than a
+    /// millisecond is cut. `None` for other texts.
+    pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+        let time: jiff::Timestamp = text.parse().ok()?;
+        Some(Timestamp(time.as_millisecond()))
+    }
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -68,6 +75,21 @@ mod tests {
             Timestamp::from_millis(0).to_rfc3339(),
             "1970-01-01T00:00:00.000Z"
         );
+    }
+
+    #[test]
+    fn rfc3339_is_read_with_offsets_and_nanoseconds() {
+        for text in [
+            "2026-03-01T12:00:00.125Z",
+            "2026-03-01T13:00:00.125999999+01:00",
+        ] {
+            assert_eq!(
+                Timestamp::parse_rfc3339(text),
+                Some(Timestamp::from_millis(1_772_366_400_125)),
+                "{text}"
+            );
+        }
+        assert_eq!(Timestamp::parse_rfc3339("yesterday"), None);
     }
 
     #[test]

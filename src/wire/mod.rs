@@ -1,4 +1,19 @@
 //! The generated protocol, and the only code that converts it.
+//!
+//! Everything that comes in is checked here and becomes a value of `model`, or of the types
+//! beside the conversions where the protocol knows more than the model. Nothing behind this
+//! module sees an unchecked name, a negative count or a status as text.
+
+pub mod error;
+pub mod execution;
+pub mod function;
+pub mod json;
+pub mod names;
+pub mod node;
+pub mod output;
+
+mod hash;
+mod number;
 
 /// Generated from `proto/flux.proto`.
 #[allow(

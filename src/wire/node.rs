@@ -1,0 +1,143 @@
+//! An agent's report about itself and its machine.
+
+use super::error::WireError;
+use super::number::{count, count_u32, out, out_i32};
+use super::proto;
+use crate::base::clock::Timestamp;
+use crate::model::ids::AgentId;
+use crate::model::resources::NodeStatus;
+
+/// What an agent says when it is asked how it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeReport {
+    /// Who answers.
+    pub agent: AgentId,
+    /// The figures.
+    pub status: NodeStatus,
+    /// Changes at every start of the agent; absent from an existing agent.
+    pub boot_id: Option<String>,
+    /// Whether it accepts nothing any more.
+    pub draining: bool,
+    /// See [`super::function::functions_digest`]; absent from an existing agent.
+    pub functions_digest: Option<String>,
+    /// What it enforces on an execution, such as `cgroup`, `memory`, `user`.
+    pub isolation: Vec<String>,
+}
+
+impl NodeReport {
+    /// Whether the agent is one of the implementation that Flux replaces.
+    pub fn is_existing(&self) -> bool {
+        self.boot_id.is_none()
+    }
+}
+
+/// For the control plane.
+pub fn to_proto(report: NodeReport) -> proto::NodeStatusResponse {
+    let status = report.status;
+    proto::NodeStatusResponse {
+        agent_id: report.agent.to_string(),
+        cpu_percent: status.cpu_percent,
+        memory_percent: status.memory_percent,
+        memory_total_mb: status.memory_total_mb,
+        memory_used_mb: status.memory_used_mb,
+        active_tasks: out_i32(status.active_tasks),
+        max_tasks: out_i32(status.max_tasks),
+        uptime_seconds: out(status.uptime_seconds),
+        cpu_millicores: out(status.cpu_millicores),
+        boot_id: report.boot_id.unwrap_or_default(),
+        draining: report.draining,
+        functions_digest: report.functions_digest.unwrap_or_default(),
+        isolation: report.isolation,
+    }
+}
+
+/// From an agent; `collected_at` is when the answer came, because the protocol does not say.
+///
+/// # Errors
+/// The first field that breaks its rule.
+pub fn from_proto(
+    message: proto::NodeStatusResponse,
+    collected_at: Timestamp,
+) -> Result<NodeReport, WireError> {
+    let status = NodeStatus {
+        cpu_percent: percent(message.cpu_percent),
+        memory_percent: percent(message.memory_percent),
+        memory_total_mb: message.memory_total_mb,
+        memory_used_mb: message.memory_used_mb,
+        active_tasks: count_u32("active_tasks", message.active_tasks)?,
+        max_tasks: count_u32("max_tasks", message.max_tasks)?,
+        uptime_seconds: count("uptime_seconds", message.uptime_seconds)?,
+        cpu_millicores: count("cpu_millicores", message.cpu_millicores)?,
+        collected_at,
+    };
+    Ok(NodeReport {
+        agent: AgentId::new(&message.agent_id)?,
+        status,
+        boot_id: non_empty(message.boot_id),
+        draining: message.draining,
+        functions_digest: non_empty(message.functions_digest),
+        isolation: message.isolation,
+    })
+}
+
+/// A NaN would poison every comparison that placement makes.
+fn percent(value: f64) -> f64 {
+    if value.is_nan() {
+        0.0
+    } else {
+        value.clamp(0.0, 100.0)
+    }
+}
+
+fn non_empty(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> NodeReport {
+        NodeReport {
+            agent: AgentId::new("agent-1").expect("id"),
+            status: NodeStatus {
+                cpu_percent: 12.5,
+                memory_percent: 50.0,
+                memory_total_mb: 4096,
+                memory_used_mb: 2048,
+                active_tasks: 2,
+                max_tasks: 64,
+                uptime_seconds: 99,
+                cpu_millicores: 2000,
+                collected_at: Timestamp::from_millis(5),
+            },
+            boot_id: Some("b1".into()),
+            draining: true,
+            functions_digest: Some("d1".into()),
+            isolation: vec!["cgroup".into()],
+        }
+    }
+
+    #[test]
+    fn a_report_survives_the_wire() {
+        let back = from_proto(to_proto(report()), Timestamp::from_millis(5)).expect("valid");
+        assert_eq!(back, report());
+        assert!(!back.is_existing());
+    }
+
+    #[test]
+    fn figures_that_make_no_sense_cannot_reach_placement() {
+        let message = proto::NodeStatusResponse {
+            agent_id: "a".into(),
+            cpu_percent: f64::NAN,
+            memory_percent: f64::INFINITY,
+            ..Default::default()
+        };
+        let back = from_proto(message, Timestamp::default()).expect("valid");
+        assert_eq!(
+            (back.status.cpu_percent, back.status.memory_percent),
+            (0.0, 100.0)
+        );
+        assert!(back.is_existing());
+    }
+}
