@@ -1,5 +1,5 @@
 //! The ground that every other layer stands on: threads that join, tokens that wake,
-//! bounded pools, group commit, time, units, files that are whole or absent, signals.
+//! bounded pools, group commit, databases, time, units, files that are whole or absent, signals.
 //!
 //! Refuses: anything that knows what a function, an agent or an execution is.
 
@@ -10,6 +10,7 @@ pub mod group_commit;
 pub mod notify;
 pub mod pool;
 pub mod signals;
+pub mod sqlite;
 pub mod threads;
 pub mod token;
 pub mod units;

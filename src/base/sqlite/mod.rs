@@ -1,0 +1,19 @@
+//! SQLite as both daemons use it: one file, one writer with group commit, a few readers.
+//!
+//! Owns: how a database is created, recognised, migrated, written and read. Refuses: knowing
+//! what is stored; the layers above bring their tables and their statements.
+//! Invariants: a file is only ever written by a program that knows its format; a write with
+//! [`Commit::Synced`] has been fsynced when it returns; a read never waits for an fsync.
+
+mod database;
+mod error;
+mod open;
+mod readers;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use database::Database;
+pub use error::{Failure, SqliteError};
+pub use open::Schema;
+pub use writer::Commit;
