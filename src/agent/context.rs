@@ -1,0 +1,53 @@
+//! What every execution of this agent shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::environment::Environment;
+use super::events::Events;
+use super::journal::{Journal, JournalError};
+use super::live::LiveTable;
+use super::workdir::WorkDirs;
+use crate::model::execution::ExecutionRecord;
+use crate::sandbox::{ResourceLimits, Sandbox};
+
+/// See the module's text.
+pub struct Context {
+    /// Runs processes.
+    pub sandbox: Sandbox,
+    /// Remembers executions.
+    pub journal: Arc<Journal>,
+    /// What runs now.
+    pub live: LiveTable,
+    /// Private directories.
+    pub workdirs: WorkDirs,
+    /// Names and addresses given to functions.
+    pub environment: Environment,
+    /// Who is told of ends.
+    pub events: Events,
+    /// For executions whose function names no limit of its own.
+    pub limits: ResourceLimits,
+    /// Between the polite signal and the kill.
+    pub kill_grace: Duration,
+    /// For pipes that an ended execution's children hold open.
+    pub pipe_grace: Duration,
+    /// How long a final record is kept.
+    pub retention: Duration,
+}
+
+impl Context {
+    /// Writes a final record and returns what counts from now on: the record, or the one that was
+    /// written before. A disk that refuses it is an error of the machine, not of the execution:
+    /// it is logged, and after a restart the execution counts as lost.
+    pub fn write_final(&self, record: ExecutionRecord, durable: bool) -> ExecutionRecord {
+        let expires_at = record.status_at.after(self.retention);
+        match self.journal.finish(&record, expires_at, durable) {
+            Ok(()) => record,
+            Err(JournalError::Ended(first)) => *first,
+            Err(error) => {
+                log::error!("execution {}: its record cannot be written: {error}", record.id);
+                record
+            }
+        }
+    }
+}

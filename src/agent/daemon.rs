@@ -1,0 +1,273 @@
+//! The worker as a whole: starts in order, reconciles with what was there before, ends in order.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::unistd::{Uid, User};
+use thiserror::Error;
+
+use super::admission::Admission;
+use super::context::Context;
+use super::environment::Environment;
+use super::events::Events;
+use super::functions::Functions;
+use super::journal::{Journal, JournalError};
+use super::live::LiveTable;
+use super::output::OutputLog;
+use super::release::{ReleaseError, Releases};
+use super::service;
+use super::workdir::{WorkDirError, WorkDirs};
+use super::worker::AgentWorker;
+use crate::archive::ArchiveLimits;
+use crate::base::atomic_file::{self, FileError};
+use crate::base::clock::Timestamp;
+use crate::base::threads::{Joined, Supervisor};
+use crate::config::agent::AgentConfig;
+use crate::host;
+use crate::rpc::RpcError;
+use crate::rpc::server::{Server, ServerCredentials};
+use crate::sandbox::{
+    CgroupMode, Identity, ResourceLimits, Sandbox, SandboxConfig, SandboxError, StopReason,
+};
+
+/// Between two looks for expired records.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+/// For asking what the public address is.
+const PUBLIC_ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
+/// After a stop at the drain's deadline, until every execution is confirmed dead and recorded.
+const STOP_TIME: Duration = Duration::from_secs(15);
+/// Who runs functions where `runner_user` does not exist.
+const FALLBACK_USER: &str = "nobody";
+
+/// Why the worker does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A directory.
+    #[error("prepare the state directory")]
+    Directory(#[from] FileError),
+    /// The journal.
+    #[error("open the journal")]
+    Journal(#[from] JournalError),
+    /// The releases.
+    #[error("open the releases")]
+    Release(#[from] ReleaseError),
+    /// The working directories.
+    #[error("open the working directories")]
+    WorkDir(#[from] WorkDirError),
+    /// The sandbox.
+    #[error("prepare the sandbox")]
+    Sandbox(#[from] SandboxError),
+    /// The gRPC server.
+    #[error("serve gRPC")]
+    Rpc(#[from] RpcError),
+    /// No thread.
+    #[error("start a thread")]
+    Thread(#[from] std::io::Error),
+    /// Nobody to run functions as.
+    #[error("neither user {0:?} nor {FALLBACK_USER:?} exists, and functions do not run as root")]
+    NoRunner(String),
+}
+
+/// A running worker. Dropped, it ends at once; [`Agent::shut_down`] ends it in order.
+pub struct Agent {
+    // First: no call arrives any more. Then the worker, whose pool waits for what runs.
+    server: Server,
+    worker: Arc<AgentWorker>,
+    _threads: Vec<Joined>,
+    drain_timeout: Duration,
+}
+
+impl Agent {
+    /// Ends what an earlier process left behind, then serves.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(config: &AgentConfig, supervisor: &Supervisor) -> Result<Agent, StartError> {
+        atomic_file::create_directory(&config.state_dir, 0o711)?;
+        let work_root = config.state_dir.join("work");
+        let spool_dir = config.state_dir.join("output");
+        atomic_file::create_directory(&spool_dir, 0o700)?;
+        let journal = Arc::new(Journal::open(&config.state_dir.join("journal"))?);
+        let identity = runner(&config.runner_user)?;
+        let sandbox = Sandbox::open(SandboxConfig {
+            name: config.agent_id.to_string(),
+            work_root: work_root.clone(),
+            identity,
+            require_isolation: config.require_isolation,
+            cgroup: CgroupMode::Auto,
+        })?;
+        report_isolation(&sandbox);
+        let workdirs = WorkDirs::open(&work_root, identity.map(|it| (it.uid, it.gid)))?;
+        clear_up(&sandbox, &workdirs, &journal, &spool_dir, config.limits.record_retention)?;
+        let releases = Releases::open(&config.apps_dir, ArchiveLimits::default())?;
+        let functions = Functions::load(Arc::clone(&journal), releases)?;
+
+        let private = config.node_private_ip.or_else(host::private_address);
+        let limits = &config.limits;
+        let context = Context {
+            sandbox,
+            journal,
+            live: LiveTable::default(),
+            workdirs,
+            environment: Environment::new(private, config.node_public_ip),
+            events: Events::default(),
+            limits: ResourceLimits {
+                pids: Some(limits.pids.get()),
+                open_files: Some(limits.open_files.get().into()),
+                file_size: limits.file_size,
+                ..ResourceLimits::default()
+            },
+            kill_grace: limits.kill_grace,
+            pipe_grace: limits.pipe_grace,
+            retention: limits.record_retention,
+        };
+        let worker = Arc::new(AgentWorker::new(
+            config.agent_id.clone(),
+            context,
+            functions,
+            Admission::new(limits.max_executions),
+            spool_dir,
+            limits,
+            supervisor,
+        ));
+        let mut threads = vec![expire_records(&worker, supervisor)?];
+        if let (None, Some(url)) = (config.node_public_ip, &config.public_ip_lookup) {
+            threads.push(look_up_public_address(&worker, url.clone(), supervisor)?);
+        }
+        let credentials = match &config.tls {
+            Some(tls) => ServerCredentials::read(&tls.ca_cert, &tls.cert_file, &tls.key_file)?,
+            None => ServerCredentials::Plain,
+        };
+        let server = service::serve(config.listen, credentials, Arc::clone(&worker), supervisor)?;
+        Ok(Agent {
+            server,
+            worker,
+            _threads: threads,
+            drain_timeout: limits.drain_timeout,
+        })
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Takes on nothing more, lets what runs end until the deadline, then stops it. What had to
+    /// be stopped is recorded as lost.
+    pub fn shut_down(self) {
+        let admission = self.worker.admission();
+        let running = admission.set_draining(true);
+        if running > 0 {
+            log::info!("waiting for {running} executions, {:?} at the most", self.drain_timeout);
+        }
+        if !admission.wait_until_idle(self.drain_timeout) {
+            log::warn!("stopping {} executions that did not end in time", admission.running());
+            self.worker.context().live.stop_all(StopReason::Shutdown);
+            if !admission.wait_until_idle(STOP_TIME) {
+                log::error!("{} executions could not be stopped", admission.running());
+            }
+        }
+        self.worker.context().events.close();
+        drop(self);
+    }
+}
+
+/// Whom functions run as: nobody else where this process is not root, for only root can switch.
+fn runner(name: &str) -> Result<Option<Identity>, StartError> {
+    if !Uid::effective().is_root() {
+        return Ok(None);
+    }
+    for candidate in [name, FALLBACK_USER] {
+        match User::from_name(candidate) {
+            Ok(Some(user)) => {
+                if candidate != name {
+                    log::warn!("user {name:?} does not exist: functions run as {candidate:?}");
+                }
+                return Ok(Some(Identity {
+                    uid: user.uid.as_raw(),
+                    gid: user.gid.as_raw(),
+                }));
+            }
+            Ok(None) => {}
+            Err(error) => log::warn!("user {candidate:?} cannot be looked up: {error}"),
+        }
+    }
+    Err(StartError::NoRunner(name.to_owned()))
+}
+
+fn report_isolation(sandbox: &Sandbox) {
+    let enforced: Vec<_> = sandbox.enforced().iter().map(|it| it.as_str()).collect();
+    log::info!("executions are contained by: {}", enforced.join(", "));
+    for (missing, reason) in sandbox.missing() {
+        log::warn!("not enforced here: {}: {reason}", missing.as_str());
+    }
+}
+
+/// What ran when an earlier process of this agent ended is killed and recorded as lost; what it
+/// left half-done is removed.
+fn clear_up(
+    sandbox: &Sandbox,
+    workdirs: &WorkDirs,
+    journal: &Journal,
+    spool_dir: &std::path::Path,
+    retention: Duration,
+) -> Result<(), StartError> {
+    let killed = sandbox.clear_leftovers()?;
+    let now = Timestamp::now();
+    let lost = journal.mark_lost(now, now.after(retention), "the agent ended while it ran")?;
+    if killed > 0 || !lost.is_empty() {
+        log::warn!("ended {killed} leftover processes; {} executions are lost", lost.len());
+    }
+    workdirs.clear_leftovers()?;
+    if let Err(error) = OutputLog::remove_orphans(spool_dir, |id| {
+        // When in doubt it stays.
+        !matches!(journal.get(id), Ok(None))
+    }) {
+        log::warn!("output without a record stays: {error}");
+    }
+    Ok(())
+}
+
+fn expire_records(worker: &Arc<AgentWorker>, supervisor: &Supervisor) -> std::io::Result<Joined> {
+    let (worker, shutdown) = (Arc::clone(worker), supervisor.shutdown());
+    supervisor.spawn("expiry", move || {
+        while !shutdown.wait_timeout(EXPIRY_INTERVAL) {
+            worker.expire(Timestamp::now());
+        }
+    })
+}
+
+fn look_up_public_address(
+    worker: &Arc<AgentWorker>,
+    url: String,
+    supervisor: &Supervisor,
+) -> std::io::Result<Joined> {
+    let worker = Arc::clone(worker);
+    supervisor.spawn("public-address", move || match public_address(&url) {
+        Ok(address) => worker.context().environment.set_public_address(address),
+        Err(reason) => log::info!("the public address is unknown: {url}: {reason}"),
+    })
+}
+
+fn public_address(url: &str) -> Result<IpAddr, String> {
+    /// The longest text of an address, with room for a line's end.
+    const MAX_ANSWER_BYTES: u64 = 64;
+    let answer = ureq::get(url)
+        .config()
+        .timeout_global(Some(PUBLIC_ADDRESS_TIMEOUT))
+        .build()
+        .call()
+        .and_then(|mut answer| {
+            answer
+                .body_mut()
+                .with_config()
+                .limit(MAX_ANSWER_BYTES)
+                .read_to_string()
+        })
+        .map_err(|error| error.to_string())?;
+    answer
+        .trim()
+        .parse()
+        .map_err(|_| "the answer is no address".to_owned())
+}

@@ -1,0 +1,172 @@
+//! One execution from admission to its final record, on a thread of its own.
+//!
+//! The order of the last steps carries the promises: the process tree is dead, then the record
+//! is written, then the end is visible, then the slot is free, then the caller is answered.
+
+use std::io::{Seek, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::admission::Slot;
+use super::context::Context;
+use super::environment::Belongings;
+use super::functions::Function;
+use super::live::Live;
+use super::release::Release;
+use crate::base::clock::Timestamp;
+use crate::model::execution::{Ending, ExecutionRecord, Stream, Usage};
+use crate::model::function::Env;
+use crate::sandbox::{Outcome, OutputSink, ResourceLimits, Spec, Stdin};
+
+/// Everything one run needs; consumed by running it.
+pub struct Execution {
+    /// Its entry among what runs.
+    pub live: Arc<Live>,
+    /// The function as it was at admission.
+    pub function: Arc<Function>,
+    /// The code as it was at admission.
+    pub release: Arc<Release>,
+    /// Arguments after the program's name.
+    pub args: Vec<String>,
+    /// Its standard input.
+    pub stdin: Vec<u8>,
+    /// Of the call.
+    pub env: Env,
+    /// Of the call; only tightens.
+    pub timeout: Option<Duration>,
+    /// Whether its acceptance was made durable, so that its end has to be too.
+    pub durable: bool,
+    /// Its place.
+    pub slot: Slot,
+}
+
+struct Recorder<'a>(&'a Live);
+
+impl OutputSink for Recorder<'_> {
+    fn write(&mut self, stream: Stream, data: &[u8]) {
+        self.0.output().append(stream, data);
+    }
+}
+
+impl Execution {
+    /// Runs to the end and returns the final record, which is on disk.
+    pub fn run(self, context: &Context) -> ExecutionRecord {
+        let outcome = self.run_process(context);
+        let output = self.live.output();
+        output.finish();
+        let totals = output.totals();
+        let record = ExecutionRecord {
+            ending: Some(outcome.ending),
+            error: outcome.error,
+            status_at: Timestamp::now(),
+            duration: self.live.elapsed(),
+            stdout_bytes: totals.stdout_bytes,
+            stderr_bytes: totals.stderr_bytes,
+            truncated: totals.truncated,
+            usage: outcome.usage,
+            ..self.live.accepted().clone()
+        };
+        let record = context.write_final(record, self.durable);
+        context.live.finish(&self.live, record.clone());
+        drop(self.slot);
+        context.events.ended(&record);
+        record
+    }
+
+    fn run_process(&self, context: &Context) -> Outcome {
+        let id = &self.live.accepted().id;
+        let workdir = match context.workdirs.create(id, &self.release) {
+            Ok(workdir) => workdir,
+            Err(error) => return not_started(&format!("no working directory: {}", with_cause(&error))),
+        };
+        let stdin = match stdin(&self.stdin) {
+            Ok(stdin) => stdin,
+            Err(error) => return not_started(&format!("no standard input: {error}")),
+        };
+        let config = &self.function.config;
+        let env = context.environment.build(
+            &config.env,
+            &self.env,
+            Belongings {
+                execution: id,
+                function: &config.name,
+                version: self.release.version(),
+                home: workdir.cwd(),
+                temporary: workdir.tmp(),
+            },
+        );
+        let spec = Spec {
+            execution: id.clone(),
+            program: self.release.dir().join(config.handler.as_str()),
+            args: self.args.iter().map(Into::into).collect(),
+            env: env
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            cwd: workdir.cwd().to_owned(),
+            stdin,
+            limits: ResourceLimits {
+                memory: config.memory,
+                cpu_millicores: config.cpu_millicores,
+                timeout: tighter(config.timeout, self.timeout),
+                ..context.limits.clone()
+            },
+            kill_grace: context.kill_grace,
+            pipe_grace: context.pipe_grace,
+        };
+        context
+            .sandbox
+            .run(&spec, self.live.control(), &mut Recorder(&self.live))
+    }
+}
+
+/// Input as a file in memory: complete before the process starts, so nothing has to be fed to it
+/// while it runs, and a function that never reads holds nobody up.
+fn stdin(bytes: &[u8]) -> std::io::Result<Stdin> {
+    if bytes.is_empty() {
+        return Ok(Stdin::Null);
+    }
+    let memory = nix::sys::memfd::memfd_create(c"stdin", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
+    let mut file = std::fs::File::from(memory);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(Stdin::File(file.into()))
+}
+
+fn tighter(own: Option<Duration>, of_call: Option<Duration>) -> Option<Duration> {
+    match (own, of_call) {
+        (Some(own), Some(of_call)) => Some(own.min(of_call)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn not_started(error: &str) -> Outcome {
+    Outcome {
+        ending: Ending::SpawnFailed,
+        error: error.to_owned(),
+        usage: Usage::default(),
+        ..Outcome::default()
+    }
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_can_only_tighten_the_timeout() {
+        let (short, long) = (Some(Duration::from_secs(1)), Some(Duration::from_secs(9)));
+        assert_eq!(tighter(long, short), short);
+        assert_eq!(tighter(short, long), short);
+        assert_eq!(tighter(None, short), short);
+        assert_eq!(tighter(long, None), long);
+        assert_eq!(tighter(None, None), None);
+    }
+}

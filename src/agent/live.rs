@@ -1,0 +1,157 @@
+//! The executions that run here now.
+//!
+//! Invariant: an execution is in this table from its admission until its final record is
+//! written, and its end is seen here only after that: whoever waits for the end may answer for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::output::OutputLog;
+use crate::base::threads::lock;
+use crate::base::token::{Token, Trigger, pair};
+use crate::model::execution::{ExecutionRecord, Status};
+use crate::model::ids::{ExecutionId, FunctionName};
+use crate::sandbox::{Control, StopReason};
+
+/// One of them.
+#[derive(Debug)]
+pub struct Live {
+    accepted: ExecutionRecord,
+    since: Instant,
+    control: Control,
+    output: Arc<OutputLog>,
+    ended: Trigger,
+    last: OnceLock<ExecutionRecord>,
+}
+
+impl Live {
+    /// Accepted, as `accepted` says.
+    pub fn new(accepted: ExecutionRecord, control: Control, output: Arc<OutputLog>) -> Live {
+        let (ended, _) = pair();
+        Live {
+            accepted,
+            since: Instant::now(),
+            control,
+            output,
+            ended,
+            last: OnceLock::new(),
+        }
+    }
+
+    /// The record as it stands.
+    pub fn record(&self) -> ExecutionRecord {
+        if let Some(last) = self.last.get() {
+            return last.clone();
+        }
+        let totals = self.output.totals();
+        ExecutionRecord {
+            duration: self.since.elapsed(),
+            stdout_bytes: totals.stdout_bytes,
+            stderr_bytes: totals.stderr_bytes,
+            truncated: totals.truncated,
+            ..self.accepted.clone()
+        }
+    }
+
+    /// As it was accepted.
+    pub fn accepted(&self) -> &ExecutionRecord {
+        &self.accepted
+    }
+
+    /// Where its output goes.
+    pub fn output(&self) -> &Arc<OutputLog> {
+        &self.output
+    }
+
+    /// How it is told to stop.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// How long it has been here.
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Pulled once its final record is written.
+    pub fn ended(&self) -> Token {
+        self.ended.token()
+    }
+
+    /// The final record, once there is one.
+    pub fn last(&self) -> Option<&ExecutionRecord> {
+        self.last.get()
+    }
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub struct LiveTable {
+    running: Mutex<HashMap<ExecutionId, Arc<Live>>>,
+}
+
+impl LiveTable {
+    /// Adds one, unless its id is taken.
+    pub fn insert(&self, live: Live) -> Option<Arc<Live>> {
+        let id = live.accepted.id.clone();
+        let live = Arc::new(live);
+        let mut running = lock(&self.running);
+        if running.contains_key(&id) {
+            return None;
+        }
+        running.insert(id, Arc::clone(&live));
+        Some(live)
+    }
+
+    /// Finds one.
+    pub fn get(&self, id: &ExecutionId) -> Option<Arc<Live>> {
+        lock(&self.running).get(id).cloned()
+    }
+
+    /// Removes one that never ran.
+    pub fn withdraw(&self, id: &ExecutionId) {
+        lock(&self.running).remove(id);
+    }
+
+    /// Makes the end of one known, and forgets it: its record and output are on disk.
+    pub fn finish(&self, live: &Live, record: ExecutionRecord) {
+        // Set once: the execution's own thread is the only one to call this.
+        let _ = live.last.set(record);
+        lock(&self.running).remove(&live.accepted.id);
+        live.ended.pull();
+    }
+
+    /// Ids and functions of all.
+    pub fn running(&self) -> Vec<(ExecutionId, FunctionName)> {
+        lock(&self.running)
+            .values()
+            .map(|live| (live.accepted.id.clone(), live.accepted.function.clone()))
+            .collect()
+    }
+
+    /// Records of all that fit, newest first.
+    pub fn list(
+        &self,
+        function: Option<&FunctionName>,
+        before: Option<&ExecutionId>,
+    ) -> Vec<ExecutionRecord> {
+        let mut records: Vec<_> = lock(&self.running)
+            .values()
+            .filter(|live| function.is_none_or(|function| live.accepted.function == *function))
+            .filter(|live| before.is_none_or(|before| live.accepted.id < *before))
+            .map(|live| live.record())
+            .filter(|record| record.status() == Status::Running)
+            .collect();
+        records.sort_by(|a, b| b.id.cmp(&a.id));
+        records
+    }
+
+    /// Tells all to stop.
+    pub fn stop_all(&self, reason: StopReason) {
+        for live in lock(&self.running).values() {
+            live.control.stop(reason);
+        }
+    }
+}
+

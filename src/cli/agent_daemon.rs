@@ -1,0 +1,65 @@
+//! `flux-agent`: the worker as a daemon, and its way into the fleet.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+
+use super::{daemon_exit, join, logging, printer};
+use crate::agent::daemon::Agent;
+use crate::base::threads::Supervisor;
+use crate::base::{notify, signals};
+use crate::config::agent::AgentConfig;
+
+/// Runs functions for a Flux control plane, each execution an isolated native process
+#[derive(Debug, Parser)]
+#[command(name = "flux-agent", version, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    /// agent.yaml; else $AGENT_CONFIG, ./agent.yaml, /etc/flux-agent/agent.yaml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Read the configuration, say what is wrong with it, and do not start
+    #[arg(long)]
+    check_config: bool,
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Get a certificate and a configuration with a token from: flux agent enroll ID
+    Join(join::Arguments),
+}
+
+/// Reads the command line and runs it.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Some(Command::Join(arguments)) => join::run(arguments),
+        None => serve(&arguments),
+    };
+    result.unwrap_or_else(|error| daemon_exit::not_started("flux-agent", &error))
+}
+
+fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = AgentConfig::load(arguments.config.as_deref())?;
+    if config.redis_addr.is_some() {
+        bail!("redis_addr: this version keeps its journal under state_dir; remove the key");
+    }
+    if arguments.check_config {
+        printer::note("the configuration is good");
+        return Ok(ExitCode::SUCCESS);
+    }
+    logging::start(&config.log);
+    let supervisor = Supervisor::new();
+    let _signals = signals::watch(&supervisor).context("handle signals")?;
+    let agent = Agent::start(&config, &supervisor)?;
+    log::info!("agent {} listening on {}", config.agent_id, agent.address());
+    notify::ready();
+    supervisor.shutdown().wait();
+    notify::stopping("finishing executions");
+    agent.shut_down();
+    Ok(daemon_exit::after_shutdown(&supervisor))
+}

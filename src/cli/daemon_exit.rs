@@ -1,0 +1,38 @@
+//! How the daemons end: the same for `flux server`, `flux dev` and `flux-agent`.
+
+use std::process::ExitCode;
+
+use crate::base::threads::Supervisor;
+use crate::config::error::ConfigError;
+
+/// The configuration cannot be used (EX_CONFIG of sysexits.h).
+pub const CONFIG: u8 = 78;
+/// A thread panicked (EX_SOFTWARE of sysexits.h).
+pub const PANIC: u8 = 70;
+
+/// After an orderly end: success, unless a panic was what ended it.
+pub fn after_shutdown(supervisor: &Supervisor) -> ExitCode {
+    match supervisor.first_panic() {
+        None => {
+            log::info!("ended");
+            ExitCode::SUCCESS
+        }
+        Some(panic) => {
+            log::error!("ended because a thread panicked: {panic}");
+            ExitCode::from(PANIC)
+        }
+    }
+}
+
+/// Says on standard error why a daemon did not start.
+pub fn not_started(program: &str, error: &anyhow::Error) -> ExitCode {
+    log::error!("{program} does not run: {error:#}");
+    if log::max_level() == log::LevelFilter::Off {
+        super::printer::note(&format!("{program}: {error:#}"));
+    }
+    if error.downcast_ref::<ConfigError>().is_some() {
+        ExitCode::from(CONFIG)
+    } else {
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,25 @@
+//! The daemons' log: one line an event on standard error, where the service manager takes it.
+
+use std::io::Write;
+
+use crate::base::clock::Timestamp;
+
+/// Starts logging with the configuration's filter; `RUST_LOG` wins over it, for a look into a
+/// running installation without a change to its files.
+pub fn start(filter: &str) {
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_owned());
+    let started = env_logger::Builder::new()
+        .parse_filters(&filter)
+        .format(|out, record| {
+            writeln!(
+                out,
+                "{} {:<5} {}",
+                Timestamp::now().to_rfc3339(),
+                record.level(),
+                record.args()
+            )
+        })
+        .try_init();
+    // A second start in one process (a test, `flux dev`) keeps the first.
+    drop(started);
+}

@@ -1,0 +1,123 @@
+//! `flux server`: the control plane as a daemon.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use super::{daemon_exit, logging};
+use crate::base::threads::Supervisor;
+use crate::base::{notify, signals};
+use crate::config::server::ServerConfig;
+use crate::control::plane::ControlPlane;
+use crate::http::api::Api;
+use crate::http::{Limits, ListenConfig, Server, TlsConfig};
+
+/// Options of `flux server`.
+#[derive(Debug, Args, Default)]
+pub struct Arguments {
+    /// flux.yaml; else $FLUX_CONFIG, ./flux.yaml, /etc/flux/flux.yaml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Read the configuration, say what is wrong with it, and do not start
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+/// Runs until a signal, a failed start or a panic.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    match serve(arguments) {
+        Ok(code) => code,
+        Err(error) => daemon_exit::not_started("flux server", &error),
+    }
+}
+
+fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = ServerConfig::load(arguments.config.as_deref())?;
+    refuse_what_is_not_there_yet(&config)?;
+    if arguments.check_config {
+        super::printer::note("the configuration is good");
+        return Ok(ExitCode::SUCCESS);
+    }
+    logging::start(&config.log);
+    let supervisor = Supervisor::new();
+    let _signals = signals::watch(&supervisor).context("handle signals")?;
+    let front = FrontDoor::open(&config, &supervisor)?;
+    log::info!("listening on {}", front.url());
+    notify::ready();
+    supervisor.shutdown().wait();
+    notify::stopping("finishing requests");
+    front.shut_down(&config);
+    Ok(daemon_exit::after_shutdown(&supervisor))
+}
+
+/// The control plane behind its HTTP server; shared with `flux dev`.
+pub struct FrontDoor {
+    // Before the control plane: its handlers use it.
+    server: Server,
+    control: Arc<ControlPlane>,
+    scheme: &'static str,
+}
+
+impl FrontDoor {
+    /// Starts the control plane, then opens the door.
+    ///
+    /// # Errors
+    /// Whatever keeps either from starting.
+    pub fn open(config: &ServerConfig, supervisor: &Supervisor) -> anyhow::Result<FrontDoor> {
+        let control = Arc::new(ControlPlane::start(config, supervisor)?);
+        let limits = Limits {
+            connections: config.limits.http_connections.get() as usize,
+            connections_per_address: Some(config.limits.http_connections_per_address.get() as usize),
+            ..Limits::default()
+        };
+        let listen = ListenConfig {
+            address: config.listen,
+            tls: config
+                .tls
+                .as_ref()
+                .map(|tls| TlsConfig::from_files(&tls.cert, &tls.key))
+                .transpose()
+                .context("use tls_cert and tls_key")?,
+        };
+        let scheme = if listen.tls.is_some() { "https" } else { "http" };
+        let api = Api::new(Arc::clone(&control), config);
+        let server = Server::start(listen, limits, Arc::new(api), supervisor)
+            .with_context(|| format!("listen on {}", config.listen))?;
+        Ok(FrontDoor {
+            server,
+            control,
+            scheme,
+        })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.server.local_addr())
+    }
+
+    /// The control plane itself.
+    pub fn control(&self) -> &ControlPlane {
+        &self.control
+    }
+
+    /// Takes nothing new, lets requests end until the deadline, then goes.
+    pub fn shut_down(self, config: &ServerConfig) {
+        self.server.stop_accepting();
+        self.control.begin_shutdown();
+        if !self.server.drain(config.limits.drain_timeout) {
+            log::warn!("requests that did not end in time were cut off; what they started goes on");
+        }
+    }
+}
+
+fn refuse_what_is_not_there_yet(config: &ServerConfig) -> anyhow::Result<()> {
+    if config.redis_addr.is_some() {
+        bail!(
+            "redis_addr: this version keeps its state in the embedded store under state_dir; remove the key"
+        );
+    }
+    Ok(())
+}

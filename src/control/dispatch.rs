@@ -1,0 +1,356 @@
+//! Runs an execution on some agent: takes a slot, calls the agent, follows up on what came of it.
+//!
+//! Invariants: an execution is handed to another agent only when it is certain that nothing
+//! started; a 202 is given only after the route is stored here and the agent has stored the
+//! work; the way of a synchronous call waits for no disk.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::select;
+use thiserror::Error;
+
+use super::command::{Call, Execution};
+use super::fleet::{Fleet, Reservation, WaitError};
+use super::links::Links;
+use super::sync::Syncer;
+use crate::base::clock::Timestamp;
+use crate::model::agent::{Agent, AgentEvent};
+use crate::model::execution::{Ending, ExecutionRecord, Usage};
+use crate::model::ids::{AgentId, ExecutionId};
+use crate::rpc::client::{AgentClient, ExecuteRequest, ExecuteReply};
+use crate::rpc::{RefusalKind, RpcError};
+use crate::store::{Route, Store, StoreError};
+
+/// How often an execution is offered, each time to the agent with the most room, before the call
+/// is refused. A refusal by the agent teaches the fleet, so more rounds than this mean that
+/// agents and control plane disagree about something that trying again does not mend.
+const MAX_OFFERS: u32 = 16;
+
+/// How long to ask an agent whose connection broke while it was handed an asynchronous
+/// execution, whether it has it.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
+/// Between two such questions.
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
+
+/// See the module's text.
+pub struct Dispatcher {
+    fleet: Arc<Fleet>,
+    links: Arc<Links>,
+    syncer: Arc<Syncer>,
+    store: Arc<dyn Store>,
+}
+
+/// Why an execution was not run, or its end is not known.
+#[derive(Debug, Error)]
+pub enum DispatchError {
+    /// No slot was to be had.
+    #[error(transparent)]
+    NoSlot(#[from] WaitError),
+    /// Agents refused it as invalid: the same everywhere.
+    #[error("the agent refused the call: {0}")]
+    Invalid(String),
+    /// Offered again and again without success; the last refusal.
+    #[error("no agent took the execution: {0}")]
+    NotTaken(String),
+    /// The connection broke while it was handed over, and the agent cannot be asked.
+    #[error("agent {agent} may or may not have accepted execution {execution}")]
+    Unknown {
+        /// Where it may run.
+        agent: AgentId,
+        /// Its id.
+        execution: ExecutionId,
+    },
+    /// The client left, and the execution was cancelled.
+    #[error("the client left")]
+    ClientGone,
+    /// The store failed before anything was started.
+    #[error("store the route")]
+    Store(#[from] StoreError),
+}
+
+/// What one offer came to.
+enum Offer<T> {
+    Done(T),
+    /// Nothing started there; another agent may take it.
+    Again(String),
+    Failed(DispatchError),
+}
+
+impl Dispatcher {
+    /// Needs nothing but its neighbours.
+    pub fn new(
+        fleet: Arc<Fleet>,
+        links: Arc<Links>,
+        syncer: Arc<Syncer>,
+        store: Arc<dyn Store>,
+    ) -> Dispatcher {
+        Dispatcher {
+            fleet,
+            links,
+            syncer,
+            store,
+        }
+    }
+
+    /// Runs it and returns once it has ended. An execution whose agent is lost ends as lost.
+    ///
+    /// # Errors
+    /// See [`DispatchError`].
+    pub fn run(&self, id: &ExecutionId, call: &Call) -> Result<Execution, DispatchError> {
+        self.offer(id, call, |reservation, client, request| {
+            self.run_there(call, reservation, client, request)
+        })
+    }
+
+    /// Hands it to an agent and returns once both sides have it on disk.
+    ///
+    /// # Errors
+    /// See [`DispatchError`].
+    pub fn start(&self, id: &ExecutionId, call: &Call) -> Result<(), DispatchError> {
+        let mut stored = None;
+        let result = self.offer(id, call, |reservation, client, request| {
+            self.start_there(&mut stored, reservation, client, request)
+        });
+        match &result {
+            Ok(()) | Err(DispatchError::Unknown { .. }) => {}
+            Err(_) if stored.is_some() => self.forget_route(id),
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn offer<T>(
+        &self,
+        id: &ExecutionId,
+        call: &Call,
+        mut attempt: impl FnMut(Reservation, &AgentClient, ExecuteRequest) -> Offer<T>,
+    ) -> Result<T, DispatchError> {
+        let began = Instant::now();
+        let mut last = String::new();
+        for _ in 0..MAX_OFFERS {
+            let reservation = self.fleet.acquire(&call.function, id, &call.client_gone)?;
+            let client = match self.links.client_at(
+                reservation.agent(),
+                reservation.address(),
+                reservation.tls(),
+            ) {
+                Ok(client) => client,
+                Err(error) => {
+                    last = error.to_string();
+                    self.lost_touch(reservation.agent(), &error);
+                    continue;
+                }
+            };
+            let request = request(id, call, &reservation, began.elapsed());
+            match attempt(reservation, &client, request) {
+                Offer::Done(done) => return Ok(done),
+                Offer::Again(reason) => last = reason,
+                Offer::Failed(error) => return Err(error),
+            }
+        }
+        Err(DispatchError::NotTaken(last))
+    }
+
+    fn run_there(
+        &self,
+        call: &Call,
+        reservation: Reservation,
+        client: &AgentClient,
+        request: ExecuteRequest,
+    ) -> Offer<Execution> {
+        let id = request.execution.clone();
+        let agent = reservation.agent().clone();
+        let queued = request.queued;
+        let version = request.function_version;
+        let accepted_at = Timestamp::now();
+        let pending = match client.start_execute(request) {
+            Ok(pending) => pending,
+            Err(error) => return self.turned_down(&reservation, &error),
+        };
+        self.store.put_route_lazily(&Route {
+            execution: id.clone(),
+            agent: agent.clone(),
+            function: call.function.clone(),
+            accepted_at,
+            expires_at: None,
+        });
+        let answer = select! {
+            recv(pending.receiver()) -> answer => answer.unwrap_or(Err(RpcError::Interrupted)),
+            recv(call.client_gone.receiver()) -> _ => {
+                // The agent confirms the tree's end; a cancel that comes too late changes nothing.
+                if let Err(error) = client.cancel(&id) {
+                    log::warn!("execution {id}: its client left, and it could not be cancelled: {error}");
+                }
+                return Offer::Failed(DispatchError::ClientGone);
+            }
+        };
+        match answer {
+            Ok(ExecuteReply { record: Some(record), output }) => {
+                Offer::Done(Execution { record, output })
+            }
+            Ok(ExecuteReply { record: None, .. }) => Offer::Failed(DispatchError::Invalid(
+                "it answered without a record".to_owned(),
+            )),
+            Err(RpcError::Interrupted | RpcError::Deadline) => {
+                log::error!("execution {id}: agent {agent} was lost while it ran");
+                self.touch_failed(&agent);
+                Offer::Done(Execution {
+                    record: ExecutionRecord {
+                        id,
+                        agent: agent.clone(),
+                        function: call.function.clone(),
+                        function_version: version,
+                        ending: Some(Ending::Lost),
+                        error: format!("the connection to agent {agent} broke while it ran"),
+                        started_at: accepted_at,
+                        status_at: Timestamp::now(),
+                        duration: Timestamp::now().since(accepted_at),
+                        queued,
+                        stdout_bytes: 0,
+                        stderr_bytes: 0,
+                        truncated: false,
+                        usage: Usage::default(),
+                    },
+                    output: Vec::new(),
+                })
+            }
+            Err(error) => self.turned_down(&reservation, &error),
+        }
+    }
+
+    fn start_there(
+        &self,
+        stored: &mut Option<AgentId>,
+        reservation: Reservation,
+        client: &AgentClient,
+        request: ExecuteRequest,
+    ) -> Offer<()> {
+        let id = request.execution.clone();
+        let agent = reservation.agent().clone();
+        // First the route, then the work: whatever dies in between, somebody can tell what became of it.
+        let route = match stored {
+            None => self.store.put_route(&Route {
+                execution: id.clone(),
+                agent: agent.clone(),
+                function: request.function.clone(),
+                accepted_at: Timestamp::now(),
+                expires_at: None,
+            }),
+            Some(before) if *before == agent => Ok(()),
+            Some(_) => self.store.move_route(&id, &agent),
+        };
+        if let Err(error) = route {
+            return Offer::Failed(error.into());
+        }
+        *stored = Some(agent.clone());
+        match client.start(request) {
+            Ok(()) => {
+                reservation.hand_over();
+                Offer::Done(())
+            }
+            Err(RpcError::Interrupted | RpcError::Deadline) => {
+                self.touch_failed(&agent);
+                self.settle(&id, reservation, client)
+            }
+            Err(error) => self.turned_down(&reservation, &error),
+        }
+    }
+
+    /// The connection broke during the hand-over: has the agent got it?
+    fn settle(&self, id: &ExecutionId, reservation: Reservation, client: &AgentClient) -> Offer<()> {
+        let deadline = Instant::now() + SETTLE_TIME;
+        let never = crate::base::token::Token::never();
+        while Instant::now() < deadline {
+            match client.get_execution(id) {
+                Ok(Some(_)) => {
+                    reservation.hand_over();
+                    return Offer::Done(());
+                }
+                // Not there: but the call may still be on its way inside the agent, so it is not
+                // given to another one.
+                Ok(None) => break,
+                Err(_) => never.wait_timeout(SETTLE_PAUSE),
+            };
+        }
+        Offer::Failed(DispatchError::Unknown {
+            agent: reservation.agent().clone(),
+            execution: id.clone(),
+        })
+    }
+
+    /// The agent, or the way to it, refused; nothing started there.
+    fn turned_down<T>(&self, reservation: &Reservation, error: &RpcError) -> Offer<T> {
+        let agent = reservation.agent();
+        let function = &reservation.current().config.name;
+        match error {
+            RpcError::Refused { kind, message } => match kind {
+                RefusalKind::FunctionAtCapacity => {
+                    self.fleet.record_refusal(agent, Some(function));
+                }
+                RefusalKind::AgentAtCapacity | RefusalKind::Draining => {
+                    self.fleet.record_refusal(agent, None);
+                }
+                RefusalKind::FunctionNotFound
+                | RefusalKind::FunctionNotDeployed
+                | RefusalKind::FunctionOutOfDate => {
+                    self.fleet.set_held(agent, function, None);
+                    self.syncer.request(agent);
+                }
+                RefusalKind::Storage => self.fleet.record_refusal(agent, None),
+                RefusalKind::Invalid
+                | RefusalKind::ExecutionExists
+                | RefusalKind::ExecutionNotFound
+                | RefusalKind::ArchiveRefused
+                | RefusalKind::NotAuthorised
+                | RefusalKind::Unspecified => {
+                    return Offer::Failed(DispatchError::Invalid(message.clone()));
+                }
+            },
+            RpcError::Unreachable { .. } => self.lost_touch(agent, error),
+            RpcError::Interrupted
+            | RpcError::Deadline
+            | RpcError::Unimplemented
+            | RpcError::Protocol { .. } => {
+                return Offer::Failed(DispatchError::Invalid(error.to_string()));
+            }
+        }
+        Offer::Again(error.to_string())
+    }
+
+    fn lost_touch(&self, agent: &AgentId, error: &RpcError) {
+        log::warn!("agent {agent}: {error}");
+        self.touch_failed(agent);
+    }
+
+    /// A failed dial is as good as all the missed probes: no further call should run into it.
+    fn touch_failed(&self, agent: &AgentId) {
+        self.fleet.record_miss(agent);
+        if let Err(error) = self.fleet.transition(agent, AgentEvent::Missed) {
+            log::debug!("agent {agent}: {error}");
+        }
+    }
+
+    fn forget_route(&self, id: &ExecutionId) {
+        // Left behind it is harmless: the execution is then reported as lost instead of unknown.
+        if let Err(error) = self.store.delete_route(id) {
+            log::warn!("execution {id}: its route stays: {error}");
+        }
+    }
+}
+
+fn request(id: &ExecutionId, call: &Call, reservation: &Reservation, queued: Duration) -> ExecuteRequest {
+    let current = reservation.current();
+    ExecuteRequest {
+        execution: id.clone(),
+        function: call.function.clone(),
+        args: call.args.clone(),
+        stdin: call.stdin.clone(),
+        env: call.env.clone(),
+        timeout: call.timeout,
+        function_timeout: current.config.timeout,
+        function_version: current.code.as_ref().map_or(0, |(version, _)| *version),
+        config_digest: current.config_digest.clone(),
+        queued,
+    }
+}

@@ -1,0 +1,115 @@
+//! Everything that can go wrong with a command, as one closed set that the front door maps to
+//! HTTP in one match.
+
+use thiserror::Error;
+
+use super::dispatch::DispatchError;
+use super::fleet::FleetError;
+use super::functions::FunctionError;
+use crate::model::execution::Status;
+use crate::model::ids::{AgentId, ExecutionId};
+use crate::pki::PkiError;
+use crate::pki::enrolment::EnrolmentError;
+use crate::rpc::RpcError;
+use crate::store::StoreError;
+
+/// Why a command was not carried out.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// About a function.
+    #[error(transparent)]
+    Function(#[from] FunctionError),
+    /// About an agent.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// About running something.
+    #[error(transparent)]
+    Dispatch(#[from] DispatchError),
+    /// The address to register makes no sense.
+    #[error("address {address:?}: {reason}")]
+    BadAddress {
+        /// As it was given.
+        address: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Nobody usable answers at the address to register.
+    #[error("agent at {address}")]
+    Unidentified {
+        /// As it was given.
+        address: String,
+        /// Why.
+        #[source]
+        source: RpcError,
+    },
+    /// Something else than an agent with a valid id answers there.
+    #[error("agent at {address} calls itself {id:?}, which is no agent id")]
+    BadIdentity {
+        /// As it was given.
+        address: String,
+        /// What it said.
+        id: String,
+    },
+    /// Its certificate and its configuration name different agents.
+    #[error("agent at {address} has the certificate of {certificate}, and calls itself {id:?}")]
+    IdentityMismatch {
+        /// As it was given.
+        address: String,
+        /// From the certificate.
+        certificate: AgentId,
+        /// From its configuration.
+        id: String,
+    },
+    /// No cloud provider is configured.
+    #[error("no cloud provider is configured")]
+    NoProvider,
+    /// No execution of that id is known.
+    #[error("no execution {0}")]
+    ExecutionNotFound(ExecutionId),
+    /// It has ended, so there is nothing to cancel.
+    #[error("execution {id} has ended: {}", status.as_str())]
+    ExecutionEnded {
+        /// Which.
+        id: ExecutionId,
+        /// How.
+        status: Status,
+    },
+    /// The agent that owns the execution cannot be asked.
+    #[error("agent {agent}")]
+    AgentUnreachable {
+        /// Which.
+        agent: AgentId,
+        /// Why not.
+        #[source]
+        source: RpcError,
+    },
+    /// The agent could not confirm that the execution is dead.
+    #[error("execution {id} could not be confirmed dead: {message}")]
+    CancelUnconfirmed {
+        /// Which.
+        id: ExecutionId,
+        /// The agent's words.
+        message: String,
+    },
+    /// The key was used for another call.
+    #[error("the idempotency key was used for a different call")]
+    IdempotencyMismatch,
+    /// The first call with that key is still running.
+    #[error("the first call with this idempotency key still runs, as execution {0}")]
+    IdempotencyPending(ExecutionId),
+    /// Certificates are off, so there is nothing to enrol into.
+    #[error("certificates are turned off by disable_grpc_tls")]
+    PkiDisabled,
+    /// Issuing a certificate failed.
+    #[error("issue a certificate")]
+    Pki(#[from] PkiError),
+    /// The token is wrong, used or expired, or the request is not sound.
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
+    /// The store failed.
+    #[error("ask the store")]
+    Store(#[from] StoreError),
+    /// The control plane ends.
+    #[error("the control plane is shutting down")]
+    ShuttingDown,
+}

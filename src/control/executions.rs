@@ -1,0 +1,435 @@
+//! Executions after they were handed over: found, read, followed, listed, cancelled.
+//!
+//! The owning agent has the record; the control plane knows the way to it. An agent that cannot
+//! be asked is an outage and is said so: never "not found", never an empty list.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+
+use super::command::{Execution, Listing};
+use super::error::ControlError;
+use super::fleet::{AgentView, Fleet};
+use super::links::Links;
+use crate::base::clock::Timestamp;
+use crate::base::pool::{Pool, PoolLimits};
+use crate::base::threads::Supervisor;
+use crate::base::token::Token;
+use crate::model::agent::AgentState;
+use crate::model::execution::{Ending, ExecutionRecord, OutputChunk, Stream, Usage};
+use crate::model::ids::{AgentId, ExecutionId};
+use crate::rpc::RpcError;
+use crate::rpc::client::{CancelOutcome, FollowEvent, Follower, OutputPiece};
+use crate::store::{Route, Store};
+
+/// Executions in one listing at the most, so that an answer stays readable and bounded.
+pub const MAX_LISTED: usize = 500;
+
+/// Bytes of output in one answer: an agent's whole default output in two.
+const OUTPUT_PIECE_BYTES: u64 = 4 << 20;
+
+/// Threads for questions that go to every agent.
+const ASK_POOL: PoolLimits = PoolLimits {
+    threads: 32,
+    queued: 4096,
+    idle: Duration::from_secs(10),
+};
+
+/// Between two questions to an existing agent, which cannot push output.
+const POLL_PAUSE: Duration = Duration::from_millis(500);
+
+/// See the module's text.
+pub struct Executions {
+    fleet: Arc<Fleet>,
+    links: Arc<Links>,
+    store: Arc<dyn Store>,
+    retention: Duration,
+    asks: Pool,
+}
+
+/// Where an execution is.
+enum Whereabouts {
+    /// With this agent.
+    At {
+        agent: Box<AgentView>,
+        route: Option<Route>,
+        /// Whether a call of this control plane is about it, or the agent said that it runs.
+        running: bool,
+    },
+    /// Its agent was removed from the fleet.
+    Orphaned(Route),
+}
+
+/// Output as it comes; ends with the final record.
+#[derive(Debug)]
+pub struct Follow {
+    source: Source,
+    client_gone: Token,
+}
+
+#[derive(Debug)]
+enum Source {
+    Pushed(Follower),
+    /// An existing agent is asked again and again.
+    Polled {
+        poll: Poll,
+        id: ExecutionId,
+        offset: u64,
+    },
+    /// There is nothing to wait for.
+    Ended(Option<Box<ExecutionRecord>>),
+}
+
+struct Poll(Box<dyn Fn() -> Result<Option<Execution>, RpcError> + Send>);
+
+impl std::fmt::Debug for Poll {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Poll")
+    }
+}
+
+impl Executions {
+    /// `retention`: how long routes outlive their executions, as records do.
+    pub fn new(
+        fleet: Arc<Fleet>,
+        links: Arc<Links>,
+        store: Arc<dyn Store>,
+        retention: Duration,
+        supervisor: &Supervisor,
+    ) -> Executions {
+        Executions {
+            fleet,
+            links,
+            store,
+            retention,
+            asks: Pool::new("ask", ASK_POOL, supervisor),
+        }
+    }
+
+    /// The record with the output so far.
+    ///
+    /// # Errors
+    /// Unknown, or its agent cannot be asked.
+    pub fn get(&self, id: &ExecutionId) -> Result<Execution, ControlError> {
+        match self.find(id)? {
+            Whereabouts::Orphaned(route) => Ok(lost(&route, "its agent was removed from the fleet")),
+            Whereabouts::At { agent, route, running } => {
+                let found = self
+                    .links
+                    .client(&agent.agent)
+                    .and_then(|client| client.get_execution(id))
+                    .map_err(|error| unreachable(&agent.agent.id, error))?;
+                match (found, route) {
+                    (Some(execution), route) => {
+                        self.note_end(route.as_ref(), &execution.record);
+                        Ok(execution)
+                    }
+                    // Stored as handed over, never seen to end, and not there: the agent lost it
+                    // before it had it on disk, or lost its disk.
+                    (None, Some(route)) if route.expires_at.is_none() && !running => {
+                        Ok(lost(&route, "its agent has no record of it"))
+                    }
+                    (None, _) => Err(ControlError::ExecutionNotFound(id.clone())),
+                }
+            }
+        }
+    }
+
+    /// Ends it; its whole process tree is dead when this returns.
+    ///
+    /// # Errors
+    /// Unknown, ended already, or its agent cannot be asked or cannot confirm.
+    pub fn cancel(&self, id: &ExecutionId) -> Result<(), ControlError> {
+        let agent = match self.find(id)? {
+            Whereabouts::Orphaned(route) => {
+                return Err(ControlError::ExecutionEnded {
+                    id: route.execution,
+                    status: Ending::Lost.status(),
+                });
+            }
+            Whereabouts::At { agent, .. } => agent,
+        };
+        let outcome = self
+            .links
+            .client(&agent.agent)
+            .and_then(|client| client.cancel(id))
+            .map_err(|error| unreachable(&agent.agent.id, error))?;
+        match outcome {
+            CancelOutcome::Cancelled => Ok(()),
+            CancelOutcome::AlreadyEnded => Err(ControlError::ExecutionEnded {
+                id: id.clone(),
+                status: self.get(id)?.record.status(),
+            }),
+            CancelOutcome::UnknownExecution => {
+                let status = self.get(id)?.record.status();
+                Err(ControlError::ExecutionEnded { id: id.clone(), status })
+            }
+            CancelOutcome::Unconfirmed { message } => Err(ControlError::CancelUnconfirmed {
+                id: id.clone(),
+                message,
+            }),
+        }
+    }
+
+    /// A piece of its output from `offset` on, the total so far, and whether it has ended.
+    ///
+    /// # Errors
+    /// As [`Executions::get`].
+    pub fn read_output(
+        &self,
+        id: &ExecutionId,
+        stream: Option<Stream>,
+        offset: u64,
+    ) -> Result<OutputPiece, ControlError> {
+        let Whereabouts::At { agent, .. } = self.find(id)? else {
+            return Ok(OutputPiece { data: Vec::new(), total: 0, ended: true });
+        };
+        let client = self
+            .links
+            .client(&agent.agent)
+            .map_err(|error| unreachable(&agent.agent.id, error))?;
+        match client.read_output(id, stream, offset, OUTPUT_PIECE_BYTES) {
+            Ok(Some(piece)) => Ok(piece),
+            Ok(None) => {
+                // Says which of the two it is: never known, or lost.
+                self.get(id)?;
+                Ok(OutputPiece { data: Vec::new(), total: 0, ended: true })
+            }
+            Err(RpcError::Unimplemented) => self.read_merged_record(id, offset),
+            Err(error) => Err(unreachable(&agent.agent.id, error)),
+        }
+    }
+
+    /// Output from `offset` of the merged output on, as it comes.
+    ///
+    /// # Errors
+    /// As [`Executions::get`].
+    pub fn follow(
+        &self,
+        id: &ExecutionId,
+        offset: u64,
+        client_gone: Token,
+    ) -> Result<Follow, ControlError> {
+        let source = match self.find(id)? {
+            Whereabouts::Orphaned(route) => {
+                Source::Ended(Some(Box::new(lost(&route, "its agent was removed from the fleet").record)))
+            }
+            Whereabouts::At { agent, .. } => {
+                // Asked first, so that an unknown execution is an error and not an empty stream.
+                let execution = self.get(id)?;
+                let client = self
+                    .links
+                    .client(&agent.agent)
+                    .map_err(|error| unreachable(&agent.agent.id, error))?;
+                match client.follow(id, offset) {
+                    Ok(follower) if execution.record.agent == agent.agent.id => Source::Pushed(follower),
+                    Ok(_) => Source::Ended(Some(Box::new(execution.record))),
+                    Err(RpcError::Unimplemented) => Source::Polled {
+                        poll: {
+                            let id = id.clone();
+                            Poll(Box::new(move || client.get_execution(&id)))
+                        },
+                        id: id.clone(),
+                        offset,
+                    },
+                    Err(error) => return Err(unreachable(&agent.agent.id, error)),
+                }
+            }
+        };
+        Ok(Follow { source, client_gone })
+    }
+
+    /// Records of all agents, newest first, without their output.
+    pub fn list(&self, listing: &Listing) -> (Vec<ExecutionRecord>, Option<ExecutionId>, Vec<AgentId>) {
+        let limit = listing.limit.clamp(1, MAX_LISTED);
+        let listing = Arc::new(Listing { limit, ..listing.clone() });
+        let answers = self.ask_all(move |client| {
+            client.list_executions(
+                listing.function.as_ref(),
+                listing.status,
+                listing.limit + 1,
+                listing.before.as_ref(),
+            )
+        });
+        let mut records = Vec::new();
+        let mut unreachable = Vec::new();
+        for (agent, answer) in answers {
+            match answer {
+                Ok(listed) => records.extend(listed),
+                Err(error) => {
+                    log::warn!("agent {agent}: its executions cannot be listed: {error}");
+                    unreachable.push(agent);
+                }
+            }
+        }
+        records.sort_by(|a: &ExecutionRecord, b| b.id.cmp(&a.id));
+        let more = records.len() > limit;
+        records.truncate(limit);
+        let next = records.last().filter(|_| more).map(|record| record.id.clone());
+        unreachable.sort();
+        (records, next, unreachable)
+    }
+
+    /// The feed says that an execution ended: its route may go once its record does.
+    pub fn record_end(&self, id: &ExecutionId) {
+        self.store
+            .end_route_lazily(id, Timestamp::now().after(self.retention));
+    }
+
+    fn note_end(&self, route: Option<&Route>, record: &ExecutionRecord) {
+        if record.ending.is_some() && route.is_some_and(|route| route.expires_at.is_none()) {
+            self.record_end(&record.id);
+        }
+    }
+
+    fn read_merged_record(&self, id: &ExecutionId, offset: u64) -> Result<OutputPiece, ControlError> {
+        let execution = self.get(id)?;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(execution.output.len());
+        Ok(OutputPiece {
+            total: execution.output.len() as u64,
+            data: execution.output[from..].to_vec(),
+            ended: execution.record.ending.is_some(),
+        })
+    }
+
+    fn find(&self, id: &ExecutionId) -> Result<Whereabouts, ControlError> {
+        if let Some(agent) = self.fleet.whereabouts(id) {
+            let route = self.store.get_route(id)?;
+            return Ok(Whereabouts::At { agent: Box::new(agent), route, running: true });
+        }
+        if let Some(route) = self.store.get_route(id)? {
+            return Ok(match self.fleet.get(&route.agent) {
+                Some(agent) => Whereabouts::At {
+                    agent: Box::new(agent),
+                    route: Some(route),
+                    running: false,
+                },
+                None => Whereabouts::Orphaned(route),
+            });
+        }
+        self.search(id)
+    }
+
+    /// No route: a synchronous execution from before a crash, or no execution at all.
+    fn search(&self, id: &ExecutionId) -> Result<Whereabouts, ControlError> {
+        let wanted = id.clone();
+        let mut outage = None;
+        for (agent, answer) in self.ask_all(move |client| client.get_execution(&wanted)) {
+            match answer {
+                Ok(Some(_)) => {
+                    if let Some(agent) = self.fleet.get(&agent) {
+                        return Ok(Whereabouts::At { agent: Box::new(agent), route: None, running: false });
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => outage = Some(unreachable(&agent, error)),
+            }
+        }
+        // It may be with the one that could not be asked.
+        Err(outage.unwrap_or_else(|| ControlError::ExecutionNotFound(id.clone())))
+    }
+
+    fn ask_all<T: Send + 'static>(
+        &self,
+        question: impl Fn(&crate::rpc::client::AgentClient) -> Result<T, RpcError> + Send + Sync + 'static,
+    ) -> Vec<(AgentId, Result<T, RpcError>)> {
+        let question = Arc::new(question);
+        let agents = self.fleet.list();
+        let (sender, answers) = bounded(agents.len());
+        for view in agents {
+            if view.agent.state == AgentState::Provisioning {
+                continue;
+            }
+            let (question, sender, links) = (Arc::clone(&question), sender.clone(), Arc::clone(&self.links));
+            let id = view.agent.id.clone();
+            let refused = self.asks.submit({
+                let sender = sender.clone();
+                move || {
+                    let answer = links.client(&view.agent).and_then(|client| question(&client));
+                    let _ = sender.send((view.agent.id, answer));
+                }
+            });
+            if refused.is_err() {
+                let _ = sender.send((id, Err(RpcError::Deadline)));
+            }
+        }
+        drop(sender);
+        answers.into_iter().collect()
+    }
+}
+
+impl Follow {
+    /// The next piece, or the final record; `None` after it, and when the client left.
+    ///
+    /// # Errors
+    /// The connection to the agent broke; the client may follow again from where it stands.
+    pub fn next(&mut self) -> Result<Option<FollowEvent>, RpcError> {
+        match &mut self.source {
+            Source::Pushed(follower) => {
+                let event = follower.next(&self.client_gone)?;
+                if matches!(event, None | Some(FollowEvent::Ended(_))) {
+                    self.source = Source::Ended(None);
+                }
+                Ok(event)
+            }
+            Source::Ended(record) => Ok(record.take().map(|record| FollowEvent::Ended(record))),
+            Source::Polled { poll, id, offset } => loop {
+                let Some(execution) = (poll.0)()? else {
+                    log::warn!("execution {id}: its agent forgot it while it was followed");
+                    self.source = Source::Ended(None);
+                    return Ok(None);
+                };
+                let from = usize::try_from(*offset).unwrap_or(usize::MAX);
+                if let Some(data) = execution.output.get(from..).filter(|data| !data.is_empty()) {
+                    let chunk = OutputChunk {
+                        // An existing agent merges its streams.
+                        stream: Stream::Stdout,
+                        offset: *offset,
+                        stream_offset: *offset,
+                        data: data.to_vec(),
+                    };
+                    *offset += chunk.data.len() as u64;
+                    return Ok(Some(FollowEvent::Output(chunk)));
+                }
+                if execution.record.ending.is_some() {
+                    self.source = Source::Ended(None);
+                    return Ok(Some(FollowEvent::Ended(Box::new(execution.record))));
+                }
+                if self.client_gone.wait_timeout(POLL_PAUSE) {
+                    return Ok(None);
+                }
+            },
+        }
+    }
+}
+
+fn unreachable(agent: &AgentId, source: RpcError) -> ControlError {
+    ControlError::AgentUnreachable {
+        agent: agent.clone(),
+        source,
+    }
+}
+
+/// What is known of an execution whose agent has nothing to say about it any more.
+fn lost(route: &Route, why: &str) -> Execution {
+    Execution {
+        record: ExecutionRecord {
+            id: route.execution.clone(),
+            agent: route.agent.clone(),
+            function: route.function.clone(),
+            function_version: 0,
+            ending: Some(Ending::Lost),
+            error: format!("lost: {why}"),
+            started_at: route.accepted_at,
+            status_at: route.accepted_at,
+            duration: Duration::ZERO,
+            queued: Duration::ZERO,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            truncated: false,
+            usage: Usage::default(),
+        },
+        output: Vec::new(),
+    }
+}

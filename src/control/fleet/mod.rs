@@ -1,0 +1,17 @@
+//! The agents: where each stands, what it holds, what runs there, and who waits for room.
+//!
+//! One lock guards it all ([`state::State`]), so that a freed slot, a waiter and a new call see
+//! each other in one order; nothing blocks under it. What must survive a restart is written to
+//! the store before it is true here.
+
+mod entry;
+mod queue;
+mod reservation;
+mod roster;
+mod state;
+
+pub use entry::{AgentView, Held};
+pub use queue::{QueueLimits, WaitError};
+pub use reservation::Reservation;
+pub use roster::{Fleet, FleetError};
+pub use state::Current;

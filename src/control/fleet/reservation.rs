@@ -1,0 +1,62 @@
+//! A slot that is taken on an agent, and given back when its holder is done with it.
+
+use std::sync::Arc;
+
+use super::roster::Fleet;
+use super::state::{Current, Placed};
+use crate::model::ids::{AgentId, ExecutionId};
+
+/// Holds one slot for one execution. Dropped, the slot is free and whoever waits gets it;
+/// [`Reservation::hand_over`] leaves it taken until the agent reports the execution's end.
+#[derive(Debug)]
+pub struct Reservation {
+    fleet: Arc<Fleet>,
+    placed: Placed,
+    execution: ExecutionId,
+    handed_over: bool,
+}
+
+impl Reservation {
+    pub(super) fn new(fleet: Arc<Fleet>, placed: Placed, execution: ExecutionId) -> Reservation {
+        Reservation {
+            fleet,
+            placed,
+            execution,
+            handed_over: false,
+        }
+    }
+
+    /// Where the slot is.
+    pub fn agent(&self) -> &AgentId {
+        &self.placed.agent
+    }
+
+    /// `host:port` of the agent.
+    pub fn address(&self) -> &str {
+        &self.placed.address
+    }
+
+    /// Whether the agent is dialled with mTLS.
+    pub fn tls(&self) -> bool {
+        self.placed.tls
+    }
+
+    /// The function as it was when the slot was taken.
+    pub fn current(&self) -> &Current {
+        &self.placed.current
+    }
+
+    /// The agent has accepted the execution and will report its end.
+    pub fn hand_over(mut self) {
+        self.handed_over = true;
+        self.fleet.call_ended(&self.placed.agent, &self.execution);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.handed_over {
+            self.fleet.vacate(&self.placed.agent, &self.execution);
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! The fleet's one owner: every change of an agent goes through here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crossbeam_channel::{select, after};
+use thiserror::Error;
+
+use super::entry::{AgentView, Entry, Held};
+use super::queue::{Entered, QueueLimits, Ticket, WaitError};
+use super::reservation::Reservation;
+use super::state::{Current, State};
+use crate::base::threads::lock;
+use crate::base::token::Token;
+use crate::model::agent::{Agent, AgentEvent, AgentState, IllegalTransition};
+use crate::model::ids::{AgentId, ExecutionId, FunctionName};
+use crate::model::resources::NodeStatus;
+use crate::store::{Store, StoreError};
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Fleet {
+    store: Arc<dyn Store>,
+    limits: QueueLimits,
+    /// Held across the store's write and the change in memory, so that changes that are stored
+    /// happen one after the other; never taken on the way of an execution.
+    changes: Mutex<()>,
+    state: Mutex<State>,
+}
+
+/// Why a change of the fleet was refused.
+#[derive(Debug, Error)]
+pub enum FleetError {
+    /// No such agent.
+    #[error("no agent {0}")]
+    UnknownAgent(AgentId),
+    /// The id is taken by an agent at another address.
+    #[error("agent {id} is registered at {address}")]
+    AddressConflict {
+        /// The id.
+        id: AgentId,
+        /// Where the registered one is.
+        address: String,
+    },
+    /// The state forbids it.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
+    /// The store could not be asked or written; nothing changed.
+    #[error("store the agent")]
+    Store(#[source] StoreError),
+}
+
+impl Fleet {
+    /// Reads the agents from the store. Those that were reachable count as offline until they
+    /// answer.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn load(store: Arc<dyn Store>, limits: QueueLimits) -> Result<Arc<Fleet>, StoreError> {
+        let mut state = State::default();
+        for (mut agent, revision) in store.list_agents()? {
+            agent.state = stored_state(agent.state);
+            state
+                .agents
+                .insert(agent.id.clone(), Entry::new(agent, revision));
+        }
+        Ok(Arc::new(Fleet {
+            store,
+            limits,
+            changes: Mutex::new(()),
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// All agents, by id.
+    pub fn list(&self) -> Vec<AgentView> {
+        lock(&self.state).agents.values().map(Entry::view).collect()
+    }
+
+    /// One agent.
+    pub fn get(&self, id: &AgentId) -> Option<AgentView> {
+        lock(&self.state).agents.get(id).map(Entry::view)
+    }
+
+    /// How many calls wait for room.
+    pub fn waiting(&self) -> usize {
+        lock(&self.state).waiters.len()
+    }
+
+    /// Adds an agent that answered at `agent.address`. The same agent again is no change.
+    ///
+    /// # Errors
+    /// [`FleetError::AddressConflict`], or the store's.
+    pub fn register(&self, agent: Agent, node: NodeStatus) -> Result<AgentView, FleetError> {
+        let _changes = lock(&self.changes);
+        if let Some(known) = self.get(&agent.id) {
+            if known.agent.address != agent.address || known.agent.tls != agent.tls {
+                return Err(FleetError::AddressConflict {
+                    id: agent.id,
+                    address: known.agent.address,
+                });
+            }
+            return Ok(known);
+        }
+        let revision = self
+            .store
+            .put_agent(&agent, None)
+            .map_err(FleetError::Store)?;
+        let mut entry = Entry::new(agent.clone(), revision);
+        entry.contact.node = Some(node);
+        let view = entry.view();
+        lock(&self.state).agents.insert(agent.id, entry);
+        Ok(view)
+    }
+
+    /// Applies `event` by the transition table; what must survive a restart is stored first.
+    ///
+    /// # Errors
+    /// An unknown agent, an illegal transition, the store's. Nothing has changed then.
+    pub fn transition(&self, id: &AgentId, event: AgentEvent) -> Result<AgentState, FleetError> {
+        let _changes = lock(&self.changes);
+        let (mut agent, revision) = {
+            let state = lock(&self.state);
+            let entry = state
+                .agents
+                .get(id)
+                .ok_or_else(|| FleetError::UnknownAgent(id.clone()))?;
+            (entry.agent.clone(), entry.revision)
+        };
+        let before = agent.state;
+        agent.state = before.on(event)?;
+        if agent.state == AgentState::Gone {
+            self.store
+                .delete_agent(id, revision)
+                .map_err(FleetError::Store)?;
+        } else if stored_state(agent.state) != stored_state(before) {
+            let stored = Agent {
+                state: stored_state(agent.state),
+                ..agent.clone()
+            };
+            let revision = self
+                .store
+                .put_agent(&stored, Some(revision))
+                .map_err(FleetError::Store)?;
+            self.with_entry(id, |entry| entry.revision = revision);
+        }
+        self.apply(&agent, before);
+        Ok(agent.state)
+    }
+
+    /// A probe was answered. Says whether the agent process is another than at the last one, in
+    /// which case nothing is known of what it holds and runs.
+    pub fn record_answer(&self, id: &AgentId, node: NodeStatus, boot_id: &str, isolation: Vec<String>) -> bool {
+        let mut state = lock(&self.state);
+        let Some(entry) = state.agents.get_mut(id) else {
+            return false;
+        };
+        entry.contact.last_heartbeat = Some(node.collected_at);
+        entry.contact.misses = 0;
+        entry.contact.node = Some(node);
+        entry.contact.isolation = isolation;
+        entry.forget_refusals();
+        let restarted = entry.boot_id != boot_id;
+        if restarted {
+            entry.boot_id = boot_id.to_owned();
+            entry.held.clear();
+        }
+        state.serve_waiters();
+        restarted
+    }
+
+    /// A probe was not answered; returns how many in a row were not.
+    pub fn record_miss(&self, id: &AgentId) -> u32 {
+        self.with_entry(id, |entry| {
+            entry.contact.misses = entry.contact.misses.saturating_add(1);
+            entry.contact.misses
+        })
+        .unwrap_or(0)
+    }
+
+    /// What an agent holds of a function from now on; `None` = nothing, or nobody knows.
+    pub fn set_held(&self, id: &AgentId, function: &FunctionName, held: Option<Held>) {
+        let mut state = lock(&self.state);
+        if let Some(entry) = state.agents.get_mut(id) {
+            match held {
+                Some(held) => entry.held.insert(function.clone(), held),
+                None => entry.held.remove(function),
+            };
+        }
+        state.serve_waiters();
+    }
+
+    /// What an agent holds, whole.
+    pub fn replace_held(&self, id: &AgentId, held: HashMap<FunctionName, Held>) {
+        let mut state = lock(&self.state);
+        if let Some(entry) = state.agents.get_mut(id) {
+            entry.held = held;
+        }
+        state.serve_waiters();
+    }
+
+    /// What has to be run from now on under a name; `None` = the function is deleted.
+    pub fn set_current(&self, name: &FunctionName, current: Option<Current>) {
+        let mut state = lock(&self.state);
+        match current {
+            Some(current) => state.current.insert(name.clone(), Arc::new(current)),
+            None => state.current.remove(name),
+        };
+        state.serve_waiters();
+    }
+
+    /// The agent said it has no room: for this function, or (`None`) for any.
+    pub fn record_refusal(&self, id: &AgentId, function: Option<&FunctionName>) {
+        self.with_entry(id, |entry| match function {
+            Some(name) => {
+                entry.refused.insert(name.clone());
+            }
+            None => entry.refused_all = true,
+        });
+    }
+
+    /// What the agent says runs there: replaces what was believed, except for executions that a
+    /// call is about just now.
+    pub fn replace_running(&self, id: &AgentId, running: Vec<(ExecutionId, FunctionName)>) {
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        let Some(entry) = state.agents.get_mut(id) else {
+            return;
+        };
+        let reported: HashMap<_, _> = running.into_iter().collect();
+        let ended: Vec<_> = entry
+            .inflight
+            .iter()
+            .filter(|(execution, inflight)| !inflight.calling && !reported.contains_key(execution))
+            .map(|(execution, _)| execution.clone())
+            .collect();
+        for execution in ended {
+            entry.vacate(&execution);
+        }
+        for (execution, function) in reported {
+            entry.occupy(execution, state.current.get(&function), &function, false);
+        }
+        state.serve_waiters();
+    }
+
+    /// An execution ended: its slot is free.
+    pub fn vacate(&self, id: &AgentId, execution: &ExecutionId) {
+        let mut state = lock(&self.state);
+        if state
+            .agents
+            .get_mut(id)
+            .is_some_and(|entry| entry.vacate(execution))
+        {
+            state.serve_waiters();
+        }
+    }
+
+    /// Takes a slot for `execution` of `function`, waiting for one where the function's
+    /// behaviours say so, until the client leaves or the control plane ends.
+    ///
+    /// # Errors
+    /// [`WaitError`]; no slot is taken then.
+    pub fn acquire(
+        self: &Arc<Self>,
+        function: &FunctionName,
+        execution: &ExecutionId,
+        client_gone: &Token,
+    ) -> Result<Reservation, WaitError> {
+        let entered = lock(&self.state).enter(function, execution, self.limits)?;
+        let placed = match entered {
+            Entered::Placed(placed) => placed,
+            Entered::Waiting(ticket) => self.wait(&ticket, execution, client_gone)?,
+        };
+        Ok(Reservation::new(Arc::clone(self), placed, execution.clone()))
+    }
+
+    /// Sends every waiter away; for shutdown.
+    pub fn dismiss_waiters(&self) {
+        lock(&self.state).dismiss_waiters();
+    }
+
+    pub(super) fn call_ended(&self, id: &AgentId, execution: &ExecutionId) {
+        self.with_entry(id, |entry| {
+            if let Some(inflight) = entry.inflight.get_mut(execution) {
+                inflight.calling = false;
+            }
+        });
+    }
+
+    fn wait(
+        &self,
+        ticket: &Ticket,
+        execution: &ExecutionId,
+        client_gone: &Token,
+    ) -> super::queue::Answer {
+        let started = Instant::now();
+        let give_up = select! {
+            recv(ticket.answer) -> answer => return answer.unwrap_or(Err(WaitError::ShuttingDown)),
+            recv(client_gone.receiver()) -> _ => WaitError::ClientGone,
+            recv(after(ticket.patience)) -> _ => WaitError::WaitedTooLong {
+                reason: ticket.reason,
+                waited: started.elapsed(),
+            },
+        };
+        if lock(&self.state).waiters.leave(ticket) {
+            return Err(give_up);
+        }
+        // Answered while it was leaving. The slot, if it is one, is worth using unless nobody is there.
+        match (ticket.answer.recv(), give_up) {
+            (Ok(Ok(placed)), WaitError::ClientGone) => {
+                self.vacate(&placed.agent, execution);
+                Err(WaitError::ClientGone)
+            }
+            (Ok(answer), _) => answer,
+            (Err(_), give_up) => Err(give_up),
+        }
+    }
+
+    fn with_entry<T>(&self, id: &AgentId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        lock(&self.state).agents.get_mut(id).map(change)
+    }
+
+    fn apply(&self, agent: &Agent, before: AgentState) {
+        let mut state = lock(&self.state);
+        if agent.state == AgentState::Gone {
+            state.agents.remove(&agent.id);
+        } else if let Some(entry) = state.agents.get_mut(&agent.id) {
+            entry.agent.state = agent.state;
+        }
+        state.serve_waiters();
+        drop(state);
+        if agent.state != before {
+            log::info!("agent {}: {} → {}", agent.id, before.as_str(), agent.state.as_str());
+        }
+    }
+}
+
+/// Whether an agent can be reached is what each control plane sees for itself; only what somebody
+/// decided is stored.
+const fn stored_state(state: AgentState) -> AgentState {
+    match state {
+        AgentState::Offline | AgentState::Syncing | AgentState::Online => AgentState::Offline,
+        AgentState::Provisioning | AgentState::Draining | AgentState::Gone => state,
+    }
+}

@@ -1,0 +1,207 @@
+//! Asks every agent regularly how it is, and draws the conclusions.
+//!
+//! Owns: the clock of the probes. An agent that misses as many probes in a row as the
+//! configuration says goes offline; one that answers again is synced before it gets traffic.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use std::collections::HashSet;
+
+use super::feed::Feeds;
+use super::fleet::{AgentView, Fleet, FleetError};
+use super::functions::Functions;
+use super::links::Links;
+use super::sync::Syncer;
+use crate::base::pool::{Pool, PoolLimits};
+use crate::base::threads::{Joined, Supervisor, lock};
+use crate::base::token::Token;
+use crate::model::agent::{AgentEvent, AgentState};
+use crate::model::ids::AgentId;
+use crate::rpc::client::Probe;
+
+/// Probes at the same time: a fleet whose every second agent hangs must not slow the probing of
+/// the others below its interval.
+const PROBE_POOL: PoolLimits = PoolLimits {
+    threads: 32,
+    queued: 8192,
+    idle: Duration::from_secs(30),
+};
+
+/// An online agent that lacks a function is tried again every this many probes.
+const PROBES_BETWEEN_REPAIRS: u32 = 15;
+
+/// When to probe, and when to give up.
+#[derive(Debug, Clone, Copy)]
+pub struct HealthPolicy {
+    /// Between two probes of an agent.
+    pub interval: Duration,
+    /// Probes missed in a row after which an agent is offline.
+    pub misses: u32,
+}
+
+/// Probes until it is dropped.
+pub struct Health {
+    shared: Arc<Shared>,
+    // After `shutdown` is pulled by the supervisor, this joins.
+    _ticker: Joined,
+}
+
+struct Shared {
+    policy: HealthPolicy,
+    fleet: Arc<Fleet>,
+    functions: Arc<Functions>,
+    links: Arc<Links>,
+    syncer: Arc<Syncer>,
+    feeds: Arc<Feeds>,
+    /// Agents whose probe has not come back; they are not probed again meanwhile.
+    under_way: Mutex<HashSet<AgentId>>,
+    pool: Pool,
+}
+
+impl Health {
+    /// Starts probing at once.
+    ///
+    /// # Errors
+    /// The system's when it gives no thread.
+    pub fn start(
+        policy: HealthPolicy,
+        fleet: Arc<Fleet>,
+        functions: Arc<Functions>,
+        links: Arc<Links>,
+        syncer: Arc<Syncer>,
+        feeds: Arc<Feeds>,
+        supervisor: &Supervisor,
+    ) -> std::io::Result<Health> {
+        let shared = Arc::new(Shared {
+            policy,
+            fleet,
+            functions,
+            links,
+            syncer,
+            feeds,
+            under_way: Mutex::new(HashSet::new()),
+            pool: Pool::new("probe", PROBE_POOL, supervisor),
+        });
+        let (for_ticker, shutdown) = (Arc::clone(&shared), supervisor.shutdown());
+        let ticker = supervisor.spawn("health", move || tick(&for_ticker, &shutdown))?;
+        Ok(Health {
+            shared,
+            _ticker: ticker,
+        })
+    }
+
+    /// Probes one agent now, on the caller's thread; for one that was just registered.
+    pub fn probe_now(&self, id: &AgentId) {
+        if let Some(view) = self.shared.fleet.get(id) {
+            self.shared.probe(&view, 0);
+        }
+    }
+}
+
+fn tick(shared: &Arc<Shared>, shutdown: &Token) {
+    let mut round = 0u32;
+    loop {
+        for view in shared.fleet.list() {
+            if view.agent.state == AgentState::Provisioning
+                || !lock(&shared.under_way).insert(view.agent.id.clone())
+            {
+                continue;
+            }
+            let id = view.agent.id.clone();
+            let for_job = Arc::clone(shared);
+            let accepted = shared.pool.submit(move || {
+                for_job.probe(&view, round);
+                lock(&for_job.under_way).remove(&view.agent.id);
+            });
+            if accepted.is_err() {
+                lock(&shared.under_way).remove(&id);
+            }
+        }
+        if shutdown.wait_timeout(shared.policy.interval) {
+            return;
+        }
+        round = round.wrapping_add(1);
+    }
+}
+
+impl Shared {
+    fn probe(&self, view: &AgentView, round: u32) {
+        let id = &view.agent.id;
+        let answer = self
+            .links
+            .client(&view.agent)
+            .and_then(|client| client.probe());
+        match answer {
+            Ok(probe) if probe.agent_id.as_str() == id.as_str() => {
+                self.answered(view, probe, round);
+            }
+            Ok(probe) => {
+                log::warn!(
+                    "agent {id}: {} answers as agent {:?}",
+                    view.agent.address,
+                    probe.agent_id
+                );
+                self.missed(view);
+            }
+            Err(error) => {
+                log::debug!("agent {id}: probe: {error}");
+                self.missed(view);
+            }
+        }
+    }
+
+    fn answered(&self, view: &AgentView, probe: Probe, round: u32) {
+        let id = &view.agent.id;
+        let restarted = self
+            .fleet
+            .record_answer(id, probe.node, &probe.boot_id, probe.isolation);
+        match view.agent.state {
+            AgentState::Offline => {
+                self.tell(id, AgentEvent::Contacted);
+                self.syncer.request(id);
+            }
+            AgentState::Syncing => self.syncer.request(id),
+            AgentState::Online if restarted => {
+                self.tell(id, AgentEvent::FellBehind);
+                self.syncer.request(id);
+            }
+            AgentState::Online => {
+                if round % PROBES_BETWEEN_REPAIRS == 0 && self.lacks_something(view) {
+                    self.syncer.request(id);
+                }
+            }
+            AgentState::Provisioning | AgentState::Draining | AgentState::Gone => {}
+        }
+        self.feeds.ensure(&view.agent, restarted);
+    }
+
+    fn missed(&self, view: &AgentView) {
+        let id = &view.agent.id;
+        let misses = self.fleet.record_miss(id);
+        if misses >= self.policy.misses && view.agent.state != AgentState::Offline {
+            self.tell(id, AgentEvent::Missed);
+        }
+    }
+
+    fn lacks_something(&self, view: &AgentView) -> bool {
+        self.functions.list().iter().any(|function| {
+            let name = &function.config.name;
+            match (self.functions.desired(name), view.held.get(name)) {
+                (Some(desired), Some(held)) => {
+                    held.config_digest != desired.config_digest || held.code != desired.code
+                }
+                (Some(_), None) => true,
+                (None, _) => false,
+            }
+        })
+    }
+
+    fn tell(&self, id: &AgentId, event: AgentEvent) {
+        match self.fleet.transition(id, event) {
+            // Somebody else changed it since this probe began; the next one sees that.
+            Ok(_) | Err(FleetError::Illegal(_) | FleetError::UnknownAgent(_)) => {}
+            Err(error) => log::error!("agent {id}: {error}"),
+        }
+    }
+}

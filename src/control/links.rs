@@ -1,0 +1,51 @@
+//! From an agent of the fleet to a client that talks to it.
+
+use crate::model::agent::Agent;
+use crate::model::ids::AgentId;
+use crate::rpc::RpcError;
+use crate::rpc::client::{AgentClient, Channels, Endpoint};
+
+/// The channels of the fleet.
+pub struct Links {
+    channels: Channels,
+}
+
+impl Links {
+    /// Channels open with the first call to each agent.
+    pub fn new(channels: Channels) -> Links {
+        Links { channels }
+    }
+
+    /// A client for an agent.
+    ///
+    /// # Errors
+    /// When no channel can be made, for instance without certificates for an agent with TLS.
+    pub fn client(&self, agent: &Agent) -> Result<AgentClient, RpcError> {
+        self.client_at(&agent.id, &agent.address, agent.tls)
+    }
+
+    /// The same from its parts.
+    ///
+    /// # Errors
+    /// As [`Links::client`].
+    pub fn client_at(&self, id: &AgentId, address: &str, tls: bool) -> Result<AgentClient, RpcError> {
+        self.channels.client(&Endpoint {
+            id: id.clone(),
+            address: address.to_owned(),
+            tls,
+        })
+    }
+
+    /// Who answers at an address, as its certificate says.
+    ///
+    /// # Errors
+    /// When nobody does, or nobody with a certificate of this fleet.
+    pub fn identify(&self, address: &str) -> Result<AgentId, RpcError> {
+        self.channels.identify(address)
+    }
+
+    /// Closes the channel to an agent that was removed.
+    pub fn forget(&self, id: &AgentId) {
+        self.channels.evict(id);
+    }
+}

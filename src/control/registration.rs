@@ -1,0 +1,115 @@
+//! Who is at an address that somebody wants to register.
+
+use std::net::{IpAddr, ToSocketAddrs};
+
+use super::error::ControlError;
+use super::links::Links;
+use crate::base::clock::Timestamp;
+use crate::model::agent::{Agent, AgentState};
+use crate::model::ids::AgentId;
+use crate::model::resources::NodeStatus;
+
+/// Dials `address` and makes an agent of what it says. With TLS the certificate says who it is,
+/// and the agent has to agree.
+///
+/// # Errors
+/// The address makes no sense; nobody answers; somebody answers who is no agent of this fleet.
+pub fn identify(links: &Links, address: &str, tls: bool) -> Result<(Agent, NodeStatus), ControlError> {
+    check_address(address)?;
+    let failed = |source| ControlError::Unidentified {
+        address: address.to_owned(),
+        source,
+    };
+    let certified = if tls {
+        Some(links.identify(address).map_err(failed)?)
+    } else {
+        None
+    };
+    let probe = match &certified {
+        Some(id) => links.client_at(id, address, true),
+        None => links.anonymous(address),
+    }
+    .and_then(|client| client.probe())
+    .map_err(failed)?;
+    let id = AgentId::new(&probe.agent_id).map_err(|_| ControlError::BadIdentity {
+        address: address.to_owned(),
+        id: probe.agent_id.clone(),
+    })?;
+    if let Some(certificate) = certified.filter(|certified| *certified != id) {
+        return Err(ControlError::IdentityMismatch {
+            address: address.to_owned(),
+            certificate,
+            id: probe.agent_id,
+        });
+    }
+    let agent = Agent {
+        id,
+        address: address.to_owned(),
+        tls,
+        state: AgentState::Offline,
+        machine: None,
+        registered_at: Timestamp::now(),
+    };
+    Ok((agent, probe.node))
+}
+
+/// An agent is reached at a host and a port. Addresses that can only be somebody's mistake, or
+/// an attempt to make the control plane talk to what it should not, are refused before a packet
+/// is sent: a cloud's metadata service is at a link-local address.
+fn check_address(address: &str) -> Result<(), ControlError> {
+    let refuse = |reason| {
+        Err(ControlError::BadAddress {
+            address: address.chars().take(100).collect(),
+            reason,
+        })
+    };
+    let Some((host, port)) = address.rsplit_once(':') else {
+        return refuse("expected host:port");
+    };
+    if !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return refuse("expected a port from 1 to 65535 after the last colon");
+    }
+    let well_formed = !host.is_empty()
+        && address.len() <= 262
+        && (host.starts_with('[') && host.ends_with(']')
+            || host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')));
+    if !well_formed {
+        return refuse("expected a host name, an IPv4 address or an IPv6 address in brackets");
+    }
+    let Ok(resolved) = address.to_socket_addrs() else {
+        return refuse("the host name cannot be resolved");
+    };
+    for socket in resolved {
+        let forbidden = match socket.ip() {
+            IpAddr::V4(ip) => {
+                ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() || ip.is_link_local()
+            }
+            IpAddr::V6(ip) => {
+                ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local()
+            }
+        };
+        if forbidden {
+            return refuse("no agent can be at an unspecified, multicast, broadcast or link-local address");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_no_agent_can_have_are_refused() {
+        for address in [
+            "", "host", "host:", "host:0", "host:65536", ":50052", "http://host:1", "a b:1",
+            "0.0.0.0:1", "169.254.169.254:80", "224.0.0.1:1", "255.255.255.255:1", "[::]:1",
+            "[fe80::1]:1", "user@host:1", "host:1/path",
+        ] {
+            assert!(check_address(address).is_err(), "{address}");
+        }
+        for address in ["127.0.0.1:50052", "[::1]:50052", "localhost:1"] {
+            assert!(check_address(address).is_ok(), "{address}");
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Brings agents to the desired functions: desired state against actual state, always.
+//!
+//! A pass asks the agent what it holds, gives it what it lacks and removes what nobody wants; the
+//! agent gets traffic after it, for exactly those functions that it holds in their current form.
+//! One function that an agent cannot take does not keep it from the others.
+//! Invariant: one pass or push at a time for each agent.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+use thiserror::Error;
+
+use super::fleet::{Current, Fleet, Held};
+use super::functions::Functions;
+use super::links::Links;
+use crate::base::pool::{Pool, PoolLimits};
+use crate::base::threads::{Supervisor, lock};
+use crate::model::agent::{AgentEvent, AgentState};
+use crate::model::ids::{AgentId, FunctionName};
+use crate::rpc::client::{AgentClient, ReleaseToPush};
+use crate::rpc::RpcError;
+use crate::store::StoreError;
+
+/// Threads that talk to agents about functions. A fleet of hundreds is brought up to date in
+/// waves of this size.
+const SYNC_POOL: PoolLimits = PoolLimits {
+    threads: 32,
+    queued: 8192,
+    idle: Duration::from_secs(10),
+};
+
+/// How often a pass starts over because functions changed while it ran, before it lets the agent
+/// have traffic for what it holds: under a stream of deploys it would else never come online.
+const MAX_ROUNDS: u32 = 5;
+
+/// See the module's text.
+pub struct Syncer {
+    shared: Arc<Shared>,
+    pool: Pool,
+}
+
+struct Shared {
+    fleet: Arc<Fleet>,
+    functions: Arc<Functions>,
+    links: Arc<Links>,
+    agents: Mutex<HashMap<AgentId, Arc<AgentTurn>>>,
+}
+
+/// Serialises what is done to one agent, and keeps passes from piling up behind it.
+#[derive(Default)]
+struct AgentTurn {
+    busy: Mutex<()>,
+    requested: Mutex<bool>,
+}
+
+/// What became of a change on one agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentOutcome {
+    /// Which agent.
+    pub agent: AgentId,
+    /// How it went.
+    pub status: OutcomeStatus,
+    /// For people.
+    pub message: String,
+}
+
+/// How a change went on one agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutcomeStatus {
+    /// The agent holds it.
+    Success,
+    /// The agent refused it, or the call failed; it is tried again.
+    Failed,
+    /// The agent is away and gets it when it returns.
+    Pending,
+}
+
+impl OutcomeStatus {
+    /// As it stands in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OutcomeStatus::Success => "success",
+            OutcomeStatus::Failed => "failed",
+            OutcomeStatus::Pending => "pending",
+        }
+    }
+}
+
+/// Why one function could not be brought to one agent.
+#[derive(Debug, Error)]
+enum PushError {
+    #[error("{0}")]
+    Rpc(#[from] RpcError),
+    #[error("read the archive from the store")]
+    Store(#[from] StoreError),
+    #[error("the archive is missing from the store: deploy the function again")]
+    ArchiveMissing,
+}
+
+impl Syncer {
+    /// No pass runs before one is asked for.
+    pub fn new(
+        fleet: Arc<Fleet>,
+        functions: Arc<Functions>,
+        links: Arc<Links>,
+        supervisor: &Supervisor,
+    ) -> Syncer {
+        Syncer {
+            shared: Arc::new(Shared {
+                fleet,
+                functions,
+                links,
+                agents: Mutex::new(HashMap::new()),
+            }),
+            pool: Pool::new("sync", SYNC_POOL, supervisor),
+        }
+    }
+
+    /// Asks for a pass over one agent; several requests before it starts are one.
+    pub fn request(&self, agent: &AgentId) {
+        let turn = self.shared.turn(agent);
+        if std::mem::replace(&mut *lock(&turn.requested), true) {
+            return;
+        }
+        let (shared, id) = (Arc::clone(&self.shared), agent.clone());
+        let for_job = Arc::clone(&turn);
+        let accepted = self.pool.submit(move || {
+            let _busy = lock(&for_job.busy);
+            *lock(&for_job.requested) = false;
+            shared.pass(&id);
+        });
+        if accepted.is_err() {
+            // The next probe asks again.
+            *lock(&turn.requested) = false;
+        }
+    }
+
+    /// Brings one function, as it is now, to every agent, in parallel; returns when each has it,
+    /// failed or is known to be away.
+    pub fn distribute(&self, function: &FunctionName) -> Vec<AgentOutcome> {
+        let agents = self.shared.fleet.list();
+        let (sender, outcomes) = bounded(agents.len());
+        let mut results = Vec::with_capacity(agents.len());
+        for view in agents {
+            let id = view.agent.id;
+            if matches!(view.agent.state, AgentState::Offline | AgentState::Provisioning) {
+                results.push(AgentOutcome {
+                    agent: id,
+                    status: OutcomeStatus::Pending,
+                    message: "the agent is not reachable and gets it when it returns".to_owned(),
+                });
+                continue;
+            }
+            let (shared, sender, name) = (Arc::clone(&self.shared), sender.clone(), function.clone());
+            let for_job = id.clone();
+            let accepted = self.pool.submit(move || {
+                let turn = shared.turn(&for_job);
+                let _busy = lock(&turn.busy);
+                let outcome = outcome(&for_job, &shared.bring(&for_job, &name));
+                // Nobody listens any more only if the receiver's thread is unwinding.
+                let _ = sender.send(outcome);
+            });
+            if accepted.is_err() {
+                results.push(AgentOutcome {
+                    agent: id,
+                    status: OutcomeStatus::Pending,
+                    message: "too many changes at once; the agent gets it shortly".to_owned(),
+                });
+            }
+        }
+        drop(sender);
+        results.extend(outcomes);
+        results.sort_by(|a, b| a.agent.cmp(&b.agent));
+        results
+    }
+
+    /// Forgets what it kept for a removed agent.
+    pub fn forget(&self, agent: &AgentId) {
+        lock(&self.shared.agents).remove(agent);
+    }
+}
+
+fn outcome(agent: &AgentId, result: &Result<(), PushError>) -> AgentOutcome {
+    let (status, message) = match result {
+        Ok(()) => (OutcomeStatus::Success, String::new()),
+        Err(error) => (OutcomeStatus::Failed, with_causes(error)),
+    };
+    AgentOutcome {
+        agent: agent.clone(),
+        status,
+        message,
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl Shared {
+    fn turn(&self, agent: &AgentId) -> Arc<AgentTurn> {
+        Arc::clone(lock(&self.agents).entry(agent.clone()).or_default())
+    }
+
+    /// One whole pass. Ends with the agent online, or with a log line that says why not.
+    fn pass(&self, agent: &AgentId) {
+        let Some(view) = self.fleet.get(agent) else {
+            return;
+        };
+        let client = match self.links.client(&view.agent) {
+            Ok(client) => client,
+            Err(error) => return log::warn!("agent {agent}: not synced: {error}"),
+        };
+        for _ in 0..MAX_ROUNDS {
+            let generation = self.functions.generation();
+            if let Err(error) = self.reconcile(agent, &client) {
+                return log::warn!("agent {agent}: not synced: {error}");
+            }
+            if generation == self.functions.generation() {
+                break;
+            }
+        }
+        if view.agent.state == AgentState::Draining {
+            return;
+        }
+        match self.fleet.transition(agent, AgentEvent::Synced) {
+            Ok(_) => {}
+            // It went away or was drained meanwhile; whatever comes next asks for a new pass.
+            Err(error) => log::info!("agent {agent}: synced, but {error}"),
+        }
+    }
+
+    fn reconcile(&self, agent: &AgentId, client: &AgentClient) -> Result<(), RpcError> {
+        let held = match client.list_functions() {
+            Ok(held) => held,
+            // An existing agent cannot say what it holds: it is given everything.
+            Err(RpcError::Unimplemented) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let held: HashMap<_, _> = held
+            .into_iter()
+            .map(|held| {
+                let code = held.code;
+                (held.name, Held { config_digest: held.config_digest, code })
+            })
+            .collect();
+        self.fleet.replace_held(agent, held.clone());
+        for function in self.functions.list() {
+            let name = &function.config.name;
+            match self.bring(agent, name) {
+                Ok(()) => {}
+                Err(PushError::Rpc(error)) if error.is_about_the_connection() => return Err(error),
+                Err(error) => {
+                    log::warn!("agent {agent}: function {name}: {}", with_causes(&error));
+                }
+            }
+        }
+        for name in held.keys() {
+            if self.functions.desired(name).is_none() {
+                self.remove(agent, name, client)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the agent hold one function as it is desired now.
+    fn bring(&self, agent: &AgentId, name: &FunctionName) -> Result<(), PushError> {
+        let Some(view) = self.fleet.get(agent) else {
+            return Ok(());
+        };
+        let client = self.links.client(&view.agent)?;
+        let Some(desired) = self.functions.desired(name) else {
+            return Ok(self.remove(agent, name, &client)?);
+        };
+        let wanted = Held {
+            config_digest: desired.config_digest.clone(),
+            code: desired.code.clone(),
+        };
+        let held = view.held.get(name);
+        if held == Some(&wanted) {
+            return Ok(());
+        }
+        let has_code = held.is_some_and(|held| held.code == desired.code);
+        match &desired.code {
+            Some((version, digest)) if !has_code => {
+                let archive = self
+                    .functions
+                    .archive(digest)?
+                    .ok_or(PushError::ArchiveMissing)?;
+                let size_bytes = archive.len();
+                client.push_release(
+                    &ReleaseToPush {
+                        config: &desired.config,
+                        version: *version,
+                        digest,
+                        size_bytes,
+                    },
+                    archive,
+                )?;
+            }
+            Some(_) | None => client.register_function(&desired.config)?,
+        }
+        self.confirm(agent, name, wanted, &desired);
+        Ok(())
+    }
+
+    fn confirm(&self, agent: &AgentId, name: &FunctionName, held: Held, desired: &Current) {
+        let version = desired.code.as_ref().map_or(0, |(version, _)| *version);
+        log::info!("agent {agent}: holds function {name}, version {version}");
+        self.fleet.set_held(agent, name, Some(held));
+    }
+
+    fn remove(
+        &self,
+        agent: &AgentId,
+        name: &FunctionName,
+        client: &AgentClient,
+    ) -> Result<(), RpcError> {
+        match client.remove_function(name) {
+            // An existing agent keeps what it has; it gets no traffic for it.
+            Ok(()) | Err(RpcError::Unimplemented) => {}
+            Err(error) => return Err(error),
+        }
+        self.fleet.set_held(agent, name, None);
+        log::info!("agent {agent}: dropped function {name}");
+        Ok(())
+    }
+}

@@ -1,0 +1,307 @@
+//! One exhaustive match from every error to its HTTP status, and the one JSON shape of errors.
+//!
+//! What the client reads and what the log reads are two messages: causes that tell about the
+//! inside of the machine (paths, SQL, addresses of agents) go to the log.
+
+use serde::Serialize;
+
+use super::response::Response;
+use crate::archive::ArchiveError;
+use crate::config::error::FieldError;
+use crate::control::dispatch::DispatchError;
+use crate::control::error::ControlError;
+use crate::control::fleet::{FleetError, WaitError};
+use crate::control::functions::FunctionError;
+use crate::model::ids::InvalidId;
+use crate::policy::placement::NoRoom;
+use crate::store::StoreError;
+
+/// An error as the client sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    status: u16,
+    code: &'static str,
+    message: String,
+    hint: String,
+    fields: Vec<FieldError>,
+    retry_after_s: Option<u32>,
+    allow: Option<&'static str>,
+    close: bool,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Inner<'a>,
+}
+
+#[derive(Serialize)]
+struct Inner<'a> {
+    code: &'a str,
+    message: &'a str,
+    hint: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<Field<'a>>,
+}
+
+#[derive(Serialize)]
+struct Field<'a> {
+    field: &'a str,
+    message: &'a str,
+}
+
+/// Seconds after which a client whose call found no room may try again: executions that take
+/// much longer are better called with `wait` or asynchronously.
+const RETRY_AFTER_S: u32 = 1;
+
+impl ApiError {
+    /// `code` is stable and for programs, `message` and `hint` are for people.
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+        ApiError {
+            status,
+            code,
+            message: message.into(),
+            hint: hint.into(),
+            fields: Vec::new(),
+            retry_after_s: None,
+            allow: None,
+            close: false,
+        }
+    }
+
+    /// 422 with each bad field named.
+    pub fn invalid(fields: Vec<FieldError>) -> ApiError {
+        let message = fields
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ");
+        ApiError {
+            fields,
+            ..ApiError::new(422, "invalid", message, "correct the named fields and send the request again")
+        }
+    }
+
+    /// A path segment or query value that is no valid name.
+    pub fn bad_id(error: &InvalidId) -> ApiError {
+        ApiError::new(422, "invalid_name", error.to_string(), "names are lowercase; see the API's documentation")
+    }
+
+    /// 405 with the methods there are.
+    pub fn method_not_allowed(allow: &'static str) -> ApiError {
+        ApiError {
+            allow: Some(allow),
+            ..ApiError::new(405, "method_not_allowed", "this path does not take this method", format!("it takes {allow}"))
+        }
+    }
+
+    /// Ends the connection after the answer, for a request whose body is not read.
+    #[must_use]
+    pub fn closing(self) -> ApiError {
+        ApiError { close: true, ..self }
+    }
+
+    fn retry(self) -> ApiError {
+        ApiError {
+            retry_after_s: Some(RETRY_AFTER_S),
+            ..self
+        }
+    }
+
+    /// The HTTP answer.
+    pub fn into_response(self) -> Response {
+        let body = Body {
+            error: Inner {
+                code: self.code,
+                message: &self.message,
+                hint: &self.hint,
+                fields: self
+                    .fields
+                    .iter()
+                    .map(|field| Field { field: &field.field, message: &field.message })
+                    .collect(),
+            },
+        };
+        let mut response = Response::json(self.status, &body);
+        if let Some(seconds) = self.retry_after_s {
+            response = response.with_header("Retry-After", &seconds.to_string());
+        }
+        if let Some(allow) = self.allow {
+            response = response.with_header("Allow", allow);
+        }
+        if self.status == 401 {
+            response = response.with_header("WWW-Authenticate", "Bearer");
+        }
+        if self.close {
+            response = response.closing();
+        }
+        response
+    }
+}
+
+impl From<ControlError> for ApiError {
+    fn from(error: ControlError) -> ApiError {
+        match error {
+            ControlError::Function(error) => function(error),
+            ControlError::Fleet(error) => fleet(&error),
+            ControlError::Dispatch(error) => dispatch(&error),
+            ControlError::BadAddress { .. } => {
+                ApiError::new(422, "invalid_address", error.to_string(), "give the agent's address as host:port")
+            }
+            ControlError::Unidentified { .. } | ControlError::BadIdentity { .. } | ControlError::IdentityMismatch { .. } => {
+                ApiError::new(502, "agent_unreachable", with_causes(&error),
+                    "check that flux-agent runs there, that its certificate is of this fleet, and that tls is set alike on both sides")
+            }
+            ControlError::NoProvider => ApiError::new(503, "no_provider", error.to_string(),
+                "add a provider to flux.yaml, or register agents with POST /agents/register"),
+            ControlError::ExecutionNotFound(_) => ApiError::new(404, "execution_not_found", error.to_string(),
+                "records are kept for a limited time after the end"),
+            ControlError::ExecutionEnded { .. } => ApiError::new(409, "execution_ended", error.to_string(),
+                "only a running execution can be cancelled"),
+            ControlError::AgentUnreachable { .. } => {
+                log::warn!("{}", with_causes(&error));
+                ApiError::new(503, "agent_unreachable", with_causes(&error),
+                    "the execution's agent cannot be asked now; try again").retry()
+            }
+            ControlError::CancelUnconfirmed { .. } => ApiError::new(503, "cancel_unconfirmed", error.to_string(),
+                "it was told to stop; try again to have its end confirmed").retry(),
+            ControlError::IdempotencyMismatch => ApiError::new(409, "idempotency_key_reused", error.to_string(),
+                "use a fresh key for a different call"),
+            ControlError::IdempotencyPending(_) => ApiError::new(409, "idempotency_pending", error.to_string(),
+                "try again after it has ended, or read the execution").retry(),
+            ControlError::PkiDisabled => ApiError::new(409, "pki_disabled", error.to_string(),
+                "remove disable_grpc_tls from flux.yaml to enrol agents"),
+            ControlError::Pki(_) => internal(&error, "pki_failed"),
+            ControlError::Enrolment(_) => ApiError::new(401, "token_refused", error.to_string(),
+                "make a fresh token with: flux agent enroll ID"),
+            ControlError::Store(error) => store(&error),
+            ControlError::ShuttingDown => shutting_down(),
+        }
+    }
+}
+
+fn function(error: FunctionError) -> ApiError {
+    match error {
+        FunctionError::NotFound(_) => ApiError::new(404, "function_not_found", error.to_string(),
+            "register it first with PUT /functions"),
+        FunctionError::NoVersion { .. } => ApiError::new(404, "version_not_found", error.to_string(),
+            "see GET /functions/{name}/versions"),
+        FunctionError::NoEarlierVersion(_) => ApiError::new(409, "no_earlier_version", error.to_string(),
+            "see GET /functions/{name}/versions"),
+        FunctionError::HandlerMissing { .. } => ApiError::new(422, "handler_missing", error.to_string(),
+            "put the handler into the archive at exactly that path, or register the function with another handler"),
+        FunctionError::TooMany => ApiError::new(409, "too_many_functions", error.to_string(),
+            "delete functions that are not needed any more"),
+        FunctionError::Archive(error) => archive(&error),
+        FunctionError::Store(error) => store(&error),
+    }
+}
+
+fn archive(error: &ArchiveError) -> ApiError {
+    if error.is_refusal() {
+        return ApiError::new(422, error.code(), with_causes(error), "make the archive again without it");
+    }
+    internal(error, "archive_unreadable")
+}
+
+fn fleet(error: &FleetError) -> ApiError {
+    match error {
+        FleetError::UnknownAgent(_) => ApiError::new(404, "agent_not_found", error.to_string(), "see GET /agents"),
+        FleetError::AddressConflict { .. } => ApiError::new(409, "agent_conflict", error.to_string(),
+            "remove it first with DELETE /agents/{id}, or give the new agent another id"),
+        FleetError::Illegal(_) => ApiError::new(409, "illegal_transition", error.to_string(), "see GET /agents"),
+        FleetError::Store(error) => store(error),
+    }
+}
+
+fn dispatch(error: &DispatchError) -> ApiError {
+    match error {
+        DispatchError::NoSlot(error) => no_slot(error),
+        DispatchError::Invalid(_) => ApiError::new(422, "refused_by_agent", error.to_string(),
+            "the agent's own limits are in its agent.yaml"),
+        DispatchError::NotTaken(_) => ApiError::new(503, "not_taken", error.to_string(),
+            "the agents are changing; try again").retry(),
+        DispatchError::Unknown { execution, .. } => ApiError::new(503, "outcome_unknown", error.to_string(),
+            format!("ask GET /executions/{execution} before you send it again")),
+        // Nobody reads it.
+        DispatchError::ClientGone => ApiError::new(499, "client_gone", error.to_string(), ""),
+        DispatchError::Store(error) => store(error),
+    }
+}
+
+fn no_slot(error: &WaitError) -> ApiError {
+    match error {
+        WaitError::FunctionNotFound(_) => ApiError::new(404, "function_not_found", error.to_string(),
+            "register it first with PUT /functions"),
+        WaitError::NotDeployed(name) => ApiError::new(409, "function_not_deployed", error.to_string(),
+            format!("deploy it first with PUT /deploy/{name}")),
+        WaitError::NoRoom(reason) | WaitError::WaitedTooLong { reason, .. } => no_room(*reason, error),
+        WaitError::QueueFull { .. } => ApiError::new(503, "queue_full", error.to_string(),
+            "more calls wait already than may; try again later").retry(),
+        WaitError::ClientGone => ApiError::new(499, "client_gone", error.to_string(), ""),
+        WaitError::ShuttingDown => shutting_down(),
+    }
+}
+
+fn no_room(reason: NoRoom, error: &WaitError) -> ApiError {
+    let waited = match error {
+        WaitError::WaitedTooLong { waited, .. } => format!(", also after waiting {} s", waited.as_secs()),
+        _ => String::new(),
+    };
+    match reason {
+        NoRoom::NoAgent => ApiError::new(503, "no_agent", format!("no agent is online{waited}"),
+            "register one with POST /agents/register; see GET /agents"),
+        NoRoom::NotSynced => ApiError::new(503, "not_synced", format!("no online agent holds the function's current code yet{waited}"),
+            "try again shortly; GET /agents and the log tell what keeps them"),
+        NoRoom::AtCapacity => ApiError::new(503, "at_capacity",
+            format!("every agent runs as many executions of the function as it may{waited}"),
+            "try again, raise max_concurrency, or set max_concurrency_behavior: wait"),
+        NoRoom::ResourcePressure => ApiError::new(429, "resource_pressure",
+            format!("no agent has the memory or CPU that the function asks for{waited}"),
+            "try again, ask for less, or set resource_pressure_behavior: wait"),
+    }
+    .retry()
+}
+
+fn store(error: &StoreError) -> ApiError {
+    match error {
+        StoreError::FunctionNotFound { .. } => ApiError::new(404, "function_not_found", error.to_string(),
+            "register it first with PUT /functions"),
+        StoreError::VersionNotKept { .. } => ApiError::new(404, "version_not_found", error.to_string(),
+            "see GET /functions/{name}/versions"),
+        StoreError::Conflict { .. } => ApiError::new(409, "conflict", error.to_string(),
+            "somebody else changed it at the same time; look and try again"),
+        StoreError::LimitReached { .. } => ApiError::new(503, "limit_reached", error.to_string(),
+            "wait until older ones have expired").retry(),
+        StoreError::Full { .. } => {
+            log::error!("{}", with_causes(error));
+            ApiError::new(503, "store_full", error.to_string(), "free space on the disk of state_dir").retry()
+        }
+        StoreError::Unavailable { .. }
+        | StoreError::ArchiveMissing { .. }
+        | StoreError::ArchiveMismatch { .. }
+        | StoreError::Corrupt { .. } => {
+            log::error!("{}", with_causes(error));
+            ApiError::new(503, "store_unavailable", "the store does not answer as it should", "the control plane's log tells why").retry()
+        }
+    }
+}
+
+fn shutting_down() -> ApiError {
+    ApiError::new(503, "shutting_down", "the control plane is shutting down", "try again in a moment").retry()
+}
+
+fn internal(error: &dyn std::error::Error, code: &'static str) -> ApiError {
+    log::error!("{}", with_causes(error));
+    ApiError::new(500, code, error.to_string(), "the control plane's log tells more")
+}
+
+/// An error with its causes, on one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
