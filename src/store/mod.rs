@@ -1,1 +1,25 @@
-//! The fleet's state behind one trait, with an embedded implementation and one conformance suite.
+//! The fleet's state behind one trait: functions, their versions and archives, agents, routes,
+//! idempotency keys, enrolment tokens.
+//!
+//! Owns: what must outlive the control plane. Refuses: decisions; it compares and sets, and the
+//! layers above decide what.
+//! Invariants: an outage is an error and never an absence; what a method has returned from is on
+//! disk, unless its text says otherwise; the stored form is not the domain types (`format`).
+//!
+//! `embedded` keeps everything in one directory of one machine. The properties that every
+//! implementation has are `tests/store_conformance`, written against the trait alone.
+
+mod archives;
+mod contract;
+pub mod embedded;
+mod error;
+pub(crate) mod format;
+mod idempotency;
+mod values;
+
+pub use archives::{ArchiveReader, ArchiveUpload, StoredArchive};
+pub use contract::{KEPT_VERSIONS, ROUTES_PER_PAGE, Store};
+pub use embedded::EmbeddedStore;
+pub use error::StoreError;
+pub use idempotency::{Idempotency, IdempotencyKey, MAX_ANSWER_BYTES, StoredAnswer};
+pub use values::{EnrolmentToken, Revision, Route};

@@ -169,3 +169,10 @@ impl Database {
         }
     }
 }
+
+impl Drop for Database {
+    /// An orderly end loses nothing that was handed in.
+    fn drop(&mut self) {
+        self.flush();
+    }
+}

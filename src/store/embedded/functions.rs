@@ -1,0 +1,113 @@
+//! Functions: their configuration and which version is in force.
+
+use rusqlite::{Connection, Row, params};
+
+use super::rows::{Change, all, corrupt, first, run};
+use super::versions::VersionRow;
+use crate::base::clock::Timestamp;
+use crate::model::function::{Function, FunctionConfig};
+use crate::model::ids::FunctionName;
+use crate::store::error::StoreError;
+use crate::store::format::{decode_config, encode_config};
+
+pub(super) fn put(
+    connection: &Connection,
+    config: &FunctionConfig,
+    now: Timestamp,
+) -> Change<Function> {
+    // An equal configuration is not touched, so that `updated_at` tells changes.
+    run(
+        connection,
+        "INSERT INTO functions (name, config, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)
+         ON CONFLICT (name) DO UPDATE SET config = excluded.config, updated_at = excluded.updated_at
+             WHERE config <> excluded.config",
+        params![config.name.as_str(), encode_config(config), now.as_millis()],
+    )?;
+    require(connection, &config.name)
+}
+
+pub(super) fn get(connection: &Connection, name: &FunctionName) -> Change<Option<Function>> {
+    first(
+        connection,
+        "SELECT f.name, f.config, f.created_at, f.updated_at, f.active,
+                v.number, v.digest, v.size_bytes, v.created_at
+         FROM functions f LEFT JOIN versions v ON v.function = f.name AND v.number = f.active
+         WHERE f.name = ?1",
+        [name.as_str()],
+        FunctionRow::read,
+    )?
+    .map(FunctionRow::decode)
+    .transpose()
+}
+
+/// The same for a change that cannot do without.
+pub(super) fn require(connection: &Connection, name: &FunctionName) -> Change<Function> {
+    get(connection, name)?.ok_or_else(|| {
+        StoreError::FunctionNotFound {
+            function: name.clone(),
+        }
+        .into()
+    })
+}
+
+pub(super) fn list(connection: &Connection) -> Change<Vec<Function>> {
+    all(
+        connection,
+        "SELECT f.name, f.config, f.created_at, f.updated_at, f.active,
+                v.number, v.digest, v.size_bytes, v.created_at
+         FROM functions f LEFT JOIN versions v ON v.function = f.name AND v.number = f.active
+         ORDER BY f.name",
+        (),
+        FunctionRow::read,
+    )?
+    .into_iter()
+    .map(FunctionRow::decode)
+    .collect()
+}
+
+pub(super) fn delete(connection: &Connection, name: &FunctionName) -> Change<bool> {
+    let deleted = run(
+        connection,
+        "DELETE FROM functions WHERE name = ?1",
+        [name.as_str()],
+    )?;
+    Ok(deleted > 0)
+}
+
+struct FunctionRow {
+    name: String,
+    config: String,
+    created_at: i64,
+    updated_at: i64,
+    active: Option<i64>,
+    version: Option<VersionRow>,
+}
+
+impl FunctionRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<FunctionRow> {
+        let number: Option<i64> = row.get(5)?;
+        Ok(FunctionRow {
+            name: row.get(0)?,
+            config: row.get(1)?,
+            created_at: row.get(2)?,
+            updated_at: row.get(3)?,
+            active: row.get(4)?,
+            version: number.map(|_| VersionRow::read_from(row, 5)).transpose()?,
+        })
+    }
+
+    fn decode(self) -> Change<Function> {
+        if self.active.is_some() && self.version.is_none() {
+            return Err(corrupt("function", &self.name)(
+                "its active version is not there",
+            ));
+        }
+        let active = self.version.map(|version| version.decode(&self.name));
+        Ok(Function {
+            config: decode_config(&self.config).map_err(corrupt("function", &self.name))?,
+            active: active.transpose()?,
+            created_at: Timestamp::from_millis(self.created_at),
+            updated_at: Timestamp::from_millis(self.updated_at),
+        })
+    }
+}

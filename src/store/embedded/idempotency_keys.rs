@@ -1,0 +1,175 @@
+//! Keys of idempotent calls: claimed once, answered once, free again after their time.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, Row, params};
+
+use super::rows::{Change, corrupt, first, refuse, run, to_column};
+use crate::base::clock::Timestamp;
+use crate::model::ids::ExecutionId;
+use crate::store::error::StoreError;
+use crate::store::idempotency::{Idempotency, IdempotencyKey, MAX_ANSWER_BYTES, StoredAnswer};
+
+/// How much of this the database may hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub keys: u64,
+    pub answer_bytes: u64,
+}
+
+impl Limits {
+    /// A million keys are eleven calls a second with a key for a whole day, and some 300 MB
+    /// with their index; a GiB of answers is room for a KiB each.
+    pub const DEFAULT: Limits = Limits {
+        keys: 1_000_000,
+        answer_bytes: 1 << 30,
+    };
+}
+
+/// Keys that one transaction forgets: others wait for it.
+pub(super) const EXPIRED_PER_CHANGE: usize = 2000;
+
+/// What a call brings.
+#[derive(Clone)]
+pub(super) struct Claim {
+    pub key: IdempotencyKey,
+    pub fingerprint: [u8; 32],
+    pub execution: ExecutionId,
+    pub now: Timestamp,
+    pub ttl: Duration,
+}
+
+pub(super) fn begin(connection: &Connection, claim: &Claim, limits: Limits) -> Change<Idempotency> {
+    let found = first(
+        connection,
+        "SELECT execution, fingerprint, status, body FROM idempotency_keys
+         WHERE key = ?1 AND expires_at > ?2",
+        params![claim.key.as_bytes(), claim.now.as_millis()],
+        ClaimedRow::read,
+    )?;
+    if let Some(row) = found {
+        return row.decode();
+    }
+    run(
+        connection,
+        "DELETE FROM idempotency_keys WHERE key = ?1",
+        [claim.key.as_bytes()],
+    )?;
+    if counter(connection, "idempotency_keys")? >= to_column(limits.keys)
+        && expire(connection, claim.now)? == 0
+    {
+        return refuse(StoreError::LimitReached {
+            what: "idempotency keys",
+            limit: limits.keys,
+        });
+    }
+    run(
+        connection,
+        "INSERT INTO idempotency_keys (key, fingerprint, execution, expires_at)
+         VALUES (?1, ?2, ?3, ?4)",
+        params![
+            claim.key.as_bytes(),
+            claim.fingerprint,
+            claim.execution.as_str(),
+            claim.now.after(claim.ttl).as_millis()
+        ],
+    )?;
+    Ok(Idempotency::New)
+}
+
+pub(super) fn finish(
+    connection: &Connection,
+    key: &IdempotencyKey,
+    execution: &ExecutionId,
+    answer: &StoredAnswer,
+    limits: Limits,
+) -> Change<bool> {
+    let limit_reached = |what, limit| refuse(StoreError::LimitReached { what, limit });
+    if answer.body.len() > MAX_ANSWER_BYTES {
+        return limit_reached("bytes of one answer", MAX_ANSWER_BYTES as u64);
+    }
+    let changed = run(
+        connection,
+        "UPDATE idempotency_keys SET status = ?3, body = ?4
+         WHERE key = ?1 AND execution = ?2 AND status IS NULL",
+        params![
+            key.as_bytes(),
+            execution.as_str(),
+            answer.status,
+            answer.body
+        ],
+    )?;
+    if counter(connection, "answer_bytes")? > to_column(limits.answer_bytes) {
+        return limit_reached("bytes of answers", limits.answer_bytes);
+    }
+    Ok(changed > 0)
+}
+
+pub(super) fn abandon(
+    connection: &Connection,
+    key: &IdempotencyKey,
+    execution: &ExecutionId,
+) -> Change<bool> {
+    let deleted = run(
+        connection,
+        "DELETE FROM idempotency_keys WHERE key = ?1 AND execution = ?2 AND status IS NULL",
+        params![key.as_bytes(), execution.as_str()],
+    )?;
+    Ok(deleted > 0)
+}
+
+/// Forgets up to [`EXPIRED_PER_CHANGE`].
+pub(super) fn expire(connection: &Connection, now: Timestamp) -> Change<usize> {
+    Ok(run(
+        connection,
+        "DELETE FROM idempotency_keys WHERE key IN (
+             SELECT key FROM idempotency_keys WHERE expires_at <= ?1 LIMIT ?2)",
+        params![now.as_millis(), EXPIRED_PER_CHANGE as i64],
+    )?)
+}
+
+fn counter(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT value FROM counters WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+}
+
+struct ClaimedRow {
+    execution: String,
+    fingerprint: Vec<u8>,
+    status: Option<i64>,
+    body: Option<Vec<u8>>,
+}
+
+impl ClaimedRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<ClaimedRow> {
+        Ok(ClaimedRow {
+            execution: row.get(0)?,
+            fingerprint: row.get(1)?,
+            status: row.get(2)?,
+            body: row.get(3)?,
+        })
+    }
+
+    fn decode(self) -> Change<Idempotency> {
+        const WHAT: &str = "idempotency key of";
+        let key = &self.execution;
+        let fingerprint = self.fingerprint.try_into();
+        let answer = match (self.status, self.body) {
+            (Some(status), Some(body)) => Some(StoredAnswer {
+                status: u16::try_from(status).map_err(corrupt(WHAT, key))?,
+                body,
+            }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                return Err(corrupt(WHAT, key)("half an answer"));
+            }
+        };
+        Ok(Idempotency::Existing {
+            execution: ExecutionId::new(key).map_err(corrupt(WHAT, key))?,
+            fingerprint: fingerprint
+                .map_err(|_| corrupt(WHAT, key)("a fingerprint is 32 bytes"))?,
+            answer,
+        })
+    }
+}

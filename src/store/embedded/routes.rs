@@ -1,0 +1,138 @@
+//! Routes from executions to agents.
+
+use rusqlite::{Connection, Row, params};
+
+use super::rows::{Change, all, corrupt, first, run};
+use crate::base::clock::Timestamp;
+use crate::model::ids::{AgentId, ExecutionId, FunctionName};
+use crate::store::contract::ROUTES_PER_PAGE;
+use crate::store::values::Route;
+
+/// Routes that one transaction forgets: others wait for it.
+pub(super) const EXPIRED_PER_CHANGE: usize = 2000;
+
+pub(super) fn put(connection: &Connection, route: &Route) -> Change<()> {
+    run(
+        connection,
+        "INSERT OR REPLACE INTO routes (execution, agent, function, accepted_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            route.execution.as_str(),
+            route.agent.as_str(),
+            route.function.as_str(),
+            route.accepted_at.as_millis(),
+            route.expires_at.map(Timestamp::as_millis),
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn get(connection: &Connection, execution: &ExecutionId) -> Change<Option<Route>> {
+    first(
+        connection,
+        "SELECT execution, agent, function, accepted_at, expires_at FROM routes
+         WHERE execution = ?1",
+        [execution.as_str()],
+        RouteRow::read,
+    )?
+    .map(RouteRow::decode)
+    .transpose()
+}
+
+pub(super) fn end(
+    connection: &Connection,
+    execution: &ExecutionId,
+    expires_at: Timestamp,
+) -> Change<bool> {
+    let changed = run(
+        connection,
+        "UPDATE routes SET expires_at = ?2 WHERE execution = ?1",
+        params![execution.as_str(), expires_at.as_millis()],
+    )?;
+    Ok(changed > 0)
+}
+
+pub(super) fn set_agent(
+    connection: &Connection,
+    execution: &ExecutionId,
+    agent: &AgentId,
+) -> Change<bool> {
+    let changed = run(
+        connection,
+        "UPDATE routes SET agent = ?2 WHERE execution = ?1",
+        params![execution.as_str(), agent.as_str()],
+    )?;
+    Ok(changed > 0)
+}
+
+pub(super) fn delete(connection: &Connection, execution: &ExecutionId) -> Change<bool> {
+    let deleted = run(
+        connection,
+        "DELETE FROM routes WHERE execution = ?1",
+        [execution.as_str()],
+    )?;
+    Ok(deleted > 0)
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    agent: &AgentId,
+    after: Option<&ExecutionId>,
+) -> Change<Vec<Route>> {
+    all(
+        connection,
+        "SELECT execution, agent, function, accepted_at, expires_at FROM routes
+         WHERE agent = ?1 AND execution > ?2 ORDER BY execution LIMIT ?3",
+        // No execution id is empty, so that every one comes after "".
+        params![
+            agent.as_str(),
+            after.map_or("", ExecutionId::as_str),
+            ROUTES_PER_PAGE as i64
+        ],
+        RouteRow::read,
+    )?
+    .into_iter()
+    .map(RouteRow::decode)
+    .collect()
+}
+
+/// Forgets up to [`EXPIRED_PER_CHANGE`].
+pub(super) fn expire(connection: &Connection, now: Timestamp) -> Change<usize> {
+    Ok(run(
+        connection,
+        "DELETE FROM routes WHERE execution IN (
+             SELECT execution FROM routes WHERE expires_at <= ?1 LIMIT ?2)",
+        params![now.as_millis(), EXPIRED_PER_CHANGE as i64],
+    )?)
+}
+
+struct RouteRow {
+    execution: String,
+    agent: String,
+    function: String,
+    accepted_at: i64,
+    expires_at: Option<i64>,
+}
+
+impl RouteRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<RouteRow> {
+        Ok(RouteRow {
+            execution: row.get(0)?,
+            agent: row.get(1)?,
+            function: row.get(2)?,
+            accepted_at: row.get(3)?,
+            expires_at: row.get(4)?,
+        })
+    }
+
+    fn decode(self) -> Change<Route> {
+        let key = &self.execution;
+        Ok(Route {
+            execution: ExecutionId::new(key).map_err(corrupt("route", key))?,
+            agent: AgentId::new(&self.agent).map_err(corrupt("route", key))?,
+            function: FunctionName::new(&self.function).map_err(corrupt("route", key))?,
+            accepted_at: Timestamp::from_millis(self.accepted_at),
+            expires_at: self.expires_at.map(Timestamp::from_millis),
+        })
+    }
+}

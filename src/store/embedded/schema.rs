@@ -1,0 +1,86 @@
+//! The tables, by format. Released entries never change; the next format appends one.
+
+use crate::base::sqlite::Schema;
+
+pub(super) const SCHEMA: Schema = Schema {
+    // "Flux" in ASCII.
+    application_id: 0x466c_7578,
+    migrations: &[FORMAT_1],
+};
+
+/// Times are milliseconds since 1970; bodies are the JSON of `store::format`.
+const FORMAT_1: &str = "
+CREATE TABLE functions (
+    name TEXT PRIMARY KEY,
+    config TEXT NOT NULL,
+    -- The highest number ever given, which outlives the versions themselves.
+    last_version INTEGER NOT NULL DEFAULT 0,
+    active INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE versions (
+    function TEXT NOT NULL REFERENCES functions (name) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    -- Orders the versions of a function by their last activation.
+    activation INTEGER NOT NULL,
+    PRIMARY KEY (function, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX versions_by_digest ON versions (digest);
+
+CREATE TABLE agents (
+    id TEXT PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE routes (
+    execution TEXT PRIMARY KEY,
+    agent TEXT NOT NULL,
+    function TEXT NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    expires_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX routes_by_agent ON routes (agent, execution);
+CREATE INDEX routes_by_expiry ON routes (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE idempotency_keys (
+    key BLOB PRIMARY KEY,
+    fingerprint BLOB NOT NULL,
+    execution TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    status INTEGER,
+    body BLOB
+) STRICT;
+CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
+
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY,
+    agent TEXT NOT NULL,
+    secret BLOB NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE counters (
+    name TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT;
+INSERT INTO counters VALUES ('agent_revision', 0), ('idempotency_keys', 0), ('answer_bytes', 0);
+
+-- Counted as they change: counting a million rows before each insert would cost more than it.
+CREATE TRIGGER idempotency_keys_insert AFTER INSERT ON idempotency_keys BEGIN
+    UPDATE counters SET value = value + 1 WHERE name = 'idempotency_keys';
+END;
+CREATE TRIGGER idempotency_keys_answer AFTER UPDATE OF body ON idempotency_keys BEGIN
+    UPDATE counters SET value = value + ifnull(length(NEW.body), 0) - ifnull(length(OLD.body), 0)
+        WHERE name = 'answer_bytes';
+END;
+CREATE TRIGGER idempotency_keys_delete AFTER DELETE ON idempotency_keys BEGIN
+    UPDATE counters SET value = value - 1 WHERE name = 'idempotency_keys';
+    UPDATE counters SET value = value - ifnull(length(OLD.body), 0) WHERE name = 'answer_bytes';
+END;
+";

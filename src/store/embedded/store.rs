@@ -1,0 +1,327 @@
+//! The trait's methods, each handed to the database's readers or to its writer.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::archive_directory::ArchiveDirectory;
+use super::idempotency_keys::{self, Claim, Limits};
+use super::lazy_routes::LazyRoutes;
+use super::rows::{Change, refuse};
+use super::schema::SCHEMA;
+use super::{agents, functions, routes, tokens, versions};
+use crate::base::atomic_file::{LockFile, create_directory};
+use crate::base::clock::Timestamp;
+use crate::base::sqlite::{Commit, Database};
+use crate::model::agent::Agent;
+use crate::model::function::{Function, FunctionConfig, Version};
+use crate::model::ids::{AgentId, Digest, ExecutionId, FunctionName};
+use crate::store::archives::{ArchiveReader, ArchiveUpload, StoredArchive};
+use crate::store::contract::Store;
+use crate::store::error::StoreError;
+use crate::store::idempotency::{Idempotency, IdempotencyKey, StoredAnswer};
+use crate::store::values::{EnrolmentToken, Revision, Route};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// See the directory's text.
+pub struct EmbeddedStore {
+    database: Database,
+    archives: Arc<ArchiveDirectory>,
+    lazy_routes: Arc<LazyRoutes>,
+    limits: Limits,
+    // Last: the database closes before another process may open it.
+    _lock: LockFile,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `state_dir`, and makes it where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: another process has it open (the source's kind is
+    /// `WouldBlock`), the database is not ours, newer or damaged, or the system refuses.
+    pub fn open(state_dir: &Path) -> Result<EmbeddedStore> {
+        create_directory(state_dir, 0o700)?;
+        let lock = LockFile::acquire(&state_dir.join("store.lock"))?;
+        Ok(EmbeddedStore {
+            database: Database::open(&state_dir.join("flux.db"), &SCHEMA)?,
+            archives: Arc::new(ArchiveDirectory::open(state_dir.join("archives"))?),
+            lazy_routes: Arc::default(),
+            limits: Limits::DEFAULT,
+            _lock: lock,
+        })
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        change: impl FnOnce(&rusqlite::Connection) -> Change<T> + Send + 'static,
+    ) -> Result<T> {
+        self.database.write(action, Commit::Synced, change)
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn put_function(&self, config: &FunctionConfig, now: Timestamp) -> Result<Function> {
+        let config = config.clone();
+        self.write("store a function in", move |connection| {
+            functions::put(connection, &config, now)
+        })
+    }
+
+    fn get_function(&self, name: &FunctionName) -> Result<Option<Function>> {
+        self.database.read("read a function from", |connection| {
+            functions::get(connection, name)
+        })
+    }
+
+    fn list_functions(&self) -> Result<Vec<Function>> {
+        self.database.read("list functions in", functions::list)
+    }
+
+    fn delete_function(&self, name: &FunctionName) -> Result<bool> {
+        let name = name.clone();
+        self.write("delete a function from", move |connection| {
+            functions::delete(connection, &name)
+        })
+    }
+
+    fn add_version(
+        &self,
+        name: &FunctionName,
+        archive: &StoredArchive,
+        now: Timestamp,
+    ) -> Result<Function> {
+        let (name, archive) = (name.clone(), archive.clone());
+        let archives = Arc::clone(&self.archives);
+        self.write("add a version to", move |connection| {
+            // Inside the writer, where nothing deletes the archive between look and reference.
+            if !archives.contains(&archive.digest)? {
+                return refuse(StoreError::ArchiveMissing {
+                    digest: archive.digest,
+                });
+            }
+            versions::add(connection, &name, &archive, now)
+        })
+    }
+
+    fn list_versions(&self, name: &FunctionName) -> Result<Vec<Version>> {
+        self.database.read("list versions in", |connection| {
+            versions::list(connection, name)
+        })
+    }
+
+    fn activate_version(
+        &self,
+        name: &FunctionName,
+        number: u64,
+        now: Timestamp,
+    ) -> Result<Function> {
+        let name = name.clone();
+        self.write("activate a version in", move |connection| {
+            versions::activate(connection, &name, number, now)
+        })
+    }
+
+    fn archive_scratch(&self) -> Result<ArchiveUpload> {
+        Ok(self.archives.scratch()?)
+    }
+
+    fn put_archive(
+        &self,
+        upload: ArchiveUpload,
+        expected: Option<&Digest>,
+    ) -> Result<StoredArchive> {
+        self.archives.put(upload, expected)
+    }
+
+    fn open_archive(&self, digest: &Digest) -> Result<Option<ArchiveReader>> {
+        Ok(self.archives.open_archive(digest)?)
+    }
+
+    fn collect_archives(&self, older_than: Timestamp) -> Result<usize> {
+        let mut removed = self.archives.remove_older_uploads(older_than)?;
+        for digest in self.archives.older_archives(older_than)? {
+            let archives = Arc::clone(&self.archives);
+            let gone = self.write("look for an archive's versions in", move |connection| {
+                Ok(!versions::refer_to(connection, &digest)?
+                    && archives.remove_older(&digest, older_than)?)
+            })?;
+            removed += usize::from(gone);
+        }
+        Ok(removed)
+    }
+
+    fn put_agent(&self, agent: &Agent, expected: Option<Revision>) -> Result<Revision> {
+        let agent = agent.clone();
+        self.write("store an agent in", move |connection| {
+            agents::put(connection, &agent, expected)
+        })
+    }
+
+    fn list_agents(&self) -> Result<Vec<(Agent, Revision)>> {
+        self.database.read("list agents in", agents::list)
+    }
+
+    fn delete_agent(&self, id: &AgentId, expected: Revision) -> Result<()> {
+        let id = id.clone();
+        self.write("delete an agent from", move |connection| {
+            agents::delete(connection, &id, expected)
+        })
+    }
+
+    fn put_route(&self, route: &Route) -> Result<()> {
+        let route = route.clone();
+        self.write("store a route in", move |connection| {
+            routes::put(connection, &route)
+        })
+    }
+
+    fn put_route_lazily(&self, route: &Route) {
+        let shown = self.lazy_routes.show(route);
+        let lazy_routes = Arc::clone(&self.lazy_routes);
+        let (route, execution) = (route.clone(), route.execution.clone());
+        self.database.write_lazily(
+            "store a route in",
+            move |connection| routes::put(connection, &route),
+            move || lazy_routes.settle(&execution, shown),
+        );
+    }
+
+    fn get_route(&self, execution: &ExecutionId) -> Result<Option<Route>> {
+        if let Some(route) = self.lazy_routes.get(execution) {
+            return Ok(Some(route));
+        }
+        self.database.read("read a route from", |connection| {
+            routes::get(connection, execution)
+        })
+    }
+
+    fn end_route(&self, execution: &ExecutionId, expires_at: Timestamp) -> Result<bool> {
+        let execution = execution.clone();
+        self.write("end a route in", move |connection| {
+            routes::end(connection, &execution, expires_at)
+        })
+    }
+
+    fn move_route(&self, execution: &ExecutionId, to: &AgentId) -> Result<bool> {
+        let (execution, agent) = (execution.clone(), to.clone());
+        self.write("move a route in", move |connection| {
+            routes::set_agent(connection, &execution, &agent)
+        })
+    }
+
+    fn delete_route(&self, execution: &ExecutionId) -> Result<bool> {
+        let execution = execution.clone();
+        self.write("delete a route from", move |connection| {
+            routes::delete(connection, &execution)
+        })
+    }
+
+    fn list_routes(&self, agent: &AgentId, after: Option<&ExecutionId>) -> Result<Vec<Route>> {
+        // Lists serve reconciliation, which can wait for what is on its way.
+        self.database.flush();
+        self.database.read("list routes in", |connection| {
+            routes::list(connection, agent, after)
+        })
+    }
+
+    fn expire_routes(&self, now: Timestamp) -> Result<usize> {
+        in_portions(routes::EXPIRED_PER_CHANGE, || {
+            self.write("forget routes in", move |connection| {
+                routes::expire(connection, now)
+            })
+        })
+    }
+
+    fn begin_idempotent(
+        &self,
+        key: &IdempotencyKey,
+        fingerprint: &[u8; 32],
+        execution: &ExecutionId,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Idempotency> {
+        let limits = self.limits;
+        let claim = Claim {
+            key: *key,
+            fingerprint: *fingerprint,
+            execution: execution.clone(),
+            now,
+            ttl,
+        };
+        self.write("claim an idempotency key in", move |connection| {
+            idempotency_keys::begin(connection, &claim, limits)
+        })
+    }
+
+    fn finish_idempotent(
+        &self,
+        key: &IdempotencyKey,
+        execution: &ExecutionId,
+        answer: &StoredAnswer,
+    ) -> Result<bool> {
+        let (key, execution, answer, limits) =
+            (*key, execution.clone(), answer.clone(), self.limits);
+        self.write("store an answer in", move |connection| {
+            idempotency_keys::finish(connection, &key, &execution, &answer, limits)
+        })
+    }
+
+    fn abandon_idempotent(&self, key: &IdempotencyKey, execution: &ExecutionId) -> Result<bool> {
+        let (key, execution) = (*key, execution.clone());
+        self.write("free an idempotency key in", move |connection| {
+            idempotency_keys::abandon(connection, &key, &execution)
+        })
+    }
+
+    fn expire_idempotent(&self, now: Timestamp) -> Result<usize> {
+        in_portions(idempotency_keys::EXPIRED_PER_CHANGE, || {
+            self.write("forget idempotency keys in", move |connection| {
+                idempotency_keys::expire(connection, now)
+            })
+        })
+    }
+
+    fn put_token(&self, token: &EnrolmentToken, now: Timestamp) -> Result<()> {
+        let token = token.clone();
+        self.write("store an enrolment token in", move |connection| {
+            tokens::put(connection, &token, now)
+        })
+    }
+
+    fn take_token(&self, id: &str, now: Timestamp) -> Result<Option<EnrolmentToken>> {
+        let id = id.to_owned();
+        self.write("take an enrolment token from", move |connection| {
+            tokens::take(connection, &id, now)
+        })
+    }
+
+    fn peek_token(&self, id: &str, now: Timestamp) -> Result<Option<EnrolmentToken>> {
+        self.database
+            .read("read an enrolment token from", |connection| {
+                tokens::peek(connection, id, now)
+            })
+    }
+
+    fn check(&self) -> Result<()> {
+        Ok(self.database.check()?)
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.database.flush();
+        self.check()
+    }
+}
+
+/// Repeats `change` while it does as much as it does at once; how much that was in all.
+fn in_portions(portion: usize, change: impl Fn() -> Result<usize>) -> Result<usize> {
+    let mut total = 0;
+    loop {
+        let done = change()?;
+        total += done;
+        if done < portion {
+            return Ok(total);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a property needs: an empty store that can be opened again, and values to put in.
+
+use std::io::Write;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use flux::base::clock::Timestamp;
+use flux::base::units::Mib;
+use flux::model::function::{Behavior, Env, FunctionConfig, HandlerPath};
+use flux::model::ids::{AgentId, ExecutionId, FunctionName};
+use flux::store::{EmbeddedStore, Store, StoredArchive};
+
+/// One store of its own for each property.
+pub trait Bench {
+    /// Opens it; it is empty the first time, and keeps its state from then on. Only one is open
+    /// at a time.
+    fn open(&self) -> Box<dyn Store>;
+}
+
+pub struct EmbeddedBench(tempfile::TempDir);
+
+impl Default for EmbeddedBench {
+    fn default() -> EmbeddedBench {
+        EmbeddedBench(tempfile::tempdir().expect("tempdir"))
+    }
+}
+
+impl Bench for EmbeddedBench {
+    fn open(&self) -> Box<dyn Store> {
+        Box::new(EmbeddedStore::open(self.0.path()).expect("open"))
+    }
+}
+
+/// Calls `call` from eight threads at once.
+pub fn at_once<T: Send>(call: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let call = &call;
+        let threads: Vec<_> = (0..8).map(|i| scope.spawn(move || call(i))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("join"))
+            .collect()
+    })
+}
+
+pub fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+pub fn function(name: &str) -> FunctionName {
+    FunctionName::new(name).expect("name")
+}
+
+pub fn agent(id: &str) -> AgentId {
+    AgentId::new(id).expect("id")
+}
+
+pub fn execution(id: &str) -> ExecutionId {
+    ExecutionId::new(id).expect("id")
+}
+
+/// With every field set.
+pub fn config(name: &str) -> FunctionConfig {
+    FunctionConfig {
+        name: function(name),
+        handler: HandlerPath::new("bin/run").expect("handler"),
+        cpu_millicores: NonZeroU32::new(250),
+        memory: Some(Mib(128)),
+        timeout: Some(Duration::from_millis(1500)),
+        max_concurrency: NonZeroU32::new(7).expect("not zero"),
+        max_concurrency_behavior: Behavior::Wait,
+        resource_pressure_behavior: Behavior::Exit,
+        max_wait: Duration::from_secs(60),
+        env: Env::from([("A".to_owned(), "ä\n".to_owned())]),
+    }
+}
+
+/// Stores an archive with that content.
+pub fn archive(store: &dyn Store, content: &str) -> StoredArchive {
+    let mut upload = store.archive_scratch().expect("scratch");
+    upload.write_all(content.as_bytes()).expect("write");
+    store.put_archive(upload, None).expect("put")
+}

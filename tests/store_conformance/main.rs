@@ -1,0 +1,78 @@
+//! Every store keeps the same contract: one test for each property and implementation.
+//!
+//! The properties use the public trait alone, which is why they live here and not in the library:
+//! no feature has to switch them on, and none of them can lean on an implementation's inside.
+//! An implementation joins with a `Bench` and one line of `conformance!`.
+
+mod agents;
+mod archives;
+mod bench;
+mod functions;
+mod idempotency;
+mod routes;
+mod tokens;
+mod versions;
+
+/// One module of tests for one implementation. A property that is missing here is reported by the
+/// compiler as dead code.
+macro_rules! conformance {
+    ($module:ident, $bench:ty) => {
+        conformance! { @each $module, $bench;
+            functions: a_function_is_found_as_it_was_stored,
+            functions: an_unknown_function_is_absent_and_no_error,
+            functions: a_new_configuration_keeps_creation_and_versions,
+            functions: an_equal_configuration_changes_nothing,
+            functions: functions_are_listed_by_name,
+            functions: a_deleted_function_takes_its_versions_along,
+            versions: versions_count_up_from_one_and_the_newest_is_active,
+            versions: the_active_version_and_three_others_are_kept,
+            versions: a_number_is_never_given_twice_also_after_its_version_is_gone,
+            versions: deploying_what_is_active_makes_no_version,
+            versions: a_rollback_puts_a_kept_version_in_force,
+            versions: the_version_before_a_bad_deploy_is_kept_however_old_it_is,
+            versions: a_version_that_is_not_kept_cannot_be_activated,
+            versions: a_version_needs_its_function_and_its_archive,
+            versions: simultaneous_deploys_get_different_numbers,
+            archives: an_archive_reads_back_under_its_digest,
+            archives: an_archive_that_is_not_the_announced_one_is_refused,
+            archives: an_unknown_archive_is_absent_and_no_error,
+            archives: a_dropped_upload_leaves_nothing,
+            archives: only_old_archives_without_a_version_are_collected,
+            archives: storing_an_archive_again_makes_it_young,
+            archives: an_archive_that_is_being_read_can_be_collected,
+            agents: an_agent_is_written_only_over_what_its_writer_saw,
+            agents: a_late_write_does_not_bring_a_deleted_agent_back,
+            agents: a_revision_of_a_deleted_agent_does_not_fit_its_successor,
+            agents: of_simultaneous_writers_one_wins,
+            agents: agents_keep_every_field_and_are_listed_by_id,
+            routes: a_route_is_found_as_it_was_stored,
+            routes: a_lazily_stored_route_is_visible_at_once_and_after_a_flush,
+            routes: changes_apply_to_a_lazily_stored_route_in_order,
+            routes: a_route_moves_ends_and_goes,
+            routes: only_ended_routes_expire,
+            routes: routes_of_an_agent_are_listed_in_pages,
+            idempotency: a_key_is_claimed_once,
+            idempotency: of_simultaneous_claims_one_is_new,
+            idempotency: the_first_answer_is_given_again,
+            idempotency: an_abandoned_key_is_free_and_an_answered_one_is_not,
+            idempotency: a_key_is_free_again_after_its_time,
+            idempotency: a_late_answer_does_not_reach_the_next_claim,
+            idempotency: an_answer_that_is_too_long_is_refused,
+            tokens: a_token_is_taken_once,
+            tokens: of_simultaneous_takers_one_gets_the_token,
+            tokens: a_token_that_is_over_is_absent,
+        }
+    };
+    (@each $module:ident, $bench:ty; $($topic:ident: $property:ident,)*) => {
+        mod $module {
+            $(
+                #[test]
+                fn $property() {
+                    crate::$topic::$property(&<$bench>::default());
+                }
+            )*
+        }
+    };
+}
+
+conformance!(embedded, crate::bench::EmbeddedBench);
