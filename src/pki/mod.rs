@@ -1,1 +1,28 @@
-//! The authority of the fleet: CA, leaf certificates, enrolment, ssh key.
+//! The authority of the fleet: CA, leaf certificates, enrolment. (The ssh key comes with clouds.)
+//!
+//! Invariants: a new CA is made only where there is no trace of an old one, because every agent
+//! trusts exactly one; a certificate is valid as server (agents) or as client (control plane),
+//! never as both; private keys are readable by their owner alone.
+//!
+//! Refuses: sockets. Enrolment is pure functions here; HTTP carries it elsewhere. Renewal while
+//! the daemon runs is not here yet: [`Authority::open_or_create`] renews the control
+//! certificate at start, and `issue_agent` renews an agent's.
+
+mod authority;
+mod constant_time;
+pub mod enrolment;
+mod error;
+mod expiry;
+mod issue;
+pub mod join;
+mod layout;
+mod material;
+mod token;
+
+pub use authority::{Authority, Identity};
+pub use constant_time::constant_time_eq;
+pub use error::PkiError;
+pub use expiry::{Expiry, Holder, expiries};
+pub use issue::{CA_LIFETIME_DAYS, Csr, LEAF_LIFETIME_DAYS};
+pub use layout::Layout;
+pub use token::{EnrolmentToken, Fingerprint, InvalidToken, Secret, TokenId};

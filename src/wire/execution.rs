@@ -203,7 +203,7 @@ pub fn record_from_proto(message: proto::ExecutionRecord) -> Result<ExecutionRec
         stdout_bytes: count("stdout_bytes", message.stdout_bytes)?,
         stderr_bytes: count("stderr_bytes", message.stderr_bytes)?,
         truncated: message.truncated,
-        usage: usage_from_proto(message.usage.unwrap_or_default())?,
+        usage: usage_from_proto(&message.usage.unwrap_or_default())?,
     })
 }
 
@@ -310,7 +310,7 @@ fn usage_to_proto(usage: Usage) -> proto::Usage {
     }
 }
 
-fn usage_from_proto(message: proto::Usage) -> Result<Usage, WireError> {
+fn usage_from_proto(message: &proto::Usage) -> Result<Usage, WireError> {
     Ok(Usage {
         cpu: millis("cpu_ms", message.cpu_ms)?,
         max_rss_bytes: Mib(count("max_rss_mb", message.max_rss_mb)?).bytes(),

@@ -284,7 +284,8 @@ mod tests {
 
     #[test]
     fn fields_that_break_their_rule_are_refused_by_name() {
-        let changes: [(&str, fn(&mut proto::FunctionConfig)); 6] = [
+        type Change = fn(&mut proto::FunctionConfig);
+        let changes: [(&str, Change); 6] = [
             ("memory_mb", |c| c.memory_mb = -1),
             ("timeout_seconds", |c| c.timeout_seconds = -1),
             ("max_concurrency_behavior", |c| {
