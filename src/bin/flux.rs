@@ -1,3 +1,5 @@
 //! The control plane and the command line.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    flux::cli::command::main()
+}

@@ -239,9 +239,9 @@ fn tls(mut section: Section<'_>, base: &Path, state_dir: &Path) -> (Option<Agent
     // Where enrolment puts them.
     let enrolled = state_dir.join("certs");
     let tls = (enabled == Some(true)).then(|| AgentTls {
-        ca_cert: ca_cert.unwrap_or_else(|| enrolled.join("ca.crt")),
-        cert_file: cert_file.unwrap_or_else(|| enrolled.join("agent.crt")),
-        key_file: key_file.unwrap_or_else(|| enrolled.join("agent.key")),
+        ca_cert: ca_cert.unwrap_or_else(|| enrolled.join("ca.pem")),
+        cert_file: cert_file.unwrap_or_else(|| enrolled.join("agent.pem")),
+        key_file: key_file.unwrap_or_else(|| enrolled.join("agent-key.pem")),
     });
     let address = match enabled {
         Some(_) => Ipv4Addr::UNSPECIFIED,

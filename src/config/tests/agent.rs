@@ -83,7 +83,7 @@ fn certificate_files_start_at_the_configuration_or_where_enrolment_puts_them() {
     let tls = with("state_dir: s\ntls: {enabled: true}\n")
         .tls
         .expect("on");
-    assert_eq!(tls.key_file, Path::new("/conf/s/certs/agent.key"));
+    assert_eq!(tls.key_file, Path::new("/conf/s/certs/agent-key.pem"));
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn the_agent_example_is_valid_and_shows_the_defaults() {
     assert_eq!(all.public_ip_lookup, as_it_stands.public_ip_lookup);
     assert_eq!(all.runner_user, as_it_stands.runner_user);
     let tls = all.tls.expect("switched on");
-    assert_eq!(tls.ca_cert, as_it_stands.state_dir.join("certs/ca.crt"));
+    assert_eq!(tls.ca_cert, as_it_stands.state_dir.join("certs/ca.pem"));
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! `flux agent`: what an operator does with one agent.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::client::Client;
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::printer::{self, Printer, printable};
+use super::table::cell;
+use super::target::Target;
+use crate::model::ids::AgentId;
+
+/// Enrols, registers, drains or removes an agent
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Print a token with which a new agent gets its certificate, once
+    Enroll {
+        /// The new agent's id
+        id: String,
+    },
+    /// Add an agent that runs already, by its address
+    Register {
+        /// host:port
+        address: String,
+        /// It speaks no TLS
+        #[arg(long)]
+        no_tls: bool,
+    },
+    /// Give it nothing new; what runs there goes on to its end
+    Drain {
+        /// The agent
+        id: String,
+    },
+    /// Forget it
+    Remove {
+        /// The agent
+        id: String,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A wrong id, no answer, or the API's refusal.
+pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+    let printer = Printer::new(target.json);
+    match &arguments.action {
+        Action::Enroll { id } => enroll(&target.client()?, &agent_id(id)?, printer),
+        Action::Register { address, no_tls } => {
+            let body = json!({ "address": address, "tls": !no_tls });
+            let answer = target.client()?.post("/agents/register", &body)?;
+            let line = format!(
+                "registered {} at {}",
+                cell(&answer, "id"),
+                cell(&answer, "address")
+            );
+            printer.show_line(&answer, &line)
+        }
+        Action::Drain { id } => {
+            let id = agent_id(id)?;
+            let answer = target
+                .client()?
+                .post(&format!("/agents/{id}/drain"), &json!({}))?;
+            printer.show_line(&answer, &format!("{id} is draining"))
+        }
+        Action::Remove { id } => {
+            let id = agent_id(id)?;
+            let answer = target.client()?.delete(&format!("/agents/{id}"))?;
+            printer.show_line(&answer, &format!("removed {id}"))
+        }
+    }?;
+    Ok(ExitCode::Ok)
+}
+
+/// The token alone goes to stdout, so that a script can take it; what to do with it to stderr.
+fn enroll(client: &Client, id: &AgentId, printer: Printer) -> Result<(), CliError> {
+    let answer = client.post("/agents/enroll", &json!({ "agent_id": id.as_str() }))?;
+    let token = answer["token"].as_str().unwrap_or_default();
+    if token.is_empty() {
+        return Err(CliError::Protocol {
+            url: client.url().to_owned(),
+            what: "no token".to_owned(),
+        });
+    }
+    printer.show_line(&answer, token)?;
+    let url = client.url();
+    let expires = printable(&cell(&answer, "expires_at"));
+    printer::note(&format!(
+        "good for one use until {expires}; on the new machine:"
+    ));
+    printer::raw_stderr(
+        format!("  flux-agent join {url} --id {id} --token-file FILE-WITH-THE-TOKEN\n").as_bytes(),
+    );
+    Ok(())
+}
+
+fn agent_id(text: &str) -> Result<AgentId, CliError> {
+    AgentId::new(text).map_err(|error| CliError::usage(error.to_string(), "flux agents lists them"))
+}

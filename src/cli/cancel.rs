@@ -1,0 +1,28 @@
+//! `flux cancel`.
+
+use clap::Args;
+
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::printer::Printer;
+use super::target::Target;
+use crate::model::ids::ExecutionId;
+
+/// Cancels an execution: its processes are dead when this returns
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The execution
+    id: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A wrong id, no answer, or the API's refusal.
+pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+    let id = ExecutionId::new(&arguments.id)
+        .map_err(|error| CliError::usage(error.to_string(), "flux executions lists them"))?;
+    let answer = target.client()?.delete(&format!("/executions/{id}"))?;
+    Printer::new(target.json).show_line(&answer, &format!("cancelled {id}"))?;
+    Ok(ExitCode::Ok)
+}

@@ -1,0 +1,115 @@
+//! `flux` itself: the options that all commands share, and which command it is.
+
+use clap::{Parser, Subcommand};
+
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::printer;
+use super::target::Target;
+use super::{
+    agent, agents, cancel, completions, delete, deploy, exec, execution, executions, functions,
+    init, login, logs, pki, rollback, status, versions,
+};
+
+/// Runs any executable as a serverless function, on one machine or on a fleet
+#[derive(Debug, Parser)]
+#[command(
+    name = "flux",
+    version,
+    propagate_version = true,
+    subcommand_required = true
+)]
+pub struct Cli {
+    /// Which control plane, and how to show its answers.
+    #[command(flatten)]
+    pub target: Target,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every command; each has a file of its own.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a new function's directory, ready to deploy
+    Init(init::Arguments),
+    /// Register the function in a directory and deploy its code
+    Deploy(deploy::Arguments),
+    /// Start a function and show its output live; ends with its exit code
+    Exec(exec::Arguments),
+    /// List executions
+    Executions(executions::Arguments),
+    /// Show one execution's record
+    Execution(execution::Arguments),
+    /// Show one execution's output
+    Logs(logs::Arguments),
+    /// Cancel an execution: its processes are dead when this returns
+    Cancel(cancel::Arguments),
+    /// List functions, or show one
+    Functions(functions::Arguments),
+    /// List a function's versions
+    Versions(versions::Arguments),
+    /// Go back to the version before, or to a given one
+    Rollback(rollback::Arguments),
+    /// Delete a function and its versions
+    Delete(delete::Arguments),
+    /// List agents
+    Agents(agents::Arguments),
+    /// Enrol, register, drain or remove an agent
+    Agent(agent::Arguments),
+    /// List the certificates of this machine
+    Pki(pki::Arguments),
+    /// Remember a control plane and its key for later commands
+    Login(login::Arguments),
+    /// Whether the control plane is ready, and what its machines do
+    Status(status::Arguments),
+    /// Print a shell's completion script
+    Completions(completions::Arguments),
+}
+
+/// Reads the command line and runs it; help, version and usage errors end the process in clap.
+pub fn main() -> std::process::ExitCode {
+    run(&Cli::parse()).into()
+}
+
+/// Runs one command and says on stderr what kept it from success.
+pub fn run(cli: &Cli) -> ExitCode {
+    let (result, is_exec) = match &cli.command {
+        Command::Exec(arguments) => (exec::run(arguments, &cli.target), true),
+        other => (dispatch(other, &cli.target), false),
+    };
+    match result {
+        Ok(code) => code,
+        Err(CliError::PipeClosed) => ExitCode::PIPE_CLOSED,
+        Err(error) => {
+            printer::failure(&error);
+            if is_exec {
+                error.exec_exit_code()
+            } else {
+                error.exit_code()
+            }
+        }
+    }
+}
+
+fn dispatch(command: &Command, target: &Target) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Init(arguments) => init::run(arguments, target),
+        Command::Deploy(arguments) => deploy::run(arguments, target),
+        Command::Exec(arguments) => exec::run(arguments, target),
+        Command::Executions(arguments) => executions::run(arguments, target),
+        Command::Execution(arguments) => execution::run(arguments, target),
+        Command::Logs(arguments) => logs::run(arguments, target),
+        Command::Cancel(arguments) => cancel::run(arguments, target),
+        Command::Functions(arguments) => functions::run(arguments, target),
+        Command::Versions(arguments) => versions::run(arguments, target),
+        Command::Rollback(arguments) => rollback::run(arguments, target),
+        Command::Delete(arguments) => delete::run(arguments, target),
+        Command::Agents(arguments) => agents::run(arguments, target),
+        Command::Agent(arguments) => agent::run(arguments, target),
+        Command::Pki(arguments) => pki::run(arguments, target),
+        Command::Login(arguments) => login::run(arguments, target),
+        Command::Status(arguments) => status::run(arguments, target),
+        Command::Completions(arguments) => completions::run(arguments),
+    }
+}

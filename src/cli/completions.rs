@@ -1,0 +1,30 @@
+//! `flux completions`.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::command::Cli;
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::printer;
+
+/// Prints a shell's completion script
+#[derive(Debug, Args)]
+#[command(
+    after_help = "For bash: flux completions bash > /usr/share/bash-completion/completions/flux"
+)]
+pub struct Arguments {
+    /// The shell
+    shell: Shell,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Stdout cannot be written to.
+pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "flux", &mut script);
+    printer::raw(&script)?;
+    Ok(ExitCode::Ok)
+}

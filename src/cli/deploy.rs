@@ -1,0 +1,177 @@
+//! `flux deploy`: registers the function of a directory and uploads its code.
+//!
+//! Checks before it sends what would fail later on an agent: the YAML, and that the handler is
+//! there and may be executed. A line `# build: COMMAND` in function.yaml is shown, never run.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use super::client::{Call, Client};
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::package::Package;
+use super::printer::{self, Printer};
+use super::table::{Table, cell};
+use super::target::Target;
+use crate::config::function::{MAX_FUNCTION_YAML_BYTES, parse_function_yaml};
+use crate::model::function::FunctionConfig;
+use crate::model::ids::FunctionName;
+
+/// Registers the function in a directory and deploys its code
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Everything in the directory is deployed but function.yaml, version control, target, \
+__pycache__, and what .fluxignore names (a name or path with * on each line). \
+Compiled functions are built first: `# build: COMMAND` in function.yaml says how."
+)]
+pub struct Arguments {
+    /// Holds function.yaml and the code
+    #[arg(default_value = ".")]
+    directory: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A bad function.yaml, a missing handler, no answer, or the API's refusal.
+pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+    let yaml = read_yaml(&arguments.directory)?;
+    let config = parse(&arguments.directory, &yaml)?;
+    let package = Package::collect(&arguments.directory)?;
+    check_handler(&package, &config, &yaml)?;
+    let mut archive = tempfile::tempfile().context("create a temporary file")?;
+    package.write(&mut archive)?;
+    let client = target.client()?;
+    let registered = client.json(
+        Call::new(Method::PUT, "/functions").header("content-type", "application/yaml"),
+        yaml.as_bytes(),
+    )?;
+    let deployed = upload(&client, &config.name, archive)?;
+    let answer = json!({ "registered": registered, "deployed": deployed });
+    Printer::new(target.json).show(&answer, |answer| table(&answer["deployed"]))?;
+    note_failures(&deployed);
+    summary(&config.name, &deployed);
+    Ok(exit_code(&deployed))
+}
+
+/// Says on stderr which agents an answer with `agents` reports a failure of.
+pub(super) fn note_failures(answer: &Value) {
+    for agent in answer["agents"].as_array().into_iter().flatten() {
+        if agent["status"] != "success" {
+            printer::note(&format!(
+                "agent {}: {} ({}); it is brought up to date before it gets traffic",
+                cell(agent, "agent_id"),
+                cell(agent, "status"),
+                cell(agent, "message"),
+            ));
+        }
+    }
+}
+
+fn summary(name: &FunctionName, deployed: &Value) {
+    if deployed["total_agents"] == 0 {
+        printer::note(&format!("{name} is stored; agents get it when they come"));
+    }
+}
+
+/// A deploy that no agent took is worth a failure, although it is stored and goes on.
+fn exit_code(deployed: &Value) -> ExitCode {
+    let total = deployed["total_agents"].as_u64().unwrap_or_default();
+    let done = deployed["deployed_count"].as_u64().unwrap_or(total);
+    if total > 0 && done == 0 {
+        ExitCode::Failure
+    } else {
+        ExitCode::Ok
+    }
+}
+
+fn read_yaml(directory: &Path) -> Result<String, CliError> {
+    let path = directory.join("function.yaml");
+    let mut yaml = String::new();
+    File::open(&path)
+        .and_then(|file| {
+            file.take(MAX_FUNCTION_YAML_BYTES as u64 + 1)
+                .read_to_string(&mut yaml)
+        })
+        .with_context(|| format!("read {}", path.display()))?;
+    Ok(yaml)
+}
+
+fn parse(directory: &Path, yaml: &str) -> Result<FunctionConfig, CliError> {
+    parse_function_yaml(yaml.as_bytes()).map_err(|error| {
+        let path = directory.join("function.yaml");
+        CliError::usage(
+            format!("{}: {error}", path.display()),
+            "conf/example.function.yaml explains every key",
+        )
+    })
+}
+
+fn check_handler(package: &Package, config: &FunctionConfig, yaml: &str) -> Result<(), CliError> {
+    let handler = config.handler.as_str();
+    let Some(file) = package.files().iter().find(|file| file.name == handler) else {
+        return Err(CliError::usage(
+            format!("the handler {handler} is not among the files to deploy"),
+            match build_hint(yaml) {
+                Some(command) => format!("build it first: {command}"),
+                None => "is it ignored, or not built yet?".to_owned(),
+            },
+        ));
+    };
+    if file.is_executable {
+        return Ok(());
+    }
+    Err(CliError::usage(
+        format!("the handler {handler} may not be executed"),
+        format!("chmod +x {handler}"),
+    ))
+}
+
+fn build_hint(yaml: &str) -> Option<&str> {
+    yaml.lines()
+        .find_map(|line| line.trim().strip_prefix("# build:"))
+        .map(str::trim)
+}
+
+fn upload(client: &Client, name: &FunctionName, mut archive: File) -> Result<Value, CliError> {
+    let length = archive.metadata().context("measure the archive")?.len();
+    archive.rewind().context("rewind the archive")?;
+    let bar = progress(length);
+    let call =
+        Call::new(Method::PUT, format!("/deploy/{name}")).header("content-type", "application/zip");
+    let result = client.upload(call, bar.wrap_read(archive), length);
+    bar.finish_and_clear();
+    result
+}
+
+/// For people at a terminal only.
+fn progress(length: u64) -> ProgressBar {
+    let target = if io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(Some(length), target);
+    if let Ok(style) = ProgressStyle::with_template("uploading [{bar:30}] {bytes}/{total_bytes}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn table(deployed: &Value) -> Table {
+    Table::of(
+        &deployed["agents"],
+        &[
+            ("AGENT", "agent_id"),
+            ("STATUS", "status"),
+            ("MESSAGE", "message"),
+        ],
+    )
+}

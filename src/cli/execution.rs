@@ -1,0 +1,39 @@
+//! `flux execution`: one record.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::printer::Printer;
+use super::table::Table;
+use super::target::Target;
+use crate::model::ids::ExecutionId;
+
+/// Shows one execution's record
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The execution
+    id: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A wrong id, no answer, or the API's refusal.
+pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+    let id = ExecutionId::new(&arguments.id)
+        .map_err(|error| CliError::usage(error.to_string(), "flux executions lists them"))?;
+    let record = target.client()?.get(&format!("/executions/{id}"))?;
+    Printer::new(target.json).show(&record, facts)?;
+    Ok(ExitCode::Ok)
+}
+
+/// Without the output, which `flux logs` shows as it is.
+fn facts(record: &Value) -> Table {
+    let mut record = record.clone();
+    if let Some(object) = record.as_object_mut() {
+        object.remove("output");
+    }
+    Table::facts(&record)
+}

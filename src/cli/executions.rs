@@ -1,0 +1,66 @@
+//! `flux executions`: records, newest first, a page at a time.
+
+use clap::Args;
+use ureq::http::Method;
+
+use super::client::Call;
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::printer::{self, Printer};
+use super::record;
+use super::target::Target;
+use crate::model::execution::Status;
+use crate::model::ids::FunctionName;
+
+/// Lists executions, newest first
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Only of this function
+    #[arg(long, value_name = "NAME")]
+    function: Option<String>,
+    /// Only with this status
+    #[arg(long, value_parser = ["running", "success", "failed", "cancelled"])]
+    status: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Where the page before ended
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A wrong name, no answer, or the API's refusal.
+pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+    let mut call =
+        Call::new(Method::GET, "/executions").query("limit", &arguments.limit.to_string());
+    if let Some(name) = &arguments.function {
+        let name =
+            FunctionName::new(name).map_err(|error| CliError::usage(error.to_string(), ""))?;
+        call = call.query("function", name.as_str());
+    }
+    if let Some(status) = arguments.status.as_deref().and_then(Status::parse) {
+        call = call.query("status", status.as_str());
+    }
+    if let Some(cursor) = &arguments.cursor {
+        call = call.query("cursor", cursor);
+    }
+    let answer = target.client()?.json(call, ())?;
+    Printer::new(target.json).show(&answer, |answer| record::table(&answer["executions"]))?;
+    for agent in answer["unreachable_agents"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let agent = agent.as_str().unwrap_or("?");
+        printer::note(&format!(
+            "agent {agent} cannot be reached: its executions are missing here"
+        ));
+    }
+    if let Some(cursor) = answer["next_cursor"].as_str() {
+        printer::note(&format!("there are more: --cursor {cursor}"));
+    }
+    Ok(ExitCode::Ok)
+}

@@ -1,0 +1,57 @@
+//! Every way in which `flux` ends, as a shell sees it. docs/cli.md has the same table for people.
+
+/// One variant for each meaning; [`ExitCode::number`] is the only place with numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitCode {
+    /// Done.
+    Ok,
+    /// `exec`: the function ran and exited by itself, with this code.
+    Function(u8),
+    /// The command failed: refused by the API, a bad file, a failed deploy.
+    Failure,
+    /// The command line is wrong.
+    Usage,
+    /// The control plane does not answer (EX_UNAVAILABLE of sysexits.h).
+    Unreachable,
+    /// `exec`: the execution ran into its timeout (as timeout(1)).
+    TimedOut,
+    /// `exec`: Flux failed, not the function: refused, unreachable, or the agent was lost.
+    FluxFailed,
+    /// `exec`: the handler is there and cannot be started (as a shell).
+    NotStarted,
+    /// `exec`: there is no such function (as a shell: command not found).
+    NotFound,
+    /// Ended by a signal, here or at the function: 128 + its number (as a shell).
+    Signal(u8),
+}
+
+impl ExitCode {
+    /// A cancelled execution ends like a program at which somebody pressed Ctrl-C.
+    pub const CANCELLED: ExitCode = ExitCode::Signal(2);
+    /// The kernel's kill at the memory limit.
+    pub const OUT_OF_MEMORY: ExitCode = ExitCode::Signal(9);
+    /// Nobody reads stdout any more.
+    pub const PIPE_CLOSED: ExitCode = ExitCode::Signal(13);
+
+    /// What the process exits with.
+    pub const fn number(self) -> u8 {
+        match self {
+            ExitCode::Ok => 0,
+            ExitCode::Function(code) => code,
+            ExitCode::Failure => 1,
+            ExitCode::Usage => 2,
+            ExitCode::Unreachable => 69,
+            ExitCode::TimedOut => 124,
+            ExitCode::FluxFailed => 125,
+            ExitCode::NotStarted => 126,
+            ExitCode::NotFound => 127,
+            ExitCode::Signal(signal) => 128u8.saturating_add(signal),
+        }
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> std::process::ExitCode {
+        std::process::ExitCode::from(code.number())
+    }
+}

@@ -1,0 +1,96 @@
+//! Ctrl-C while an execution is followed: cancels it there, instead of leaving it behind.
+//!
+//! A second Ctrl-C ends at once; the signal watcher of `base` sees to that.
+
+use std::process;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::client::Client;
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::printer;
+use crate::base::signals::{self, SignalWatcher};
+use crate::base::threads::{Joined, Supervisor};
+use crate::base::token::{self, Token, Trigger};
+use crate::model::ids::ExecutionId;
+
+/// For the final event of an execution whose cancellation was confirmed.
+const LAST_EVENT_GRACE: Duration = Duration::from_secs(5);
+
+/// Cancels on the first signal, until it is dropped.
+pub struct CancelOnInterrupt {
+    // Dropped in this order: the thread ends when the trigger is pulled, or the signals end.
+    done: Trigger,
+    _thread: Joined,
+    _signals: SignalWatcher,
+}
+
+/// The first signal to come is noticed from here on.
+pub struct Watch {
+    supervisor: Supervisor,
+    signals: SignalWatcher,
+}
+
+/// Starts noticing signals, before there is anything to cancel.
+///
+/// # Errors
+/// The system's refusal.
+pub fn watch() -> Result<Watch, CliError> {
+    let supervisor = Supervisor::new();
+    let signals = signals::watch(&supervisor).context("watch for signals")?;
+    Ok(Watch {
+        supervisor,
+        signals,
+    })
+}
+
+impl Watch {
+    /// From now on, and also for a signal that came before, `id` is cancelled.
+    ///
+    /// # Errors
+    /// The system's refusal of a thread.
+    pub fn cancel(self, client: Client, id: ExecutionId) -> Result<CancelOnInterrupt, CliError> {
+        let (done, is_done) = token::pair();
+        let interrupted = self.supervisor.shutdown();
+        let thread = self
+            .supervisor
+            .spawn("cancel-on-interrupt", move || {
+                if wait_for(&interrupted, &is_done) {
+                    cancel(&client, &id, &is_done);
+                }
+            })
+            .context("start a thread")?;
+        Ok(CancelOnInterrupt {
+            done,
+            _thread: thread,
+            _signals: self.signals,
+        })
+    }
+}
+
+impl Drop for CancelOnInterrupt {
+    fn drop(&mut self) {
+        self.done.pull();
+    }
+}
+
+/// Whether the interrupt came before the end.
+fn wait_for(interrupted: &Token, is_done: &Token) -> bool {
+    crossbeam_channel::select! {
+        recv(interrupted.receiver()) -> _ => true,
+        recv(is_done.receiver()) -> _ => false,
+    }
+}
+
+fn cancel(client: &Client, id: &ExecutionId, is_done: &Token) {
+    printer::note(&format!("cancelling {id}; again to leave it behind"));
+    if let Err(error) = client.delete(&format!("/executions/{id}")) {
+        printer::failure(&error);
+    }
+    // The main thread reads the final event and ends; when it cannot, this one does it.
+    if !is_done.wait_timeout(LAST_EVENT_GRACE) {
+        process::exit(i32::from(ExitCode::CANCELLED.number()));
+    }
+}

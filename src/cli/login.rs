@@ -1,0 +1,108 @@
+//! `flux login`: tries a key, and remembers it with its address.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use super::client::Client;
+use super::context::{self, Context};
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::printer::{self, Printer};
+use super::target::{Target, check_url};
+use crate::config::secret::Secret;
+
+/// Remembers a control plane and its key for later commands
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The key is asked for on a terminal, and read from stdin otherwise; \
+--api-key-file reads it from a file."
+)]
+pub struct Arguments {
+    /// The control plane
+    url: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// No key, one that the control plane refuses, or a context file that cannot be written.
+pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+    let url = check_url(&arguments.url)?;
+    let text = match &target.api_key_file {
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("read the API key from {}", path.display()))?,
+        None => read_key()?,
+    };
+    let api_key = text.trim();
+    if api_key.is_empty() {
+        return Err(CliError::usage(
+            "the key is empty",
+            "it is `api_key` in flux.yaml",
+        ));
+    }
+    let api_key = Secret::new(api_key.to_owned());
+    // Answers to a good key only, and is cheap.
+    Client::new(url.clone(), Some(api_key.clone())).get("/functions")?;
+    let path = context::default_path()?;
+    let context = Context { url, api_key };
+    context::write(&path, &context)?;
+    let path = path.display().to_string();
+    let answer = json!({ "url": context.url, "context": path });
+    Printer::new(target.json).show_line(&answer, &format!("logged in to {}", context.url))?;
+    Ok(ExitCode::Ok)
+}
+
+fn read_key() -> Result<String, CliError> {
+    let mut line = String::new();
+    if io::stdin().is_terminal() {
+        printer::raw_stderr(b"API key: ");
+        let _hidden = HiddenInput::start()?;
+        let result = io::stdin().lock().read_line(&mut line);
+        printer::raw_stderr(b"\n");
+        result.context("read the key")?;
+    } else {
+        io::stdin()
+            .lock()
+            .read_line(&mut line)
+            .context("read the key from stdin")?;
+    }
+    Ok(line)
+}
+
+/// The terminal shows nothing that is typed, until this is dropped.
+#[cfg(unix)]
+struct HiddenInput(nix::sys::termios::Termios);
+
+#[cfg(unix)]
+impl HiddenInput {
+    fn start() -> Result<HiddenInput, CliError> {
+        use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+        let before = tcgetattr(io::stdin()).context("ask the terminal for its state")?;
+        let mut hidden = before.clone();
+        hidden.local_flags.remove(LocalFlags::ECHO);
+        tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &hidden).context("hide the input")?;
+        Ok(HiddenInput(before))
+    }
+}
+
+#[cfg(unix)]
+impl Drop for HiddenInput {
+    fn drop(&mut self) {
+        use nix::sys::termios::{SetArg, tcsetattr};
+        // Nothing better can be done about a terminal that has gone.
+        let _ = tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &self.0);
+    }
+}
+
+#[cfg(not(unix))]
+struct HiddenInput;
+
+#[cfg(not(unix))]
+impl HiddenInput {
+    fn start() -> Result<HiddenInput, CliError> {
+        Ok(HiddenInput)
+    }
+}

@@ -1,0 +1,94 @@
+//! `flux logs`: the output of one execution, so far or to its end.
+
+use std::io;
+
+use clap::Args;
+use serde_json::Value;
+use ureq::http::Method;
+
+use super::client::{Call, Client};
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::printer::{self, Printer};
+use super::target::Target;
+use super::{exec, follow};
+use crate::model::execution::Stream;
+use crate::model::ids::ExecutionId;
+
+/// Shows one execution's output
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without --follow both outputs go to stdout, in the order in which they were written; \
+with it each goes where the function wrote it. With --json: the record, or one event a line."
+)]
+pub struct Arguments {
+    /// The execution
+    id: String,
+    /// Wait for more until the execution ends
+    #[arg(long, short)]
+    follow: bool,
+    /// Only this output
+    #[arg(long, value_parser = ["stdout", "stderr"])]
+    stream: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A wrong id, no answer, or the API's refusal.
+pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+    let id = ExecutionId::new(&arguments.id)
+        .map_err(|error| CliError::usage(error.to_string(), "flux executions lists them"))?;
+    let client = target.client()?;
+    let stream = arguments.stream.as_deref();
+    match (arguments.follow, target.json) {
+        (true, is_json) => follow_output(&client, &id, stream, is_json)?,
+        (false, true) => Printer::new(true).json(&client.get(&format!("/executions/{id}"))?)?,
+        (false, false) => so_far(&client, &id, stream)?,
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn follow_output(
+    client: &Client,
+    id: &ExecutionId,
+    stream: Option<&str>,
+    is_json: bool,
+) -> Result<(), CliError> {
+    let is_wanted = |of: Stream| stream.is_none_or(|stream| stream == of.as_str());
+    let ended = follow::follow(client, id, |chunk| {
+        if !is_wanted(chunk.stream) {
+            Ok(())
+        } else if is_json {
+            line(&chunk.json)
+        } else {
+            exec::write(chunk)
+        }
+    })?;
+    if is_json { line(&ended) } else { Ok(()) }
+}
+
+/// Answers may come in parts; the first empty one is the end of what there is.
+fn so_far(client: &Client, id: &ExecutionId, stream: Option<&str>) -> Result<(), CliError> {
+    let mut offset: u64 = 0;
+    loop {
+        let mut call = Call::new(Method::GET, format!("/executions/{id}/output"))
+            .query("offset", &offset.to_string());
+        if let Some(stream) = stream {
+            call = call.query("stream", stream);
+        }
+        let bytes = client.bytes(call)?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        printer::raw(&bytes)?;
+        offset += bytes.len() as u64;
+    }
+}
+
+fn line(value: &Value) -> Result<(), CliError> {
+    let mut line =
+        serde_json::to_vec(value).map_err(|error| CliError::stdout(io::Error::other(error)))?;
+    line.push(b'\n');
+    printer::raw(&line)
+}

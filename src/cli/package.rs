@@ -1,0 +1,220 @@
+//! A function's directory as a zip archive.
+//!
+//! Invariants: the same files give the same bytes, whenever and wherever (sorted names, fixed
+//! times, modes 0755 or 0644). Refuses symbolic links and special files, which mean something else
+//! on the machine where they arrive.
+
+use std::fs::{self, File};
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+use super::ignore::IgnoreRules;
+
+/// Files of one archive; the agents refuse more.
+const MAX_FILES: usize = 20_000;
+/// Directories below each other; no source tree comes near.
+const MAX_DEPTH: usize = 32;
+
+/// What goes into the archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    files: Vec<PackagedFile>,
+}
+
+/// One file of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackagedFile {
+    /// In the archive: relative, with slashes.
+    pub name: String,
+    /// Whether its owner may execute it.
+    pub is_executable: bool,
+    path: PathBuf,
+}
+
+impl Package {
+    /// Finds the files of `directory`, by the rules of its `.fluxignore`.
+    ///
+    /// # Errors
+    /// Something cannot be read, is neither file nor directory, or is too much.
+    pub fn collect(directory: &Path) -> anyhow::Result<Package> {
+        let ignore = match fs::read_to_string(directory.join(".fluxignore")) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error).context("read .fluxignore"),
+        };
+        let mut files = Vec::new();
+        walk(
+            directory,
+            "",
+            &IgnoreRules::new(&ignore),
+            MAX_DEPTH,
+            &mut files,
+        )?;
+        files.sort_by(|left: &PackagedFile, right| left.name.cmp(&right.name));
+        Ok(Package { files })
+    }
+
+    /// By name.
+    pub fn files(&self) -> &[PackagedFile] {
+        &self.files
+    }
+
+    /// Writes the archive.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the archive not be written.
+    pub fn write(&self, archive: impl Write + Seek) -> anyhow::Result<()> {
+        let mut zip = ZipWriter::new(archive);
+        for file in &self.files {
+            let mode = if file.is_executable { 0o755 } else { 0o644 };
+            let options = SimpleFileOptions::DEFAULT
+                .compression_method(CompressionMethod::Deflated)
+                .unix_permissions(mode)
+                .large_file(true);
+            zip.start_file(&file.name, options)
+                .with_context(|| format!("add {}", file.name))?;
+            File::open(&file.path)
+                .and_then(|mut source| io::copy(&mut source, &mut zip))
+                .with_context(|| format!("read {}", file.path.display()))?;
+        }
+        zip.finish().context("finish the archive")?;
+        Ok(())
+    }
+}
+
+fn walk(
+    directory: &Path,
+    prefix: &str,
+    ignore: &IgnoreRules,
+    depth: usize,
+    files: &mut Vec<PackagedFile>,
+) -> anyhow::Result<()> {
+    let reading = || format!("read {}", directory.display());
+    for entry in fs::read_dir(directory).with_context(reading)? {
+        let entry = entry.with_context(reading)?;
+        let path = entry.path();
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
+            bail!("{}: the name is no UTF-8", path.display());
+        };
+        let name = format!("{prefix}{name}");
+        if ignore.matches(&name) {
+            continue;
+        }
+        let kind = entry.file_type().with_context(reading)?;
+        if kind.is_symlink() {
+            bail!(
+                "{name} is a symbolic link, and links do not travel: put the file itself there, or name it in .fluxignore"
+            );
+        } else if kind.is_dir() {
+            if depth == 0 {
+                bail!("{name} is nested deeper than {MAX_DEPTH} directories");
+            }
+            walk(&path, &format!("{name}/"), ignore, depth - 1, files)?;
+        } else if kind.is_file() {
+            let metadata = entry.metadata().with_context(reading)?;
+            files.push(PackagedFile {
+                name,
+                is_executable: is_executable(&metadata),
+                path,
+            });
+        } else {
+            bail!("{name} is neither a file nor a directory; name it in .fluxignore");
+        }
+        if files.len() > MAX_FILES {
+            bail!("more than {MAX_FILES} files; name what is not needed in .fluxignore");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn is_executable(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+/// Windows has no such mark: what is deployed from there may be executed.
+#[cfg(not(unix))]
+fn is_executable(_: &fs::Metadata) -> bool {
+    true
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::base::atomic_file::{create_directory, write};
+
+    fn directory() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let at = |name: &str| directory.path().join(name);
+        create_directory(&at("lib"), 0o755).expect("lib");
+        create_directory(&at(".git"), 0o755).expect("git");
+        for (name, mode) in [
+            ("run.sh", 0o700),
+            ("lib/data.txt", 0o600),
+            (".git/config", 0o644),
+            ("function.yaml", 0o644),
+            ("debug.log", 0o644),
+            (".fluxignore", 0o644),
+        ] {
+            let text: &[u8] = if name == ".fluxignore" {
+                b"*.log\n"
+            } else {
+                b"text"
+            };
+            write(&at(name), text, mode).expect(name);
+        }
+        directory
+    }
+
+    fn archive(directory: &Path) -> Vec<u8> {
+        let mut bytes = io::Cursor::new(Vec::new());
+        let package = Package::collect(directory).expect("collected");
+        package.write(&mut bytes).expect("written");
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn the_archive_holds_what_is_not_ignored_with_its_execute_bits() {
+        let directory = directory();
+        let mut zip =
+            zip::ZipArchive::new(io::Cursor::new(archive(directory.path()))).expect("zip");
+        let entries: Vec<_> = (0..zip.len())
+            .map(|i| {
+                let file = zip.by_index(i).expect("entry");
+                (
+                    file.name().to_owned(),
+                    file.unix_mode().expect("mode") & 0o777,
+                )
+            })
+            .collect();
+        assert_eq!(
+            entries,
+            [
+                ("lib/data.txt".to_owned(), 0o644),
+                ("run.sh".to_owned(), 0o755)
+            ]
+        );
+    }
+
+    #[test]
+    fn the_same_files_give_the_same_archive() {
+        assert_eq!(archive(directory().path()), archive(directory().path()));
+    }
+
+    #[test]
+    fn a_symbolic_link_is_refused_by_name() {
+        let directory = directory();
+        symlink("/etc/passwd", directory.path().join("lib/users")).expect("link");
+        let error = Package::collect(directory.path())
+            .expect_err("refused")
+            .to_string();
+        assert!(error.starts_with("lib/users is a symbolic link"), "{error}");
+    }
+}

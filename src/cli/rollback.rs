@@ -1,0 +1,46 @@
+//! `flux rollback`.
+
+use clap::Args;
+use serde_json::json;
+
+use super::deploy;
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::printer::Printer;
+use super::table::cell;
+use super::target::Target;
+use crate::model::ids::FunctionName;
+
+/// Goes back to the version before, or to a given one
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The function
+    name: String,
+    /// One that `flux versions` lists
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    version: Option<u64>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A wrong name, no answer, or the API's refusal.
+pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+    let name = FunctionName::new(&arguments.name)
+        .map_err(|error| CliError::usage(error.to_string(), ""))?;
+    let body = match arguments.version {
+        Some(version) => json!({ "version": version }),
+        None => json!({}),
+    };
+    let answer = target
+        .client()?
+        .post(&format!("/functions/{name}/rollback"), &body)?;
+    let version = match cell(&answer, "version") {
+        absent if absent == "-" => cell(&answer, "active_version"),
+        version => version,
+    };
+    let line = format!("{name} is at version {version}");
+    Printer::new(target.json).show_line(&answer, &line)?;
+    deploy::note_failures(&answer);
+    Ok(ExitCode::Ok)
+}

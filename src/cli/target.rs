@@ -1,0 +1,171 @@
+//! Which control plane a command talks to, and with which key.
+//!
+//! Invariant: the key of the context file goes to the address of the context file only; a `--url`
+//! that names another one must bring its own key.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::client::Client;
+use super::context::{self, Context};
+use super::error::CliError;
+use crate::config::secret::Secret;
+
+/// Names the control plane when no `--url` does.
+pub const URL_VARIABLE: &str = "FLUX_URL";
+/// Holds the key when no `--api-key-file` does.
+pub const KEY_VARIABLE: &str = "FLUX_API_KEY";
+
+/// Options that every command has.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// The control plane, such as http://127.0.0.1:7227 [env: FLUX_URL; else from `flux login`]
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// A file with the API key [env: the key itself in FLUX_API_KEY; else from `flux login`]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
+    /// Print the API's JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl Target {
+    /// A client for the control plane that is named, by option, environment or context file.
+    ///
+    /// # Errors
+    /// None is named, its URL is none, or a file cannot be read.
+    pub fn client(&self) -> Result<Client, CliError> {
+        let variable = |name| {
+            std::env::var(name)
+                .ok()
+                .filter(|text: &String| !text.is_empty())
+        };
+        let url = self.url.clone().or_else(|| variable(URL_VARIABLE));
+        let key = match &self.api_key_file {
+            Some(path) => Some(read_key(path)?),
+            None => variable(KEY_VARIABLE).map(Secret::new),
+        };
+        // A complete answer needs no context file, nor a HOME to find it in.
+        let context = if url.is_some() && key.is_some() {
+            None
+        } else {
+            context::default_path()
+                .and_then(|path| context::read(&path))
+                .map_err(CliError::Local)?
+        };
+        let (url, key) = choose(url, key, context)?;
+        Ok(Client::new(url, key))
+    }
+}
+
+/// `http://` or `https://` with a host, and no slash at the end.
+///
+/// # Errors
+/// Anything else.
+pub fn check_url(text: &str) -> Result<String, CliError> {
+    let url = text.trim().trim_end_matches('/');
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let is_valid = rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.contains(['@', '?', '#'])
+            && rest.chars().all(|c| c.is_ascii_graphic())
+    });
+    if is_valid {
+        return Ok(url.to_owned());
+    }
+    Err(CliError::usage(
+        "the URL of the control plane starts with http:// or https:// and has no user in it",
+        "such as http://127.0.0.1:7227",
+    ))
+}
+
+fn choose(
+    url: Option<String>,
+    key: Option<Secret>,
+    context: Option<Context>,
+) -> Result<(String, Option<Secret>), CliError> {
+    let url = match (url, &context) {
+        (Some(url), _) => check_url(&url)?,
+        (None, Some(context)) => context.url.clone(),
+        (None, None) => {
+            return Err(CliError::usage(
+                "no control plane is named",
+                "start one here with `flux dev`, or name one with `flux login URL`, --url or FLUX_URL",
+            ));
+        }
+    };
+    let stored = context
+        .filter(|context| context.url == url)
+        .map(|context| context.api_key);
+    Ok((url, key.or(stored)))
+}
+
+fn read_key(path: &Path) -> Result<Secret, CliError> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("read the API key from {}", path.display()))?;
+    Ok(Secret::new(text.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Option<Context> {
+        Some(Context {
+            url: "http://home:7227".into(),
+            api_key: Secret::new("home-key".into()),
+        })
+    }
+
+    fn key_of(chosen: &(String, Option<Secret>)) -> Option<&str> {
+        chosen.1.as_ref().map(Secret::expose)
+    }
+
+    #[test]
+    fn the_stored_key_goes_to_no_other_address() {
+        let other = choose(Some("http://other:7227".into()), None, context()).expect("chosen");
+        assert_eq!(
+            (other.0.as_str(), key_of(&other)),
+            ("http://other:7227", None)
+        );
+        let same = choose(Some("http://home:7227/".into()), None, context()).expect("chosen");
+        assert_eq!(key_of(&same), Some("home-key"));
+    }
+
+    #[test]
+    fn what_is_given_wins_over_what_is_stored() {
+        let given = Some(Secret::new("given".into()));
+        let chosen = choose(None, given, context()).expect("chosen");
+        assert_eq!(
+            (chosen.0.as_str(), key_of(&chosen)),
+            ("http://home:7227", Some("given"))
+        );
+        assert!(matches!(
+            choose(None, None, None),
+            Err(CliError::Usage { .. })
+        ));
+    }
+
+    #[test]
+    fn only_http_addresses_are_urls() {
+        for text in [
+            "",
+            "host:7227",
+            "ftp://x",
+            "http://",
+            "http://u:p@h",
+            "http://a b",
+        ] {
+            assert!(check_url(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            check_url("https://flux.example/").expect("valid"),
+            "https://flux.example"
+        );
+    }
+}
