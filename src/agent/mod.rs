@@ -1,3 +1,4 @@
 //! The worker.
 
 pub mod release;
+pub mod workdir;
