@@ -1,4 +1,5 @@
 //! The worker.
 
+pub mod output;
 pub mod release;
 pub mod workdir;
