@@ -13,7 +13,7 @@ use crate::model::execution::{ExecutionRecord, Status, Stream};
 use crate::model::function::{Env, Function, FunctionConfig, Version};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::model::resources::NodeStatus;
-use crate::pki::enrolment::{JoinRequest, JoinResponse};
+use crate::pki::enrolment::{EnrolAnswer, EnrolRequest};
 use crate::store::ArchiveUpload;
 
 /// One request. Legal at any time unless its text says otherwise; every one is refused with
@@ -34,7 +34,7 @@ pub enum Command {
     /// Makes a one-time token with which a worker can fetch its certificate.
     EnrollAgent(AgentId),
     /// Redeems such a token.
-    JoinAgent(JoinRequest),
+    JoinAgent(Box<EnrolRequest>),
     /// Takes an agent out of traffic, or back in.
     DrainAgent {
         /// Which.
@@ -155,7 +155,7 @@ pub enum Answer {
         expires_at: Timestamp,
     },
     /// `JoinAgent`.
-    Joined(Box<JoinResponse>),
+    Joined(Box<EnrolAnswer>),
     /// `RemoveAgent`, `DeleteFunction`.
     Removed,
     /// `RemoveNodes`: how many.
@@ -189,15 +189,6 @@ pub enum Answer {
     Ended(Box<Execution>),
     /// `ExecuteAsync`: accepted.
     Accepted(ExecutionId),
-    /// An earlier call with the same idempotency key was answered like this.
-    Repeated {
-        /// The execution of that call.
-        execution: ExecutionId,
-        /// HTTP status.
-        status: u16,
-        /// JSON.
-        body: Vec<u8>,
-    },
     /// `GetExecution`.
     Execution(Box<Execution>),
     /// `ListExecutions`.

@@ -103,7 +103,10 @@ pub enum ControlError {
     /// Issuing a certificate failed.
     #[error("issue a certificate")]
     Pki(#[from] PkiError),
-    /// The token is wrong, used or expired, or the request is not sound.
+    /// The token is unknown, used or expired.
+    #[error("the token is unknown, was used already, or has expired")]
+    TokenRefused,
+    /// The request was not made with the token, or is not sound.
     #[error(transparent)]
     Enrolment(#[from] EnrolmentError),
     /// The store failed.

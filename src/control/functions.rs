@@ -16,7 +16,7 @@ use crate::base::threads::lock;
 use crate::model::function::{Function, FunctionConfig, Version};
 use crate::model::ids::{Digest, FunctionName};
 use crate::store::{ArchiveReader, ArchiveUpload, Store, StoreError};
-use crate::wire::config_digest;
+use crate::wire::function::config_digest;
 
 /// Functions at the most: each costs memory in the control plane and on every agent.
 pub const MAX_FUNCTIONS: usize = 20_000;
@@ -159,7 +159,7 @@ impl Functions {
     /// # Errors
     /// The store's.
     pub fn start_upload(&self) -> Result<ArchiveUpload, StoreError> {
-        self.store.start_archive()
+        self.store.archive_scratch()
     }
 
     /// How large an archive may be, in bytes.
@@ -172,8 +172,8 @@ impl Functions {
     ///
     /// # Errors
     /// See [`FunctionError`].
-    pub fn deploy(&self, name: &FunctionName, mut upload: ArchiveUpload) -> Result<Function, FunctionError> {
-        let plan = archive::inspect(upload.reader()?, &self.limits)?;
+    pub fn deploy(&self, name: &FunctionName, upload: ArchiveUpload) -> Result<Function, FunctionError> {
+        let plan = archive::inspect(upload.reader().map_err(ArchiveError::Read)?, &self.limits)?;
         let _changes = lock(&self.changes);
         let config = self.get(name)?.config;
         if !plan.contains_file(config.handler.as_str()) {
@@ -182,10 +182,8 @@ impl Functions {
                 handler: config.handler.as_str().to_owned(),
             });
         }
-        let (digest, size_bytes) = self.store.finish_archive(upload)?;
-        let function = self
-            .store
-            .add_version(name, &digest, size_bytes, Timestamp::now())?;
+        let archive = self.store.put_archive(upload, None)?;
+        let function = self.store.add_version(name, &archive, Timestamp::now())?;
         Ok(self.publish(function))
     }
 
@@ -259,7 +257,7 @@ impl Functions {
 
 fn current(function: &Function) -> Current {
     Current {
-        config_digest: config_digest(&function.config),
+        config_digest: config_digest(&function.config).to_string(),
         config: function.config.clone(),
         code: function
             .active

@@ -46,6 +46,7 @@ fn clean(store: &dyn Store) {
         // What stays is tried again in the next round.
         Err(error) => log::warn!("expired {what} were not removed: {error}"),
     };
-    report("routes, keys and tokens", store.expire(now));
+    report("routes", store.expire_routes(now));
+    report("idempotency keys", store.expire_idempotent(now));
     report("archives", store.collect_archives(now.before(ARCHIVE_GRACE)));
 }

@@ -13,6 +13,7 @@ mod constant_time;
 pub mod enrolment;
 mod error;
 mod expiry;
+pub mod invitation;
 mod issue;
 pub mod join;
 mod layout;
