@@ -1,9 +1,22 @@
-//! The worker.
+//! The worker: takes functions and executions from the control plane, runs each execution as a
+//! contained process, and remembers how it ended.
+//!
+//! ```text
+//! daemon      starts, reconciles and ends the worker
+//! worker      what the control plane can ask; service speaks gRPC for it
+//! admission   what may run; functions, release: what is held; execution: one run
+//! live        what runs; journal, output, workdir: what is on disk; events: who is told
+//! ```
 
-<<<<<<< HEAD
 pub mod admission;
-=======
+pub mod context;
+pub mod daemon;
+pub mod environment;
+pub mod events;
+pub mod execution;
+pub mod functions;
+pub mod live;
 pub mod output;
 pub mod release;
 pub mod workdir;
->>>>>>> archive
+pub mod worker;
