@@ -8,5 +8,6 @@ mod commands;
 mod context;
 mod deploy;
 mod double;
+mod examples;
 mod exec;
 mod flux;
