@@ -37,7 +37,7 @@ impl<R: Read> Events<R> {
     ///
     /// # Errors
     /// The connection's, and `InvalidData` for what is no event stream of Flux.
-    pub fn next(&mut self) -> io::Result<Option<Event>> {
+    pub fn next_event(&mut self) -> io::Result<Option<Event>> {
         let mut event = Event::default();
         let mut size = 0;
         loop {
@@ -106,7 +106,7 @@ mod tests {
 
     fn all(text: &str) -> Vec<Event> {
         let mut events = Events::new(text.as_bytes());
-        std::iter::from_fn(|| events.next().expect("readable")).collect()
+        std::iter::from_fn(|| events.next_event().expect("readable")).collect()
     }
 
     #[test]
@@ -141,12 +141,12 @@ mod tests {
     fn an_endless_event_is_refused() {
         let mut events = Events::new(io::repeat(b'x'));
         assert_eq!(
-            events.next().expect_err("too large").kind(),
+            events.next_event().expect_err("too large").kind(),
             io::ErrorKind::InvalidData
         );
         let mut events = Events::new(io::BufReader::new(RepeatLine(0)));
         assert_eq!(
-            events.next().expect_err("too large").kind(),
+            events.next_event().expect_err("too large").kind(),
             io::ErrorKind::InvalidData
         );
     }

@@ -118,7 +118,7 @@ impl Request {
                 Ok(Request { call, body })
             }
             stdin => {
-                let body = json_body(&arguments.args, environment, stdin)?;
+                let body = json_body(&arguments.args, &environment, stdin)?;
                 let call = call.header("content-type", "application/json");
                 Ok(Request { call, body })
             }
@@ -171,7 +171,7 @@ pub(super) fn write(chunk: &Chunk) -> Result<(), CliError> {
     }
 }
 
-fn json_body(args: &[String], env: Env, stdin: Option<Vec<u8>>) -> Result<Vec<u8>, CliError> {
+fn json_body(args: &[String], env: &Env, stdin: Option<Vec<u8>>) -> Result<Vec<u8>, CliError> {
     let mut body = Map::new();
     body.insert("args".to_owned(), json!(args));
     if !env.is_empty() {

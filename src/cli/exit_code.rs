@@ -55,3 +55,37 @@ impl From<ExitCode> for std::process::ExitCode {
         std::process::ExitCode::from(code.number())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_stands_in_the_documentation() {
+        let documentation = include_str!("../../docs/cli.md");
+        for code in [
+            ExitCode::Ok,
+            ExitCode::Failure,
+            ExitCode::Usage,
+            ExitCode::Unreachable,
+            ExitCode::TimedOut,
+            ExitCode::FluxFailed,
+            ExitCode::NotStarted,
+            ExitCode::NotFound,
+        ] {
+            let row = format!("\n| {} |", code.number());
+            assert!(documentation.contains(&row), "{code:?}");
+        }
+        for code in [
+            ExitCode::CANCELLED,
+            ExitCode::OUT_OF_MEMORY,
+            ExitCode::PIPE_CLOSED,
+        ] {
+            assert!(
+                documentation.contains(&code.number().to_string()),
+                "{code:?}"
+            );
+        }
+        assert_eq!(ExitCode::Signal(u8::MAX).number(), u8::MAX);
+    }
+}

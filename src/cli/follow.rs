@@ -100,7 +100,7 @@ fn connection(
     let mut had_events = false;
     loop {
         // An error of the connection and its end are the same: take it up again.
-        let Ok(Some(event)) = events.next() else {
+        let Ok(Some(event)) = events.next_event() else {
             return Ok(if had_events {
                 Ended::CutOffAfterEvents
             } else {

@@ -189,7 +189,7 @@ mod tests {
             .map(|i| {
                 let file = zip.by_index(i).expect("entry");
                 (
-                    file.name().to_owned(),
+                    file.name().expect("name").into_owned(),
                     file.unix_mode().expect("mode") & 0o777,
                 )
             })

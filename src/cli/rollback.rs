@@ -17,8 +17,8 @@ pub struct Arguments {
     /// The function
     name: String,
     /// One that `flux versions` lists
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
-    version: Option<u64>,
+    #[arg(value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    number: Option<u64>,
 }
 
 /// Runs the command.
@@ -28,7 +28,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let name = FunctionName::new(&arguments.name)
         .map_err(|error| CliError::usage(error.to_string(), ""))?;
-    let body = match arguments.version {
+    let body = match arguments.number {
         Some(version) => json!({ "version": version }),
         None => json!({}),
     };
