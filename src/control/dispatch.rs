@@ -40,7 +40,6 @@ pub struct Dispatcher {
     links: Arc<Links>,
     syncer: Arc<Syncer>,
     store: Arc<dyn Store>,
-    retention: Duration,
 }
 
 /// Why an execution was not run, or its end is not known.
@@ -80,20 +79,18 @@ enum Offer<T> {
 }
 
 impl Dispatcher {
-    /// `retention`: how long the route of an ended execution is kept.
+    /// Needs nothing but its neighbours.
     pub fn new(
         fleet: Arc<Fleet>,
         links: Arc<Links>,
         syncer: Arc<Syncer>,
         store: Arc<dyn Store>,
-        retention: Duration,
     ) -> Dispatcher {
         Dispatcher {
             fleet,
             links,
             syncer,
             store,
-            retention,
         }
     }
 
@@ -176,7 +173,6 @@ impl Dispatcher {
             if let Err(error) = client.cancel(&id) {
                 log::warn!("execution {id}: its client left, and it could not be cancelled: {error}");
             }
-            self.leave_route(&id, &agent, call, accepted_at);
             return Offer::Failed(DispatchError::ClientGone);
         };
         let execution = match answer {
@@ -205,20 +201,7 @@ impl Dispatcher {
             }
             Err(error) => return self.turned_down(&reservation, &error),
         };
-        self.leave_route(&id, &agent, call, accepted_at);
         Offer::Done(execution)
-    }
-
-    /// So that the record is found later; in nobody's way, because the agents can be asked for it
-    /// should this be lost.
-    fn leave_route(&self, id: &ExecutionId, agent: &AgentId, call: &Call, accepted_at: Timestamp) {
-        self.store.put_route_lazily(&Route {
-            execution: id.clone(),
-            agent: agent.clone(),
-            function: call.function.clone(),
-            accepted_at,
-            expires_at: Some(Timestamp::now().after(self.retention)),
-        });
     }
 
     fn start_there(

@@ -123,7 +123,12 @@ impl ControlPlane {
             limits.record_retention,
             supervisor,
         ));
-        let feeds = Feeds::new(Arc::clone(&fleet), Arc::clone(&links), Arc::clone(&executions));
+        let feeds = Feeds::start(
+            Arc::clone(&fleet),
+            Arc::clone(&links),
+            Arc::clone(&executions),
+            supervisor,
+        )?;
         let health = Health::start(
             HealthPolicy {
                 interval: limits.heartbeat_interval,
@@ -145,7 +150,6 @@ impl ControlPlane {
                 Arc::clone(&links),
                 Arc::clone(&syncer),
                 Arc::clone(&store),
-                limits.record_retention,
             ),
             executions,
             syncer,

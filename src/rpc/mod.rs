@@ -24,6 +24,7 @@ pub mod server;
 pub mod status;
 pub mod tls;
 mod wait;
+pub mod watch;
 
 pub use channels::Channels;
 pub use client::AgentClient;
