@@ -1,1 +1,4 @@
 //! The worker.
+
+pub mod service;
+pub mod worker_api;

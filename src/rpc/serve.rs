@@ -89,23 +89,25 @@ pub struct ArchiveStream {
 }
 
 impl ArchiveStream {
-    /// Reads the header, which comes first.
+    /// Reads nothing yet. Keep it until the call is answered: dropped unread, it cancels the call.
+    pub fn new(stream: RequestStream<proto::ReleaseChunk>) -> ArchiveStream {
+        ArchiveStream {
+            stream,
+            piece: Vec::new(),
+            position: 0,
+            missing: 0,
+        }
+    }
+
+    /// Reads the header, which comes first; to be called once, before reading.
     ///
     /// # Errors
     /// When something else comes first, or the caller left.
-    pub fn open(
-        mut stream: RequestStream<proto::ReleaseChunk>,
-    ) -> io::Result<(proto::ReleaseHeader, ArchiveStream)> {
-        match next_part(&mut stream)? {
+    pub fn header(&mut self) -> io::Result<proto::ReleaseHeader> {
+        match next_part(&mut self.stream)? {
             Some(Part::Header(header)) => {
-                let missing = u64::try_from(header.size_bytes).unwrap_or(0);
-                let archive = ArchiveStream {
-                    stream,
-                    piece: Vec::new(),
-                    position: 0,
-                    missing,
-                };
-                Ok((header, archive))
+                self.missing = u64::try_from(header.size_bytes).unwrap_or(0);
+                Ok(header)
             }
             Some(Part::Data(_)) | None => Err(invalid("the release does not begin with a header")),
         }
@@ -142,8 +144,7 @@ impl Read for ArchiveStream {
     }
 }
 
-/// Answers a pushed release, on a thread that may block. Keep the stream until then: dropping
-/// it unread cancels the call.
+/// Answers a pushed release, on a thread that may block.
 pub fn answer_push(
     sink: ClientStreamingSink<proto::DeploymentAck>,
     answer: Result<proto::DeploymentAck, Refusal>,
