@@ -1,1 +1,19 @@
 //! The front door: a small, bounded HTTP/1.1 server and the API's routes.
+//!
+//! ```text
+//! server/    sockets, TLS, the poller and the workers: bytes in, bytes out
+//! parse/     pure readers over bytes: request heads and chunked bodies
+//! request, body, response, body_writer, sse    what a handler sees
+//! ```
+//!
+//! Invariant: no byte sequence from a client that has not authenticated crashes, hangs or bloats
+//! the process. Every bound is a field of [`limits::Limits`] or a named constant beside its use.
+
+pub mod limits;
+pub mod method;
+pub mod parse;
+pub mod status;
+
+pub use limits::Limits;
+pub use method::Method;
+pub use status::Status;
