@@ -166,7 +166,7 @@ pub fn both_modes() -> Vec<Place> {
     [CgroupMode::Auto, CgroupMode::Off]
         .map(Place::new)
         .into_iter()
-        .filter(|place| place.is_worth_a_run())
+        .filter(Place::is_worth_a_run)
         .collect()
 }
 

@@ -65,7 +65,7 @@ fn a_program_that_never_stops_writing_is_cancelled_all_the_same() {
         let mut spec = place.spec("/usr/bin/yes");
         spec.args = strings(&["yes"]);
         let (outcome, _) = place.run_until(&spec, "yes", |control, _| {
-            control.stop(StopReason::Cancelled)
+            control.stop(StopReason::Cancelled);
         });
         assert_eq!(outcome.ending, Ending::Cancelled);
         assert!(outcome.tree_confirmed_dead);

@@ -91,7 +91,7 @@ fn a_crowd_of_processes_dies_whole() {
              echo ready; wait",
         );
         let (outcome, recorder) = place.run_until(&spec, "ready", |control, _| {
-            control.stop(StopReason::Cancelled)
+            control.stop(StopReason::Cancelled);
         });
         assert!(outcome.tree_confirmed_dead, "{}", outcome.error);
         let out = recorder.out();
