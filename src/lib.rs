@@ -8,7 +8,7 @@
 //!
 //! ARCHITECTURE.md is the map; `tests/architecture.rs` holds the directions.
 
-//pub mod agent;
+pub mod agent;
 pub mod archive;
 pub mod base;
 //pub mod cli;
