@@ -15,7 +15,7 @@ pub mod base;
 pub mod config;
 pub mod control;
 pub mod host;
-//pub mod http;
+pub mod http;
 pub mod model;
 pub mod pki;
 pub mod policy;
