@@ -11,7 +11,7 @@
 pub mod agent;
 pub mod archive;
 pub mod base;
-//pub mod cli;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod host;

@@ -13,9 +13,7 @@ use crate::http::router::Params;
 use crate::http::status::Status;
 use crate::http::views::{AgentJson, NodeJson};
 use crate::model::ids::AgentId;
-
-/// Names the token of a join before its body is read: without a known one nothing is read.
-pub const TOKEN_HEADER: &str = "x-flux-token-id";
+use crate::wire::names::JOIN_TOKEN_HEADER;
 
 /// `GET /agents`.
 pub fn list(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
@@ -77,7 +75,7 @@ pub fn enroll(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Respon
 
 /// `POST /agents/join`: open to whoever holds a token, and to nobody else's bytes.
 pub fn join(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
-    let token = request.header(TOKEN_HEADER)?.unwrap_or_default().to_owned();
+    let token = request.header(JOIN_TOKEN_HEADER)?.unwrap_or_default().to_owned();
     api.control()
         .expect_token(&token)
         .map_err(|error| ApiError::from(error).closing())?;
