@@ -28,8 +28,7 @@ use crate::wire::execution::{ExecuteRequest, Executed, Protocol};
 /// agents and control plane disagree about something that trying again does not mend.
 const MAX_OFFERS: u32 = 16;
 
-/// How long to ask an agent whose connection broke while it was handed an asynchronous
-/// execution, whether it has it.
+/// How long to ask an agent whose connection broke, what became of the execution.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 /// Between two such questions.
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
@@ -54,8 +53,8 @@ pub enum DispatchError {
     /// Offered again and again without success; the last refusal.
     #[error("no agent took the execution: {0}")]
     NotTaken(String),
-    /// The connection broke while it was handed over, and the agent cannot be asked.
-    #[error("agent {agent} may or may not have accepted execution {execution}")]
+    /// The connection broke while it was handed over or ran, and the agent cannot be asked.
+    #[error("agent {agent} may or may not have run execution {execution}")]
     Unknown {
         /// Where it may run.
         agent: AgentId,
@@ -94,7 +93,8 @@ impl Dispatcher {
         }
     }
 
-    /// Runs it and returns once it has ended. An execution whose agent is lost ends as lost.
+    /// Runs it and returns once it has ended. An execution whose agent was restarted meanwhile ends
+    /// as the agent says, or as lost; while the agent cannot be asked, nobody knows.
     ///
     /// # Errors
     /// See [`DispatchError`].
@@ -169,44 +169,33 @@ impl Dispatcher {
             Err(error) => return self.turned_down(reservation, &error),
         };
         let Some(answer) = pending.wait(&call.client_gone) else {
-            // The agent confirms the tree's end; a cancel that comes too late changes nothing.
-            if let Err(error) = client.cancel(&id) {
-                log::warn!(
-                    "execution {id}: its client left, and it could not be cancelled: {error}"
-                );
-            }
-            return Offer::Failed(DispatchError::ClientGone);
+            return cancel_for_nobody(client, &id);
         };
-        let execution = match answer {
-            Ok(Executed { record, output }) => Execution { record, output },
+        match answer {
+            Ok(Executed { record, output }) => Offer::Done(Execution { record, output }),
             Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
-                log::error!("execution {id}: agent {agent} was lost while it ran: {error}");
+                log::warn!("execution {id}: agent {agent}, while it ran: {error}");
                 self.touch_failed(&agent);
-                let now = Timestamp::now();
-                let record = ExecutionRecord {
-                    id: id.clone(),
+                let lost = ExecutionRecord {
+                    id,
                     agent: agent.clone(),
                     function: call.function.clone(),
                     function_version: version.unwrap_or(0),
                     ending: Some(Ending::Lost),
                     error: format!("lost: the connection to agent {agent} broke while it ran"),
                     started_at: accepted_at,
-                    status_at: now,
-                    duration: now.since(accepted_at),
+                    status_at: accepted_at,
+                    duration: Duration::ZERO,
                     queued,
                     stdout_bytes: 0,
                     stderr_bytes: 0,
                     truncated: false,
                     usage: Usage::default(),
                 };
-                Execution {
-                    record,
-                    output: Vec::new(),
-                }
+                settle_end(lost, client, &call.client_gone)
             }
-            Err(error) => return self.turned_down(reservation, &error),
-        };
-        Offer::Done(execution)
+            Err(error) => self.turned_down(reservation, &error),
+        }
     }
 
     fn start_there(
@@ -353,6 +342,56 @@ impl Dispatcher {
             log::warn!("execution {id}: its route stays: {error}");
         }
     }
+}
+
+/// The connection broke while it ran: how did it end? Called lost without the agent's word, it
+/// could turn out a success that the agent had recorded just before, and an end never changes.
+fn settle_end(
+    lost: ExecutionRecord,
+    client: &AgentClient,
+    client_gone: &Token,
+) -> Offer<Execution> {
+    let deadline = Instant::now() + SETTLE_TIME;
+    while Instant::now() < deadline {
+        match client.get_execution(&lost.id) {
+            Ok(Some((record, output))) if record.ending.is_some() => {
+                let output = output.into_bytes();
+                return Offer::Done(Execution { record, output });
+            }
+            // The agent ended first, and forgot it with its memory.
+            Ok(None) => {
+                let status_at = Timestamp::now();
+                let record = ExecutionRecord {
+                    duration: status_at.since(lost.started_at),
+                    status_at,
+                    ..lost
+                };
+                return Offer::Done(Execution {
+                    record,
+                    output: Vec::new(),
+                });
+            }
+            // It runs on, or the agent is not back yet.
+            Ok(Some(_)) | Err(_) => {
+                if client_gone.wait_timeout(SETTLE_PAUSE) {
+                    return cancel_for_nobody(client, &lost.id);
+                }
+            }
+        }
+    }
+    Offer::Failed(DispatchError::Unknown {
+        agent: lost.agent,
+        execution: lost.id,
+    })
+}
+
+/// The client left. The agent confirms the tree's end; a cancel that comes too late changes
+/// nothing.
+fn cancel_for_nobody<T>(client: &AgentClient, id: &ExecutionId) -> Offer<T> {
+    if let Err(error) = client.cancel(id) {
+        log::warn!("execution {id}: its client left, and it could not be cancelled: {error}");
+    }
+    Offer::Failed(DispatchError::ClientGone)
 }
 
 fn request(
