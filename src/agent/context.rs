@@ -25,6 +25,8 @@ pub struct Context {
     pub environment: Environment,
     /// Who is told of ends.
     pub events: Events,
+    /// Whom private directories belong to, where functions run as another user.
+    pub owner: Option<(u32, u32)>,
     /// For executions whose function names no limit of its own.
     pub limits: ResourceLimits,
     /// Between the polite signal and the kill.

@@ -14,15 +14,16 @@ use super::events::Events;
 use super::functions::Functions;
 use super::journal::{Journal, JournalError};
 use super::live::LiveTable;
-use super::output::OutputLog;
+use super::output::{clear_orphans, create_spool_dir};
 use super::release::{ReleaseError, Releases};
 use super::service;
-use super::workdir::{WorkDirError, WorkDirs};
+use super::workdir::WorkDirs;
 use super::worker::AgentWorker;
 use crate::archive::ArchiveLimits;
 use crate::base::atomic_file::{self, FileError};
 use crate::base::clock::Timestamp;
 use crate::base::threads::{Joined, Supervisor};
+use crate::base::units::Mib;
 use crate::config::agent::AgentConfig;
 use crate::host;
 use crate::rpc::RpcError;
@@ -52,9 +53,6 @@ pub enum StartError {
     /// The releases.
     #[error("open the releases")]
     Release(#[from] ReleaseError),
-    /// The working directories.
-    #[error("open the working directories")]
-    WorkDir(#[from] WorkDirError),
     /// The sandbox.
     #[error("prepare the sandbox")]
     Sandbox(#[from] SandboxError),
@@ -87,7 +85,7 @@ impl Agent {
         atomic_file::create_directory(&config.state_dir, 0o711)?;
         let work_root = config.state_dir.join("work");
         let spool_dir = config.state_dir.join("output");
-        atomic_file::create_directory(&spool_dir, 0o700)?;
+        create_spool_dir(&spool_dir)?;
         let journal = Arc::new(Journal::open(&config.state_dir.join("journal"))?);
         let identity = runner(&config.runner_user)?;
         let sandbox = Sandbox::open(SandboxConfig {
@@ -98,7 +96,7 @@ impl Agent {
             cgroup: CgroupMode::Auto,
         })?;
         report_isolation(&sandbox);
-        let workdirs = WorkDirs::open(&work_root, identity.map(|it| (it.uid, it.gid)))?;
+        let workdirs = WorkDirs::open(&work_root)?;
         clear_up(&sandbox, &workdirs, &journal, &spool_dir, config.limits.record_retention)?;
         let releases = Releases::open(&config.apps_dir, ArchiveLimits::default())?;
         let functions = Functions::load(Arc::clone(&journal), releases)?;
@@ -113,11 +111,12 @@ impl Agent {
             environment: Environment::new(private, config.node_public_ip),
             events: Events::default(),
             limits: ResourceLimits {
-                pids: Some(limits.pids.get()),
-                open_files: Some(limits.open_files.get().into()),
-                file_size: limits.file_size,
-                ..ResourceLimits::default()
+                pids: Some(limits.pids),
+                nofile: Some(limits.open_files.get().into()),
+                fsize: limits.file_size.map(Mib::bytes),
+                ..ResourceLimits::NONE
             },
+            owner: identity.map(|identity| (identity.uid, identity.gid)),
             kill_grace: limits.kill_grace,
             pipe_grace: limits.pipe_grace,
             retention: limits.record_retention,
@@ -199,8 +198,8 @@ fn runner(name: &str) -> Result<Option<Identity>, StartError> {
 fn report_isolation(sandbox: &Sandbox) {
     let enforced: Vec<_> = sandbox.enforced().iter().map(|it| it.as_str()).collect();
     log::info!("executions are contained by: {}", enforced.join(", "));
-    for (missing, reason) in sandbox.missing() {
-        log::warn!("not enforced here: {}: {reason}", missing.as_str());
+    for missing in sandbox.missing() {
+        log::warn!("not enforced here: {missing}");
     }
 }
 
@@ -220,10 +219,7 @@ fn clear_up(
         log::warn!("ended {killed} leftover processes; {} executions are lost", lost.len());
     }
     workdirs.clear_leftovers()?;
-    if let Err(error) = OutputLog::remove_orphans(spool_dir, |id| {
-        // When in doubt it stays.
-        !matches!(journal.get(id), Ok(None))
-    }) {
+    if let Err(error) = clear_orphans(spool_dir, &journal.ids()?) {
         log::warn!("output without a record stays: {error}");
     }
     Ok(())

@@ -75,7 +75,7 @@ impl Execution {
 
     fn run_process(&self, context: &Context) -> Outcome {
         let id = &self.live.accepted().id;
-        let workdir = match context.workdirs.create(id, &self.release) {
+        let workdir = match context.workdirs.create(id, &self.release, context.owner) {
             Ok(workdir) => workdir,
             Err(error) => return not_started(&format!("no working directory: {}", with_cause(&error))),
         };
@@ -90,14 +90,14 @@ impl Execution {
             Belongings {
                 execution: id,
                 function: &config.name,
-                version: self.release.version(),
+                version: self.release.version,
                 home: workdir.cwd(),
-                temporary: workdir.tmp(),
+                temporary: &workdir.tmp(),
             },
         );
         let spec = Spec {
-            execution: id.clone(),
-            program: self.release.dir().join(config.handler.as_str()),
+            execution_id: id.clone(),
+            program: self.release.dir.join(config.handler.as_str()),
             args: self.args.iter().map(Into::into).collect(),
             env: env
                 .into_iter()
@@ -109,7 +109,7 @@ impl Execution {
                 memory: config.memory,
                 cpu_millicores: config.cpu_millicores,
                 timeout: tighter(config.timeout, self.timeout),
-                ..context.limits.clone()
+                ..context.limits
             },
             kill_grace: context.kill_grace,
             pipe_grace: context.pipe_grace,
@@ -130,7 +130,7 @@ fn stdin(bytes: &[u8]) -> std::io::Result<Stdin> {
     let mut file = std::fs::File::from(memory);
     file.write_all(bytes)?;
     file.rewind()?;
-    Ok(Stdin::File(file.into()))
+    Ok(Stdin::File(file))
 }
 
 fn tighter(own: Option<Duration>, of_call: Option<Duration>) -> Option<Duration> {
@@ -145,7 +145,9 @@ fn not_started(error: &str) -> Outcome {
         ending: Ending::SpawnFailed,
         error: error.to_owned(),
         usage: Usage::default(),
-        ..Outcome::default()
+        duration: Duration::ZERO,
+        leaked_pipes: false,
+        tree_confirmed_dead: true,
     }
 }
 

@@ -10,14 +10,11 @@ use std::sync::{Arc, Mutex, RwLock};
 use thiserror::Error;
 
 use super::journal::{Journal, JournalError, StoredFunction};
-use super::release::{Release, ReleaseError, Releases};
+use super::release::{Incoming, Release, ReleaseError, Releases};
 use crate::base::threads::lock;
 use crate::model::function::FunctionConfig;
 use crate::model::ids::{Digest, FunctionName};
 use crate::wire::function::{HeldFunction, ReceivedConfig};
-
-/// Releases kept beside the one in force, so that a rollback needs no transfer.
-const KEPT_RELEASES: usize = 3;
 
 /// One function as it is in force.
 #[derive(Debug)]
@@ -67,6 +64,7 @@ impl Functions {
                     .reopen(&name, *version, digest)
                     .inspect_err(|error| log::warn!("function {name}: its code is not usable: {error}"))
                     .ok()
+                    .flatten()
             });
             held.insert(
                 name,
@@ -101,7 +99,7 @@ impl Functions {
                 code: function
                     .release
                     .as_ref()
-                    .map(|release| (release.version(), release.digest().clone())),
+                    .map(|release| (release.version, release.digest.clone())),
             })
             .collect();
         held.sort_by(|a, b| a.name.cmp(&b.name));
@@ -131,7 +129,7 @@ impl Functions {
         version: u64,
         digest: &Digest,
         config: Option<ReceivedConfig>,
-        archive: impl Read + Seek,
+        archive: &mut (impl Read + Seek),
     ) -> Result<(), FunctionError> {
         let _changes = lock(&self.changes);
         let config = match (config, self.get(name)) {
@@ -144,8 +142,10 @@ impl Functions {
         };
         let version = if version == 0 { self.next_version(name) } else { version };
         let release = self.releases.install(name, version, digest, archive)?;
-        self.put_in_force(config, Some(release))?;
-        self.prune(name, version);
+        self.put_in_force(config, Some(Arc::clone(&release)))?;
+        if let Err(error) = self.releases.prune(name, Some(&release)) {
+            log::warn!("function {name}: old releases stay: {error}");
+        }
         log::info!("function {name}: version {version} is in force");
         Ok(())
     }
@@ -164,6 +164,14 @@ impl Functions {
         Ok(known)
     }
 
+    /// A file to receive an archive into.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn receive(&self) -> Result<Incoming, FunctionError> {
+        Ok(self.releases.receive()?)
+    }
+
     fn put_in_force(
         &self,
         received: ReceivedConfig,
@@ -180,7 +188,7 @@ impl Functions {
             code: function
                 .release
                 .as_ref()
-                .map(|release| (release.version(), release.digest().clone())),
+                .map(|release| (release.version, release.digest.clone())),
         })?;
         self.write()
             .insert(function.config.name.clone(), Arc::new(function));
@@ -190,21 +198,8 @@ impl Functions {
     /// For a control plane that does not count versions.
     fn next_version(&self, name: &FunctionName) -> u64 {
         self.get(name)
-            .and_then(|function| Some(function.release.as_ref()?.version() + 1))
+            .and_then(|function| Some(function.release.as_ref()?.version + 1))
             .unwrap_or(1)
-    }
-
-    fn prune(&self, name: &FunctionName, active: u64) {
-        let mut versions = match self.releases.versions(name) {
-            Ok(versions) => versions,
-            Err(error) => return log::warn!("function {name}: old releases stay: {error}"),
-        };
-        versions.sort_unstable_by(|a, b| b.cmp(a));
-        let mut keep: Vec<_> = versions.into_iter().take(KEPT_RELEASES).collect();
-        keep.push(active);
-        if let Err(error) = self.releases.prune(name, &keep) {
-            log::warn!("function {name}: old releases stay: {error}");
-        }
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<FunctionName, Arc<Function>>> {

@@ -15,6 +15,7 @@ pub mod environment;
 pub mod events;
 pub mod execution;
 pub mod functions;
+pub mod journal;
 pub mod live;
 pub mod output;
 pub mod release;

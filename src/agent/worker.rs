@@ -10,7 +10,7 @@ use super::execution::Execution;
 use super::functions::{Function, FunctionError, Functions};
 use super::journal::JournalError;
 use super::live::Live;
-use super::output::OutputLog;
+use super::output::{self, OutputError, OutputLog};
 use super::release::Release;
 use super::service::{OnDone, WorkerError};
 use crate::base::clock::Timestamp;
@@ -197,7 +197,7 @@ impl AgentWorker {
         let Some(record) = self.context.journal.get(id).map_err(|error| journal_error(&error))? else {
             return Ok(None);
         };
-        Ok(Some(Executed { output: read_all(&self.recorded_output(id)), record }))
+        Ok(Some(Executed { output: read_all(&*self.recorded_output(id)?), record }))
     }
 
     /// A piece of output.
@@ -205,13 +205,10 @@ impl AgentWorker {
     /// # Errors
     /// The journal's, the disk's.
     pub fn read_output(&self, query: &OutputQuery) -> Result<Option<OutputPiece>, WorkerError> {
-        // The order matters: whether it has ended is asked before the total, so that `ended`
-        // never hides bytes.
-        let live = self.context.live.get(&query.execution);
-        let (output, ended) = match &live {
-            Some(live) => (Arc::clone(live.output()), live.last().is_some()),
+        let output = match self.context.live.get(&query.execution) {
+            Some(live) => Arc::clone(live.output()),
             None => match self.context.journal.get(&query.execution) {
-                Ok(Some(_)) => (self.recorded_output(&query.execution), true),
+                Ok(Some(_)) => self.recorded_output(&query.execution)?,
                 Ok(None) => return Ok(None),
                 Err(error) => return Err(journal_error(&error)),
             },
@@ -220,18 +217,16 @@ impl AgentWorker {
             0 => MAX_PIECE_BYTES,
             limit => limit.min(MAX_PIECE_BYTES),
         };
-        let totals = output.totals();
-        let (data, total) = match query.selection {
-            Selection::Merged => (output.read_merged(query.offset, limit), totals.recorded()),
-            Selection::Only(stream) => (
-                output.read_stream(stream, query.offset, limit),
-                totals.recorded_of(stream),
-            ),
+        let page = match query.selection {
+            Selection::Merged => output.read_merged(query.offset, limit),
+            Selection::Only(stream) => output.read_stream(stream, query.offset, limit),
         };
-        let data = data.map_err(|error| {
-            WorkerError::new(ErrorKind::Storage, query.execution.as_str(), error.to_string())
-        })?;
-        Ok(Some(OutputPiece { data, total, ended }))
+        let page = page.map_err(|error| output_error(&error))?;
+        Ok(Some(OutputPiece {
+            data: page.data,
+            total: page.total,
+            ended: page.ended,
+        }))
     }
 
     /// Records without output, newest first.
@@ -286,7 +281,7 @@ impl AgentWorker {
         }
         match self.context.journal.get(id) {
             Ok(Some(record)) => Ok(Some(Followable::Ended {
-                output: self.recorded_output(id),
+                output: self.recorded_output(id)?,
                 record: Box::new(record),
             })),
             Ok(None) => Ok(None),
@@ -299,7 +294,7 @@ impl AgentWorker {
         match self.context.journal.expire(now) {
             Ok(expired) => {
                 for id in expired {
-                    if let Err(error) = OutputLog::delete(&self.spool_dir, &id) {
+                    if let Err(error) = output::delete(&self.spool_dir, &id) {
                         log::warn!("execution {id}: its output stays on disk: {error}");
                     }
                 }
@@ -333,7 +328,7 @@ impl AgentWorker {
             id: request.id.clone(),
             agent: self.id.clone(),
             function: name.clone(),
-            function_version: release.version(),
+            function_version: release.version,
             ending: None,
             error: String::new(),
             started_at: now,
@@ -419,8 +414,9 @@ impl AgentWorker {
         self.context.write_final(record, true);
     }
 
-    fn recorded_output(&self, id: &ExecutionId) -> Arc<OutputLog> {
-        Arc::new(OutputLog::reopen(&self.spool_dir, id))
+    fn recorded_output(&self, id: &ExecutionId) -> Result<Arc<OutputLog>, WorkerError> {
+        let output = OutputLog::reopen(&self.spool_dir, id).map_err(|error| output_error(&error))?;
+        Ok(Arc::new(output))
     }
 }
 
@@ -446,7 +442,7 @@ fn runnable(function: &Arc<Function>, request: &ExecuteRequest) -> Result<Arc<Re
             format!("function {name} has no code here"),
         ));
     };
-    let other_version = request.version.is_some_and(|wanted| wanted != release.version());
+    let other_version = request.version.is_some_and(|wanted| wanted != release.version);
     let other_config = request
         .config_digest
         .as_ref()
@@ -455,17 +451,20 @@ fn runnable(function: &Arc<Function>, request: &ExecuteRequest) -> Result<Arc<Re
         return Err(WorkerError::new(
             ErrorKind::FunctionOutOfDate,
             name.as_str(),
-            format!("function {name} is at version {} here", release.version()),
+            format!("function {name} is at version {} here", release.version),
         ));
     }
     Ok(Arc::clone(release))
 }
 
 fn read_all(output: &OutputLog) -> Vec<u8> {
-    output.read_merged(0, u64::MAX).unwrap_or_else(|error| {
-        log::error!("recorded output cannot be read: {error}");
-        Vec::new()
-    })
+    match output.read_merged(0, u64::MAX) {
+        Ok(page) => page.data,
+        Err(error) => {
+            log::error!("recorded output cannot be read: {error}");
+            Vec::new()
+        }
+    }
 }
 
 fn take<T>(slot: &std::sync::Mutex<Option<T>>) -> Option<T> {
@@ -487,6 +486,10 @@ fn refusal(refused: &Refused, function: &str) -> WorkerError {
         Refused::Draining => ErrorKind::Draining,
     };
     WorkerError::new(kind, function, refused.to_string())
+}
+
+fn output_error(error: &OutputError) -> WorkerError {
+    WorkerError::new(ErrorKind::Storage, error.execution.as_str(), with_causes(error))
 }
 
 fn journal_error(error: &JournalError) -> WorkerError {

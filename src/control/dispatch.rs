@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::select;
 use thiserror::Error;
 
 use super::command::{Call, Execution};
@@ -15,12 +14,14 @@ use super::fleet::{Fleet, Reservation, WaitError};
 use super::links::Links;
 use super::sync::Syncer;
 use crate::base::clock::Timestamp;
-use crate::model::agent::{Agent, AgentEvent};
+use crate::base::token::Token;
+use crate::model::agent::AgentEvent;
 use crate::model::execution::{Ending, ExecutionRecord, Usage};
 use crate::model::ids::{AgentId, ExecutionId};
-use crate::rpc::client::{AgentClient, ExecuteRequest, ExecuteReply};
-use crate::rpc::{RefusalKind, RpcError};
+use crate::rpc::{AgentClient, RpcError};
 use crate::store::{Route, Store, StoreError};
+use crate::wire::error::ErrorKind;
+use crate::wire::execution::{ExecuteRequest, Executed, Protocol};
 
 /// How often an execution is offered, each time to the agent with the most room, before the call
 /// is refused. A refusal by the agent teaches the fleet, so more rounds than this mean that
@@ -159,64 +160,48 @@ impl Dispatcher {
         client: &AgentClient,
         request: ExecuteRequest,
     ) -> Offer<Execution> {
-        let id = request.execution.clone();
+        let (id, queued, version) = (request.id.clone(), request.queued, request.version);
         let agent = reservation.agent().clone();
-        let queued = request.queued;
-        let version = request.function_version;
         let accepted_at = Timestamp::now();
-        let pending = match client.start_execute(request) {
+        let timeout = tighter(reservation.current().config.timeout, call.timeout);
+        let pending = match client.start_execute(request, timeout) {
             Ok(pending) => pending,
             Err(error) => return self.turned_down(&reservation, &error),
         };
-        self.store.put_route_lazily(&Route {
-            execution: id.clone(),
-            agent: agent.clone(),
-            function: call.function.clone(),
-            accepted_at,
-            expires_at: None,
-        });
-        let answer = select! {
-            recv(pending.receiver()) -> answer => answer.unwrap_or(Err(RpcError::Interrupted)),
-            recv(call.client_gone.receiver()) -> _ => {
-                // The agent confirms the tree's end; a cancel that comes too late changes nothing.
-                if let Err(error) = client.cancel(&id) {
-                    log::warn!("execution {id}: its client left, and it could not be cancelled: {error}");
-                }
-                return Offer::Failed(DispatchError::ClientGone);
+        let Some(answer) = pending.wait(&call.client_gone) else {
+            // The agent confirms the tree's end; a cancel that comes too late changes nothing.
+            if let Err(error) = client.cancel(&id) {
+                log::warn!("execution {id}: its client left, and it could not be cancelled: {error}");
             }
+            return Offer::Failed(DispatchError::ClientGone);
         };
-        match answer {
-            Ok(ExecuteReply { record: Some(record), output }) => {
-                Offer::Done(Execution { record, output })
-            }
-            Ok(ExecuteReply { record: None, .. }) => Offer::Failed(DispatchError::Invalid(
-                "it answered without a record".to_owned(),
-            )),
-            Err(RpcError::Interrupted | RpcError::Deadline) => {
-                log::error!("execution {id}: agent {agent} was lost while it ran");
+        let execution = match answer {
+            Ok(Executed { record, output }) => Execution { record, output },
+            Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
+                log::error!("execution {id}: agent {agent} was lost while it ran: {error}");
                 self.touch_failed(&agent);
-                Offer::Done(Execution {
-                    record: ExecutionRecord {
-                        id,
-                        agent: agent.clone(),
-                        function: call.function.clone(),
-                        function_version: version,
-                        ending: Some(Ending::Lost),
-                        error: format!("the connection to agent {agent} broke while it ran"),
-                        started_at: accepted_at,
-                        status_at: Timestamp::now(),
-                        duration: Timestamp::now().since(accepted_at),
-                        queued,
-                        stdout_bytes: 0,
-                        stderr_bytes: 0,
-                        truncated: false,
-                        usage: Usage::default(),
-                    },
-                    output: Vec::new(),
-                })
+                let now = Timestamp::now();
+                let record = ExecutionRecord {
+                    id: id.clone(),
+                    agent: agent.clone(),
+                    function: call.function.clone(),
+                    function_version: version.unwrap_or(0),
+                    ending: Some(Ending::Lost),
+                    error: format!("lost: the connection to agent {agent} broke while it ran"),
+                    started_at: accepted_at,
+                    status_at: now,
+                    duration: now.since(accepted_at),
+                    queued,
+                    stdout_bytes: 0,
+                    stderr_bytes: 0,
+                    truncated: false,
+                    usage: Usage::default(),
+                };
+                Execution { record, output: Vec::new() }
             }
-            Err(error) => self.turned_down(&reservation, &error),
-        }
+            Err(error) => return self.turned_down(&reservation, &error),
+        };
+        Offer::Done(execution)
     }
 
     fn start_there(
@@ -226,7 +211,7 @@ impl Dispatcher {
         client: &AgentClient,
         request: ExecuteRequest,
     ) -> Offer<()> {
-        let id = request.execution.clone();
+        let id = request.id.clone();
         let agent = reservation.agent().clone();
         // First the route, then the work: whatever dies in between, somebody can tell what became of it.
         let route = match stored {
@@ -238,18 +223,22 @@ impl Dispatcher {
                 expires_at: None,
             }),
             Some(before) if *before == agent => Ok(()),
-            Some(_) => self.store.move_route(&id, &agent),
+            Some(_) => self.store.move_route(&id, &agent).map(drop),
         };
         if let Err(error) = route {
             return Offer::Failed(error.into());
         }
         *stored = Some(agent.clone());
-        match client.start(request) {
-            Ok(()) => {
+        let accepted = client
+            .start_execute(ExecuteRequest { asynchronous: true, ..request }, None)
+            .and_then(|pending| pending.wait(&Token::never()).unwrap_or(Err(RpcError::Deadline)));
+        match accepted {
+            Ok(_) => {
                 reservation.hand_over();
                 Offer::Done(())
             }
-            Err(RpcError::Interrupted | RpcError::Deadline) => {
+            Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
+                log::warn!("execution {id}: agent {agent}: {error}");
                 self.touch_failed(&agent);
                 self.settle(&id, reservation, client)
             }
@@ -260,7 +249,7 @@ impl Dispatcher {
     /// The connection broke during the hand-over: has the agent got it?
     fn settle(&self, id: &ExecutionId, reservation: Reservation, client: &AgentClient) -> Offer<()> {
         let deadline = Instant::now() + SETTLE_TIME;
-        let never = crate::base::token::Token::never();
+        let never = Token::never();
         while Instant::now() < deadline {
             match client.get_execution(id) {
                 Ok(Some(_)) => {
@@ -270,8 +259,10 @@ impl Dispatcher {
                 // Not there: but the call may still be on its way inside the agent, so it is not
                 // given to another one.
                 Ok(None) => break,
-                Err(_) => never.wait_timeout(SETTLE_PAUSE),
-            };
+                Err(_) => {
+                    never.wait_timeout(SETTLE_PAUSE);
+                }
+            }
         }
         Offer::Failed(DispatchError::Unknown {
             agent: reservation.agent().clone(),
@@ -284,34 +275,39 @@ impl Dispatcher {
         let agent = reservation.agent();
         let function = &reservation.current().config.name;
         match error {
-            RpcError::Refused { kind, message } => match kind {
-                RefusalKind::FunctionAtCapacity => {
+            RpcError::Refused(refusal) => match refusal.kind {
+                ErrorKind::FunctionAtCapacity => {
                     self.fleet.record_refusal(agent, Some(function));
                 }
-                RefusalKind::AgentAtCapacity | RefusalKind::Draining => {
-                    self.fleet.record_refusal(agent, None);
-                }
-                RefusalKind::FunctionNotFound
-                | RefusalKind::FunctionNotDeployed
-                | RefusalKind::FunctionOutOfDate => {
+                ErrorKind::AgentAtCapacity
+                | ErrorKind::Draining
+                | ErrorKind::Busy
+                | ErrorKind::Storage => self.fleet.record_refusal(agent, None),
+                ErrorKind::FunctionNotFound
+                | ErrorKind::FunctionNotDeployed
+                | ErrorKind::FunctionOutOfDate => {
                     self.fleet.set_held(agent, function, None);
                     self.syncer.request(agent);
                 }
-                RefusalKind::Storage => self.fleet.record_refusal(agent, None),
-                RefusalKind::Invalid
-                | RefusalKind::ExecutionExists
-                | RefusalKind::ExecutionNotFound
-                | RefusalKind::ArchiveRefused
-                | RefusalKind::NotAuthorised
-                | RefusalKind::Unspecified => {
-                    return Offer::Failed(DispatchError::Invalid(message.clone()));
+                ErrorKind::Invalid
+                | ErrorKind::ExecutionExists
+                | ErrorKind::ExecutionNotFound
+                | ErrorKind::ArchiveRefused
+                | ErrorKind::NotAuthorised => {
+                    return Offer::Failed(DispatchError::Invalid(refusal.message.clone()));
                 }
             },
-            RpcError::Unreachable { .. } => self.lost_touch(agent, error),
-            RpcError::Interrupted
+            RpcError::Unreachable => self.lost_touch(agent, error),
+            RpcError::Interrupted { .. }
+            | RpcError::Rejected { .. }
             | RpcError::Deadline
             | RpcError::Unimplemented
-            | RpcError::Protocol { .. } => {
+            | RpcError::TooLarge { .. }
+            | RpcError::Address(_)
+            | RpcError::NoIdentity
+            | RpcError::Source(_)
+            | RpcError::Answer(_)
+            | RpcError::Status { .. } => {
                 return Offer::Failed(DispatchError::Invalid(error.to_string()));
             }
         }
@@ -342,15 +338,23 @@ impl Dispatcher {
 fn request(id: &ExecutionId, call: &Call, reservation: &Reservation, queued: Duration) -> ExecuteRequest {
     let current = reservation.current();
     ExecuteRequest {
-        execution: id.clone(),
+        id: id.clone(),
         function: call.function.clone(),
         args: call.args.clone(),
         stdin: call.stdin.clone(),
         env: call.env.clone(),
+        asynchronous: false,
+        protocol: Protocol::Flux,
         timeout: call.timeout,
-        function_timeout: current.config.timeout,
-        function_version: current.code.as_ref().map_or(0, |(version, _)| *version),
-        config_digest: current.config_digest.clone(),
+        version: current.code.as_ref().map(|(version, _)| *version),
         queued,
+        config_digest: Some(current.config_digest.clone()),
+    }
+}
+
+fn tighter(own: Option<Duration>, of_call: Option<Duration>) -> Option<Duration> {
+    match (own, of_call) {
+        (Some(own), Some(of_call)) => Some(own.min(of_call)),
+        (one, other) => one.or(other),
     }
 }

@@ -10,8 +10,9 @@ use crate::model::execution::Status;
 use crate::model::ids::{AgentId, ExecutionId};
 use crate::pki::PkiError;
 use crate::pki::enrolment::EnrolmentError;
-use crate::rpc::RpcError;
+use crate::rpc::{ProbeError, RpcError};
 use crate::store::StoreError;
+use crate::wire::error::WireError;
 
 /// Why a command was not carried out.
 #[derive(Debug, Error)]
@@ -40,25 +41,7 @@ pub enum ControlError {
         address: String,
         /// Why.
         #[source]
-        source: RpcError,
-    },
-    /// Something else than an agent with a valid id answers there.
-    #[error("agent at {address} calls itself {id:?}, which is no agent id")]
-    BadIdentity {
-        /// As it was given.
-        address: String,
-        /// What it said.
-        id: String,
-    },
-    /// Its certificate and its configuration name different agents.
-    #[error("agent at {address} has the certificate of {certificate}, and calls itself {id:?}")]
-    IdentityMismatch {
-        /// As it was given.
-        address: String,
-        /// From the certificate.
-        certificate: AgentId,
-        /// From its configuration.
-        id: String,
+        source: ProbeError,
     },
     /// No cloud provider is configured.
     #[error("no cloud provider is configured")]
@@ -97,6 +80,9 @@ pub enum ControlError {
     /// The first call with that key is still running.
     #[error("the first call with this idempotency key still runs, as execution {0}")]
     IdempotencyPending(ExecutionId),
+    /// The first call with that key ended with the control plane, and nobody knows its outcome.
+    #[error("the first call with this idempotency key was execution {0}, of which no agent has a record")]
+    IdempotencyUnsettled(ExecutionId),
     /// Certificates are off, so there is nothing to enrol into.
     #[error("certificates are turned off by disable_grpc_tls")]
     PkiDisabled,
@@ -112,6 +98,9 @@ pub enum ControlError {
     /// The store failed.
     #[error("ask the store")]
     Store(#[from] StoreError),
+    /// A record or an answer of an agent cannot be put into the form it has to have.
+    #[error("understand a record")]
+    Record(#[from] WireError),
     /// The control plane ends.
     #[error("the control plane is shutting down")]
     ShuttingDown,

@@ -4,7 +4,7 @@
 //! be asked is an outage and is said so: never "not found", never an empty list.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 
@@ -18,10 +18,12 @@ use crate::base::threads::Supervisor;
 use crate::base::token::Token;
 use crate::model::agent::AgentState;
 use crate::model::execution::{Ending, ExecutionRecord, OutputChunk, Stream, Usage};
-use crate::model::ids::{AgentId, ExecutionId};
-use crate::rpc::RpcError;
-use crate::rpc::client::{CancelOutcome, FollowEvent, Follower, OutputPiece};
+use crate::model::ids::{AgentId, ExecutionId, FunctionName};
+use crate::rpc::follow::{Follower, Next};
+use crate::rpc::{AgentClient, RpcError};
 use crate::store::{Route, Store};
+use crate::wire::execution::{CancelOutcome, ExecutionQuery};
+use crate::wire::output::{FollowEvent, OutputPiece, OutputQuery, Selection};
 
 /// Executions in one listing at the most, so that an answer stays readable and bounded.
 pub const MAX_LISTED: usize = 500;
@@ -35,6 +37,10 @@ const ASK_POOL: PoolLimits = PoolLimits {
     queued: 4096,
     idle: Duration::from_secs(10),
 };
+
+/// Between two signs of life to a client that follows a silent execution: below the idle timeouts
+/// that proxies commonly have (a minute).
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Between two questions to an existing agent, which cannot push output.
 const POLL_PAUSE: Duration = Duration::from_millis(500);
@@ -61,19 +67,28 @@ enum Whereabouts {
     Orphaned(Route),
 }
 
-/// Output as it comes; ends with the final record.
+/// What waiting for the next event came to.
 #[derive(Debug)]
+pub enum Followed {
+    /// It happened.
+    Event(FollowEvent),
+    /// Nothing happened for a while; ask again.
+    Silence,
+    /// The record was the event before, or the client left.
+    Over,
+}
+
+/// Output as it comes; ends with the final record.
 pub struct Follow {
     source: Source,
     client_gone: Token,
 }
 
-#[derive(Debug)]
 enum Source {
     Pushed(Follower),
     /// An existing agent is asked again and again.
     Polled {
-        poll: Poll,
+        client: AgentClient,
         id: ExecutionId,
         offset: u64,
     },
@@ -81,11 +96,9 @@ enum Source {
     Ended(Option<Box<ExecutionRecord>>),
 }
 
-struct Poll(Box<dyn Fn() -> Result<Option<Execution>, RpcError> + Send>);
-
-impl std::fmt::Debug for Poll {
+impl std::fmt::Debug for Follow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Poll")
+        f.debug_struct("Follow").finish_non_exhaustive()
     }
 }
 
@@ -118,7 +131,7 @@ impl Executions {
                 let found = self
                     .links
                     .client(&agent.agent)
-                    .and_then(|client| client.get_execution(id))
+                    .and_then(|client| fetch(&client, id))
                     .map_err(|error| unreachable(&agent.agent.id, error))?;
                 match (found, route) {
                     (Some(execution), route) => {
@@ -165,10 +178,6 @@ impl Executions {
                 let status = self.get(id)?.record.status();
                 Err(ControlError::ExecutionEnded { id: id.clone(), status })
             }
-            CancelOutcome::Unconfirmed { message } => Err(ControlError::CancelUnconfirmed {
-                id: id.clone(),
-                message,
-            }),
         }
     }
 
@@ -189,7 +198,13 @@ impl Executions {
             .links
             .client(&agent.agent)
             .map_err(|error| unreachable(&agent.agent.id, error))?;
-        match client.read_output(id, stream, offset, OUTPUT_PIECE_BYTES) {
+        let query = OutputQuery {
+            execution: id.clone(),
+            selection: stream.map_or(Selection::Merged, Selection::Only),
+            offset,
+            limit: OUTPUT_PIECE_BYTES,
+        };
+        match client.read_output(&query) {
             Ok(Some(piece)) => Ok(piece),
             Ok(None) => {
                 // Says which of the two it is: never known, or lost.
@@ -226,10 +241,7 @@ impl Executions {
                     Ok(follower) if execution.record.agent == agent.agent.id => Source::Pushed(follower),
                     Ok(_) => Source::Ended(Some(Box::new(execution.record))),
                     Err(RpcError::Unimplemented) => Source::Polled {
-                        poll: {
-                            let id = id.clone();
-                            Poll(Box::new(move || client.get_execution(&id)))
-                        },
+                        client,
                         id: id.clone(),
                         offset,
                     },
@@ -243,20 +255,21 @@ impl Executions {
     /// Records of all agents, newest first, without their output.
     pub fn list(&self, listing: &Listing) -> (Vec<ExecutionRecord>, Option<ExecutionId>, Vec<AgentId>) {
         let limit = listing.limit.clamp(1, MAX_LISTED);
-        let listing = Arc::new(Listing { limit, ..listing.clone() });
-        let answers = self.ask_all(move |client| {
-            client.list_executions(
-                listing.function.as_ref(),
-                listing.status,
-                listing.limit + 1,
-                listing.before.as_ref(),
-            )
-        });
+        let query = ExecutionQuery {
+            function: listing.function.clone(),
+            status: listing.status,
+            // One more than shown, to know whether there are more.
+            limit: u32::try_from(limit + 1).unwrap_or(u32::MAX),
+            before: listing.before.clone(),
+        };
+        let answers = self.ask_all(move |client| client.list_executions(&query));
         let mut records = Vec::new();
         let mut unreachable = Vec::new();
         for (agent, answer) in answers {
             match answer {
                 Ok(listed) => records.extend(listed),
+                // An existing agent keeps no list.
+                Err(RpcError::Unimplemented) => {}
                 Err(error) => {
                     log::warn!("agent {agent}: its executions cannot be listed: {error}");
                     unreachable.push(agent);
@@ -271,15 +284,40 @@ impl Executions {
         (records, next, unreachable)
     }
 
-    /// The feed says that an execution ended: its route may go once its record does.
-    pub fn record_end(&self, id: &ExecutionId) {
-        self.store
-            .end_route_lazily(id, Timestamp::now().after(self.retention));
+    /// An execution ended: its route may go once its record does.
+    pub fn record_end(&self, id: &ExecutionId, agent: &AgentId, function: &FunctionName) {
+        let now = Timestamp::now();
+        self.store.put_route_lazily(&Route {
+            execution: id.clone(),
+            agent: agent.clone(),
+            function: function.clone(),
+            accepted_at: now,
+            expires_at: Some(now.after(self.retention)),
+        });
+    }
+
+    /// The agent is gone: nobody can tell any more what became of its executions, and their
+    /// routes go with the time of their records.
+    pub fn orphan(&self, agent: &AgentId) {
+        let mut after = None;
+        loop {
+            let routes = match self.store.list_routes(agent, after.as_ref()) {
+                Ok(routes) => routes,
+                Err(error) => return log::warn!("agent {agent}: routes to it stay: {error}"),
+            };
+            let Some(last) = routes.last() else {
+                return;
+            };
+            after = Some(last.execution.clone());
+            for route in routes.iter().filter(|route| route.expires_at.is_none()) {
+                self.record_end(&route.execution, &route.agent, &route.function);
+            }
+        }
     }
 
     fn note_end(&self, route: Option<&Route>, record: &ExecutionRecord) {
         if record.ending.is_some() && route.is_some_and(|route| route.expires_at.is_none()) {
-            self.record_end(&record.id);
+            self.record_end(&record.id, &record.agent, &record.function);
         }
     }
 
@@ -315,7 +353,7 @@ impl Executions {
     fn search(&self, id: &ExecutionId) -> Result<Whereabouts, ControlError> {
         let wanted = id.clone();
         let mut outage = None;
-        for (agent, answer) in self.ask_all(move |client| client.get_execution(&wanted)) {
+        for (agent, answer) in self.ask_all(move |client| fetch(client, &wanted)) {
             match answer {
                 Ok(Some(_)) => {
                     if let Some(agent) = self.fleet.get(&agent) {
@@ -332,7 +370,7 @@ impl Executions {
 
     fn ask_all<T: Send + 'static>(
         &self,
-        question: impl Fn(&crate::rpc::client::AgentClient) -> Result<T, RpcError> + Send + Sync + 'static,
+        question: impl Fn(&AgentClient) -> Result<T, RpcError> + Send + Sync + 'static,
     ) -> Vec<(AgentId, Result<T, RpcError>)> {
         let question = Arc::new(question);
         let agents = self.fleet.list();
@@ -360,25 +398,29 @@ impl Executions {
 }
 
 impl Follow {
-    /// The next piece, or the final record; `None` after it, and when the client left.
+    /// The next piece, or the final record.
     ///
     /// # Errors
     /// The connection to the agent broke; the client may follow again from where it stands.
-    pub fn next(&mut self) -> Result<Option<FollowEvent>, RpcError> {
+    pub fn next(&mut self) -> Result<Followed, RpcError> {
         match &mut self.source {
             Source::Pushed(follower) => {
-                let event = follower.next(&self.client_gone)?;
-                if matches!(event, None | Some(FollowEvent::Ended(_))) {
-                    self.source = Source::Ended(None);
-                }
+                // Falls silent now and then, so that the caller can tell its client that all is well.
+                let event = match follower.next(&self.client_gone, Some(Instant::now() + HEARTBEAT))? {
+                    Next::Event(event) => Followed::Event(event),
+                    Next::TimedOut => Followed::Silence,
+                    Next::Over | Next::Cancelled => Followed::Over,
+                };
                 Ok(event)
             }
-            Source::Ended(record) => Ok(record.take().map(|record| FollowEvent::Ended(record))),
-            Source::Polled { poll, id, offset } => loop {
-                let Some(execution) = (poll.0)()? else {
+            Source::Ended(record) => Ok(record
+                .take()
+                .map_or(Followed::Over, |record| Followed::Event(FollowEvent::Ended(*record)))),
+            Source::Polled { client, id, offset } => loop {
+                let Some(execution) = fetch(client, id)? else {
                     log::warn!("execution {id}: its agent forgot it while it was followed");
                     self.source = Source::Ended(None);
-                    return Ok(None);
+                    return Ok(Followed::Over);
                 };
                 let from = usize::try_from(*offset).unwrap_or(usize::MAX);
                 if let Some(data) = execution.output.get(from..).filter(|data| !data.is_empty()) {
@@ -390,18 +432,26 @@ impl Follow {
                         data: data.to_vec(),
                     };
                     *offset += chunk.data.len() as u64;
-                    return Ok(Some(FollowEvent::Output(chunk)));
+                    return Ok(Followed::Event(FollowEvent::Output(chunk)));
                 }
                 if execution.record.ending.is_some() {
                     self.source = Source::Ended(None);
-                    return Ok(Some(FollowEvent::Ended(Box::new(execution.record))));
+                    return Ok(Followed::Event(FollowEvent::Ended(execution.record)));
                 }
                 if self.client_gone.wait_timeout(POLL_PAUSE) {
-                    return Ok(None);
+                    return Ok(Followed::Over);
                 }
             },
         }
     }
+}
+
+fn fetch(client: &AgentClient, id: &ExecutionId) -> Result<Option<Execution>, RpcError> {
+    let found = client.get_execution(id)?;
+    Ok(found.map(|(record, output)| Execution {
+        record,
+        output: output.into_bytes(),
+    }))
 }
 
 fn unreachable(agent: &AgentId, source: RpcError) -> ControlError {
@@ -413,16 +463,26 @@ fn unreachable(agent: &AgentId, source: RpcError) -> ControlError {
 
 /// What is known of an execution whose agent has nothing to say about it any more.
 fn lost(route: &Route, why: &str) -> Execution {
+    lost_on(&route.execution, &route.agent, &route.function, route.accepted_at, why)
+}
+
+fn lost_on(
+    id: &ExecutionId,
+    agent: &AgentId,
+    function: &FunctionName,
+    at: Timestamp,
+    why: &str,
+) -> Execution {
     Execution {
         record: ExecutionRecord {
-            id: route.execution.clone(),
-            agent: route.agent.clone(),
-            function: route.function.clone(),
+            id: id.clone(),
+            agent: agent.clone(),
+            function: function.clone(),
             function_version: 0,
             ending: Some(Ending::Lost),
             error: format!("lost: {why}"),
-            started_at: route.accepted_at,
-            status_at: route.accepted_at,
+            started_at: at,
+            status_at: at,
             duration: Duration::ZERO,
             queued: Duration::ZERO,
             stdout_bytes: 0,

@@ -18,7 +18,7 @@ use crate::base::threads::{Joined, Supervisor, lock};
 use crate::base::token::Token;
 use crate::model::agent::{AgentEvent, AgentState};
 use crate::model::ids::AgentId;
-use crate::rpc::client::Probe;
+use crate::wire::node::NodeReport;
 
 /// Probes at the same time: a fleet whose every second agent hangs must not slow the probing of
 /// the others below its interval.
@@ -131,19 +131,9 @@ impl Shared {
         let answer = self
             .links
             .client(&view.agent)
-            .and_then(|client| client.probe());
+            .and_then(|client| client.node_status());
         match answer {
-            Ok(probe) if probe.agent_id.as_str() == id.as_str() => {
-                self.answered(view, probe, round);
-            }
-            Ok(probe) => {
-                log::warn!(
-                    "agent {id}: {} answers as agent {:?}",
-                    view.agent.address,
-                    probe.agent_id
-                );
-                self.missed(view);
-            }
+            Ok(report) => self.answered(view, report, round),
             Err(error) => {
                 log::debug!("agent {id}: probe: {error}");
                 self.missed(view);
@@ -151,11 +141,11 @@ impl Shared {
         }
     }
 
-    fn answered(&self, view: &AgentView, probe: Probe, round: u32) {
+    fn answered(&self, view: &AgentView, report: NodeReport, round: u32) {
         let id = &view.agent.id;
         let restarted = self
             .fleet
-            .record_answer(id, probe.node, &probe.boot_id, probe.isolation);
+            .record_answer(id, report.status, report.boot_id.as_deref(), report.isolation);
         match view.agent.state {
             AgentState::Offline => {
                 self.tell(id, AgentEvent::Contacted);

@@ -15,8 +15,8 @@ use super::error::ControlError;
 use crate::base::clock::Timestamp;
 use crate::base::threads::lock;
 use crate::model::ids::ExecutionId;
-use crate::store::{Idempotency, IdempotencyKey, Store, StoredAnswer};
-use crate::wire::json;
+use crate::store::{Idempotency, IdempotencyKey, Store, StoreError, StoredAnswer};
+use crate::wire::json::RecordJson;
 
 /// See the module's text.
 pub struct IdempotentCalls {
@@ -118,7 +118,19 @@ impl Guard<'_> {
     /// # Errors
     /// The store's.
     pub fn answered(self, answer: &StoredAnswer) -> Result<(), ControlError> {
-        Ok(self.calls.store.finish_idempotent(&self.key, answer)?)
+        match self
+            .calls
+            .store
+            .finish_idempotent(&self.key, &self.execution, answer)
+        {
+            Ok(_) => Ok(()),
+            // Too large to keep: as long as its record lives, the answer is made from that.
+            Err(StoreError::LimitReached { what, limit }) => {
+                log::info!("execution {}: its answer is not kept: {what} over {limit}", self.execution);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Nothing was started: the key is free again.
@@ -140,11 +152,14 @@ impl Drop for Guard<'_> {
 }
 
 /// The answer to a synchronous call, as it is stored.
-pub fn ended_answer(execution: &Execution) -> StoredAnswer {
-    StoredAnswer {
+///
+/// # Errors
+/// When the record makes no JSON.
+pub fn ended_answer(execution: &Execution) -> Result<StoredAnswer, ControlError> {
+    Ok(StoredAnswer {
         status: 200,
-        body: json::to_vec(&execution.record, &execution.output),
-    }
+        body: RecordJson::new(&execution.record, &execution.output).encode()?,
+    })
 }
 
 /// The answer to an asynchronous call, as it is stored.

@@ -2,8 +2,7 @@
 
 use crate::model::agent::Agent;
 use crate::model::ids::AgentId;
-use crate::rpc::RpcError;
-use crate::rpc::client::{AgentClient, Channels, Endpoint};
+use crate::rpc::{AgentClient, Channels, ProbeError, RpcError};
 
 /// The channels of the fleet.
 pub struct Links {
@@ -28,24 +27,25 @@ impl Links {
     ///
     /// # Errors
     /// As [`Links::client`].
-    pub fn client_at(&self, id: &AgentId, address: &str, tls: bool) -> Result<AgentClient, RpcError> {
-        self.channels.client(&Endpoint {
-            id: id.clone(),
-            address: address.to_owned(),
-            tls,
-        })
+    pub fn client_at(
+        &self,
+        id: &AgentId,
+        address: &str,
+        tls: bool,
+    ) -> Result<AgentClient, RpcError> {
+        self.channels.client(id, address, tls)
     }
 
-    /// Who answers at an address, as its certificate says.
+    /// Who answers at an address.
     ///
     /// # Errors
-    /// When nobody does, or nobody with a certificate of this fleet.
-    pub fn identify(&self, address: &str) -> Result<AgentId, RpcError> {
-        self.channels.identify(address)
+    /// When nobody does, or nobody of this fleet.
+    pub fn identify(&self, address: &str, tls: bool) -> Result<AgentId, ProbeError> {
+        self.channels.identify(address, tls)
     }
 
     /// Closes the channel to an agent that was removed.
     pub fn forget(&self, id: &AgentId) {
-        self.channels.evict(id);
+        self.channels.forget(id);
     }
 }

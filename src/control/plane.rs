@@ -11,7 +11,7 @@ use super::enrolment::Enrolment;
 use super::error::ControlError;
 use super::executions::Executions;
 use super::feed::Feeds;
-use super::fleet::{Fleet, QueueLimits};
+use super::fleet::{Fleet, FleetError, QueueLimits};
 use super::functions::Functions;
 use super::health::{Health, HealthPolicy};
 use super::idempotency::{self, Begun, Guard, IdempotentCalls, Mode};
@@ -24,13 +24,13 @@ use crate::base::threads::Supervisor;
 use crate::config::server::ServerConfig;
 use crate::host::Host;
 use crate::model::agent::AgentEvent;
-use crate::model::ids::{ExecutionId, FunctionName};
+use crate::model::function::Function;
+use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::pki::{Authority, PkiError};
-use crate::rpc::RpcError;
-use crate::rpc::client::{ChannelCredentials, Channels};
-use crate::store::embedded::EmbeddedStore;
-use crate::store::{ArchiveUpload, Store, StoreError};
-use crate::wire::json;
+use crate::rpc::tls::InvalidIdentity;
+use crate::rpc::{Channels, TlsIdentity};
+use crate::store::{ArchiveUpload, EmbeddedStore, Store, StoreError, StoredAnswer};
+use crate::wire::json::RecordJson;
 
 /// Calls that wait for room in all queues together: each holds a thread of the front door.
 const MAX_WAITERS_IN_ALL: usize = 384;
@@ -65,7 +65,7 @@ pub enum StartError {
     Pki(#[from] PkiError),
     /// The gRPC client.
     #[error("prepare the connections to agents")]
-    Rpc(#[from] RpcError),
+    Identity(#[from] InvalidIdentity),
     /// No thread.
     #[error("start a thread")]
     Thread(#[from] std::io::Error),
@@ -85,12 +85,14 @@ impl ControlPlane {
         } else {
             Some(Arc::new(Authority::open_or_create(&config.certs_dir)?))
         };
-        let credentials = authority.as_ref().map(|authority| ChannelCredentials {
-            ca: authority.ca_pem().to_owned(),
-            certificate: authority.control_certificate_pem().to_owned(),
-            key: authority.control_key_pem().to_owned(),
-        });
-        let links = Arc::new(Links::new(Channels::new(credentials)?));
+        let identity = authority
+            .as_ref()
+            .map(|authority| {
+                let control = authority.control();
+                TlsIdentity::new(&control.ca, &control.certificate, &control.key)
+            })
+            .transpose()?;
+        let links = Arc::new(Links::new(Channels::new(identity)));
         let limits = &config.limits;
         let fleet = Fleet::load(
             Arc::clone(&store),
@@ -121,7 +123,12 @@ impl ControlPlane {
             limits.record_retention,
             supervisor,
         ));
-        let feeds = Feeds::new(Arc::clone(&fleet), Arc::clone(&links), Arc::clone(&executions));
+        let feeds = Feeds::start(
+            Arc::clone(&fleet),
+            Arc::clone(&links),
+            Arc::clone(&executions),
+            supervisor,
+        )?;
         let health = Health::start(
             HealthPolicy {
                 interval: limits.heartbeat_interval,
@@ -143,7 +150,6 @@ impl ControlPlane {
                 Arc::clone(&links),
                 Arc::clone(&syncer),
                 Arc::clone(&store),
-                limits.record_retention,
             ),
             executions,
             syncer,
@@ -253,7 +259,7 @@ impl ControlPlane {
         Ok(Answer::Ready)
     }
 
-    fn distributed(&self, function: crate::model::function::Function) -> Answer {
+    fn distributed(&self, function: Function) -> Answer {
         let agents = self.syncer.distribute(&function.config.name);
         Answer::Distributed {
             function: Box::new(function),
@@ -270,13 +276,13 @@ impl ControlPlane {
         Ok(Answer::Agent(Box::new(view)))
     }
 
-    fn drain_agent(&self, id: &crate::model::ids::AgentId, drain: bool) -> Result<Answer, ControlError> {
+    fn drain_agent(&self, id: &AgentId, drain: bool) -> Result<Answer, ControlError> {
         let event = if drain { AgentEvent::Drain } else { AgentEvent::Undrain };
         self.fleet.transition(id, event)?;
         let view = self
             .fleet
             .get(id)
-            .ok_or_else(|| super::fleet::FleetError::UnknownAgent(id.clone()))?;
+            .ok_or_else(|| FleetError::UnknownAgent(id.clone()))?;
         // The fleet's state already keeps traffic away; telling the agent keeps others' away too.
         if let Err(error) = self
             .links
@@ -291,7 +297,7 @@ impl ControlPlane {
         Ok(Answer::Agent(Box::new(view)))
     }
 
-    fn remove_agent(&self, id: &crate::model::ids::AgentId) -> Result<Answer, ControlError> {
+    fn remove_agent(&self, id: &AgentId) -> Result<Answer, ControlError> {
         self.fleet.transition(id, AgentEvent::Removed)?;
         self.executions.orphan(id);
         self.feeds.forget(id);
@@ -306,19 +312,21 @@ impl ControlPlane {
             call,
             |id| {
                 let execution = self.dispatcher.run(id, call)?;
-                let stored = idempotency::ended_answer(&execution);
+                let stored = idempotency::ended_answer(&execution)?;
                 Ok((Answer::Ended(Box::new(execution)), stored))
             },
             |execution| match self.executions.get(execution) {
                 Ok(execution) if execution.record.ending.is_some() => Ok(Some(execution)),
                 Ok(execution) => Err(ControlError::IdempotencyPending(execution.record.id)),
                 // Whether it ever started, nobody can tell any more; it must not start again.
-                Err(ControlError::ExecutionNotFound(id)) => Ok(Some(Executions::vanished(&id, call))),
+                Err(ControlError::ExecutionNotFound(id)) => {
+                    Err(ControlError::IdempotencyUnsettled(id))
+                }
                 Err(error) => Err(error),
             },
             |settled| {
-                let stored = idempotency::ended_answer(&settled);
-                (Answer::Ended(Box::new(settled)), stored)
+                let stored = idempotency::ended_answer(&settled)?;
+                Ok((Answer::Ended(Box::new(settled)), stored))
             },
         )
     }
@@ -340,7 +348,7 @@ impl ControlPlane {
             |settled| {
                 let id = settled.record.id;
                 let stored = idempotency::accepted_answer(&id);
-                (Answer::Accepted(id), stored)
+                Ok((Answer::Accepted(id), stored))
             },
         )
     }
@@ -351,9 +359,9 @@ impl ControlPlane {
         &self,
         mode: Mode,
         call: &Call,
-        run: impl Fn(&ExecutionId) -> Result<(Answer, crate::store::StoredAnswer), ControlError>,
+        run: impl Fn(&ExecutionId) -> Result<(Answer, StoredAnswer), ControlError>,
         settle: impl Fn(&ExecutionId) -> Result<Option<Execution>, ControlError>,
-        answer: impl Fn(Execution) -> (Answer, crate::store::StoredAnswer),
+        answer: impl Fn(Execution) -> Result<(Answer, StoredAnswer), ControlError>,
     ) -> Result<Answer, ControlError> {
         let id = ExecutionId::generate();
         let Some(key) = &call.idempotency_key else {
@@ -365,7 +373,7 @@ impl ControlPlane {
             Begun::Unsettled(first) => match settle(&first)? {
                 None => run_guarded(self.idempotent.resume(key, call, &first), &first, run),
                 Some(execution) => {
-                    let (answer, stored) = answer(execution);
+                    let (answer, stored) = answer(execution)?;
                     self.idempotent.resume(key, call, &first).answered(&stored)?;
                     Ok(answer)
                 }
@@ -377,7 +385,7 @@ impl ControlPlane {
 fn run_guarded(
     guard: Guard<'_>,
     id: &ExecutionId,
-    run: impl Fn(&ExecutionId) -> Result<(Answer, crate::store::StoredAnswer), ControlError>,
+    run: impl Fn(&ExecutionId) -> Result<(Answer, StoredAnswer), ControlError>,
 ) -> Result<Answer, ControlError> {
     match run(id) {
         Ok((answer, stored)) => {
@@ -410,8 +418,12 @@ fn nothing_started(error: &ControlError) -> bool {
 fn replay(mode: Mode, body: &[u8]) -> Result<Answer, ControlError> {
     match mode {
         Mode::Sync => {
-            let (record, output) = json::from_slice(body).map_err(|_| corrupt())?;
-            Ok(Answer::Ended(Box::new(Execution { record, output })))
+            let stored = RecordJson::decode(body)?;
+            let (record, output) = stored.into_record(None)?;
+            Ok(Answer::Ended(Box::new(Execution {
+                record,
+                output: output.into_bytes(),
+            })))
         }
         Mode::Async => {
             let id = std::str::from_utf8(body).map_err(|_| corrupt())?;

@@ -6,42 +6,28 @@ use super::error::ControlError;
 use super::links::Links;
 use crate::base::clock::Timestamp;
 use crate::model::agent::{Agent, AgentState};
-use crate::model::ids::AgentId;
 use crate::model::resources::NodeStatus;
 
 /// Dials `address` and makes an agent of what it says. With TLS the certificate says who it is,
-/// and the agent has to agree.
+/// and the agent itself has to agree.
 ///
 /// # Errors
 /// The address makes no sense; nobody answers; somebody answers who is no agent of this fleet.
 pub fn identify(links: &Links, address: &str, tls: bool) -> Result<(Agent, NodeStatus), ControlError> {
     check_address(address)?;
-    let failed = |source| ControlError::Unidentified {
-        address: address.to_owned(),
-        source,
-    };
-    let certified = if tls {
-        Some(links.identify(address).map_err(failed)?)
-    } else {
-        None
-    };
-    let probe = match &certified {
-        Some(id) => links.client_at(id, address, true),
-        None => links.anonymous(address),
-    }
-    .and_then(|client| client.probe())
-    .map_err(failed)?;
-    let id = AgentId::new(&probe.agent_id).map_err(|_| ControlError::BadIdentity {
-        address: address.to_owned(),
-        id: probe.agent_id.clone(),
-    })?;
-    if let Some(certificate) = certified.filter(|certified| *certified != id) {
-        return Err(ControlError::IdentityMismatch {
+    let id = links
+        .identify(address, tls)
+        .map_err(|source| ControlError::Unidentified {
             address: address.to_owned(),
-            certificate,
-            id: probe.agent_id,
-        });
-    }
+            source,
+        })?;
+    let report = links
+        .client_at(&id, address, tls)
+        .and_then(|client| client.node_status())
+        .map_err(|source| ControlError::Unidentified {
+            address: address.to_owned(),
+            source: source.into(),
+        })?;
     let agent = Agent {
         id,
         address: address.to_owned(),
@@ -50,7 +36,7 @@ pub fn identify(links: &Links, address: &str, tls: bool) -> Result<(Agent, NodeS
         machine: None,
         registered_at: Timestamp::now(),
     };
-    Ok((agent, probe.node))
+    Ok((agent, report.status))
 }
 
 /// An agent is reached at a host and a port. Addresses that can only be somebody's mistake, or

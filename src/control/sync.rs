@@ -6,6 +6,7 @@
 //! Invariant: one pass or push at a time for each agent.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,10 +19,10 @@ use super::links::Links;
 use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::{Supervisor, lock};
 use crate::model::agent::{AgentEvent, AgentState};
-use crate::model::ids::{AgentId, FunctionName};
-use crate::rpc::client::{AgentClient, ReleaseToPush};
-use crate::rpc::RpcError;
-use crate::store::StoreError;
+use crate::model::ids::{AgentId, Digest, FunctionName};
+use crate::rpc::release::OutgoingRelease;
+use crate::rpc::{AgentClient, RpcError};
+use crate::store::{ArchiveReader, StoreError};
 
 /// Threads that talk to agents about functions. A fleet of hundreds is brought up to date in
 /// waves of this size.
@@ -91,7 +92,7 @@ impl OutcomeStatus {
 /// Why one function could not be brought to one agent.
 #[derive(Debug, Error)]
 enum PushError {
-    #[error("{0}")]
+    #[error("push to the agent")]
     Rpc(#[from] RpcError),
     #[error("read the archive from the store")]
     Store(#[from] StoreError),
@@ -182,6 +183,14 @@ impl Syncer {
     }
 }
 
+/// Whether the connection is gone, so that trying the next function makes no sense.
+fn broke_off(error: &RpcError) -> bool {
+    matches!(
+        error,
+        RpcError::Unreachable | RpcError::Interrupted { .. } | RpcError::Deadline
+    )
+}
+
 fn outcome(agent: &AgentId, result: &Result<(), PushError>) -> AgentOutcome {
     let (status, message) = match result {
         Ok(()) => (OutcomeStatus::Success, String::new()),
@@ -238,12 +247,8 @@ impl Shared {
     }
 
     fn reconcile(&self, agent: &AgentId, client: &AgentClient) -> Result<(), RpcError> {
-        let held = match client.list_functions() {
-            Ok(held) => held,
-            // An existing agent cannot say what it holds: it is given everything.
-            Err(RpcError::Unimplemented) => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        // An existing agent cannot say what it holds: it is given everything.
+        let held = client.list_functions()?.unwrap_or_default();
         let held: HashMap<_, _> = held
             .into_iter()
             .map(|held| {
@@ -256,7 +261,7 @@ impl Shared {
             let name = &function.config.name;
             match self.bring(agent, name) {
                 Ok(()) => {}
-                Err(PushError::Rpc(error)) if error.is_about_the_connection() => return Err(error),
+                Err(PushError::Rpc(error)) if broke_off(&error) => return Err(error),
                 Err(error) => {
                     log::warn!("agent {agent}: function {name}: {}", with_causes(&error));
                 }
@@ -290,25 +295,31 @@ impl Shared {
         let has_code = held.is_some_and(|held| held.code == desired.code);
         match &desired.code {
             Some((version, digest)) if !has_code => {
-                let archive = self
+                let size_bytes = self
                     .functions
                     .archive(digest)?
-                    .ok_or(PushError::ArchiveMissing)?;
-                let size_bytes = archive.len();
-                client.push_release(
-                    &ReleaseToPush {
-                        config: &desired.config,
-                        version: *version,
-                        digest,
-                        size_bytes,
-                    },
-                    archive,
-                )?;
+                    .ok_or(PushError::ArchiveMissing)?
+                    .len();
+                let release = OutgoingRelease {
+                    function: name,
+                    version: *version,
+                    digest,
+                    size_bytes,
+                    config: Some(&desired.config),
+                };
+                client.push_release(&release, || self.open_archive(digest))?;
             }
             Some(_) | None => client.register_function(&desired.config)?,
         }
         self.confirm(agent, name, wanted, &desired);
         Ok(())
+    }
+
+    fn open_archive(&self, digest: &Digest) -> io::Result<ArchiveReader> {
+        self.functions
+            .archive(digest)
+            .map_err(io::Error::other)?
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn confirm(&self, agent: &AgentId, name: &FunctionName, held: Held, desired: &Current) {

@@ -1,1 +1,33 @@
 //! Everything of gRPC that is not generated: channels, credentials, deadlines, typed errors.
+//!
+//! Only here and in `agent/service.rs` does the gRPC library appear. Everybody else sees values
+//! of `model` and `wire`, blocking calls, and crossbeam receivers where a call must be waited
+//! for together with something else.
+//!
+//! Threads: a client side and a server side own two completion-queue threads each, named
+//! `rpc-client-0..1` and `rpc-server-0..1`, joined when their owner is dropped. The gRPC core
+//! runs a few timer and resolver threads of its own beside them, for the whole process.
+
+pub mod address;
+pub mod channels;
+pub mod client;
+mod environment;
+pub mod error;
+pub mod execute;
+pub mod existing;
+pub mod follow;
+pub mod limits;
+pub mod probe;
+pub mod release;
+pub mod serve;
+pub mod server;
+pub mod status;
+pub mod tls;
+mod wait;
+pub mod watch;
+
+pub use channels::Channels;
+pub use client::AgentClient;
+pub use error::RpcError;
+pub use status::Refusal;
+pub use tls::TlsIdentity;

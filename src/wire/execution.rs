@@ -277,6 +277,25 @@ pub fn cancel_from_proto(message: &proto::CancelResponse) -> Option<CancelOutcom
     }
 }
 
+/// For the control plane.
+pub fn drain_to_proto(state: DrainState) -> proto::DrainResponse {
+    proto::DrainResponse {
+        draining: state.draining,
+        active_tasks: out_i32(state.active_tasks),
+    }
+}
+
+/// From an agent.
+///
+/// # Errors
+/// A count below zero.
+pub fn drain_from_proto(message: &proto::DrainResponse) -> Result<DrainState, WireError> {
+    Ok(DrainState {
+        draining: message.draining,
+        active_tasks: count_u32("active_tasks", message.active_tasks)?,
+    })
+}
+
 pub(super) fn ending_from_parts(
     status_text: &str,
     reason: &str,

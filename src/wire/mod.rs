@@ -11,6 +11,7 @@ pub mod json;
 pub mod names;
 pub mod node;
 pub mod output;
+pub mod watch;
 
 mod hash;
 mod number;

@@ -192,3 +192,35 @@ fn is_dots(name: &CStr) -> bool {
 fn as_errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_that_takes_a_directorys_place_at_the_last_moment_is_not_opened() {
+        let outer = tempfile::tempdir().expect("tempdir");
+        let outside = tempfile::tempdir().expect("tempdir");
+        fs::set_permissions(outside.path(), Permissions::from_mode(0o750)).expect("chmod");
+        symlink(outside.path(), outer.path().join("link")).expect("link");
+        let parent = fs::File::open(outer.path()).expect("open");
+        let errors = [
+            open_directory(parent.as_fd(), c"link").map(drop),
+            make_accessible(parent.as_fd(), c"link"),
+        ];
+        for error in errors {
+            // ELOOP or ENOTDIR: with O_DIRECTORY the kernel may say either (open(2)).
+            assert!(
+                matches!(error, Err(Errno::ELOOP | Errno::ENOTDIR)),
+                "{error:?}"
+            );
+        }
+        let mode = fs::metadata(outside.path())
+            .expect("stat")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o750);
+    }
+}

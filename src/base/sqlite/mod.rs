@@ -9,6 +9,7 @@ mod database;
 mod error;
 mod open;
 mod readers;
+mod statements;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -16,4 +17,5 @@ mod writer;
 pub use database::Database;
 pub use error::{Failure, SqliteError};
 pub use open::Schema;
+pub use statements::{all, first, run};
 pub use writer::Commit;

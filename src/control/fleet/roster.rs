@@ -151,7 +151,7 @@ impl Fleet {
 
     /// A probe was answered. Says whether the agent process is another than at the last one, in
     /// which case nothing is known of what it holds and runs.
-    pub fn record_answer(&self, id: &AgentId, node: NodeStatus, boot_id: &str, isolation: Vec<String>) -> bool {
+    pub fn record_answer(&self, id: &AgentId, node: NodeStatus, boot_id: Option<&str>, isolation: Vec<String>) -> bool {
         let mut state = lock(&self.state);
         let Some(entry) = state.agents.get_mut(id) else {
             return false;
@@ -161,8 +161,9 @@ impl Fleet {
         entry.contact.node = Some(node);
         entry.contact.isolation = isolation;
         entry.forget_refusals();
-        let restarted = entry.boot_id != boot_id;
-        if restarted {
+        // An existing agent does not say; whether it restarted shows when it went away meanwhile.
+        let restarted = boot_id.is_some_and(|boot_id| entry.boot_id != boot_id);
+        if let Some(boot_id) = boot_id.filter(|_| restarted) {
             entry.boot_id = boot_id.to_owned();
             entry.held.clear();
         }
@@ -273,6 +274,15 @@ impl Fleet {
             Entered::Waiting(ticket) => self.wait(&ticket, execution, client_gone)?,
         };
         Ok(Reservation::new(Arc::clone(self), placed, execution.clone()))
+    }
+
+    /// The agent with which this control plane knows an execution to be, or to be about to be.
+    pub fn whereabouts(&self, execution: &ExecutionId) -> Option<AgentView> {
+        lock(&self.state)
+            .agents
+            .values()
+            .find(|entry| entry.inflight.contains_key(execution))
+            .map(Entry::view)
     }
 
     /// Sends every waiter away; for shutdown.

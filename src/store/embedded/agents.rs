@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::rows::{Change, all, corrupt, first, refuse, run, to_column};
+use super::rows::{Change, corrupt, refuse, to_column};
+use crate::base::sqlite::{all, first, run};
 use crate::model::agent::Agent;
 use crate::model::ids::AgentId;
 use crate::store::error::StoreError;

@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::rows::{Change, all, corrupt, first, run};
+use super::rows::{Change, corrupt};
 use super::versions::VersionRow;
 use crate::base::clock::Timestamp;
+use crate::base::sqlite::{all, first, run};
 use crate::model::function::{Function, FunctionConfig};
 use crate::model::ids::FunctionName;
 use crate::store::error::StoreError;

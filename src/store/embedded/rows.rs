@@ -2,8 +2,6 @@
 
 use std::fmt::Display;
 
-use rusqlite::{Connection, OptionalExtension, Params, Row};
-
 use crate::base::atomic_file::FileError;
 use crate::base::sqlite::Failure;
 use crate::store::error::StoreError;
@@ -41,41 +39,6 @@ pub(super) fn corrupt<D: Display>(
             detail: detail.to_string(),
         })
     }
-}
-
-/// The first row of `sql`, if there is one.
-pub(super) fn first<T>(
-    connection: &Connection,
-    sql: &str,
-    params: impl Params,
-    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<Option<T>> {
-    connection
-        .prepare_cached(sql)?
-        .query_row(params, read)
-        .optional()
-}
-
-/// All rows of `sql`.
-pub(super) fn all<T>(
-    connection: &Connection,
-    sql: &str,
-    params: impl Params,
-    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<Vec<T>> {
-    connection
-        .prepare_cached(sql)?
-        .query_map(params, read)?
-        .collect()
-}
-
-/// Runs `sql` and says how many rows it changed.
-pub(super) fn run(
-    connection: &Connection,
-    sql: &str,
-    params: impl Params,
-) -> rusqlite::Result<usize> {
-    connection.prepare_cached(sql)?.execute(params)
 }
 
 /// Sizes and version numbers, which stay far below 2^63.

@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::rows::{Change, corrupt, first, refuse, run};
+use super::rows::{Change, corrupt, refuse};
 use crate::base::clock::Timestamp;
+use crate::base::sqlite::{first, run};
 use crate::model::ids::AgentId;
 use crate::store::error::StoreError;
 use crate::store::values::EnrolmentToken;

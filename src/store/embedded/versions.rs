@@ -3,8 +3,9 @@
 use rusqlite::{Connection, Row, params};
 
 use super::functions;
-use super::rows::{Change, all, corrupt, refuse, run, to_column};
+use super::rows::{Change, corrupt, refuse, to_column};
 use crate::base::clock::Timestamp;
+use crate::base::sqlite::{all, run};
 use crate::model::function::{Function, Version};
 use crate::model::ids::{Digest, FunctionName};
 use crate::store::archives::StoredArchive;

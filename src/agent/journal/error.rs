@@ -1,0 +1,65 @@
+//! Why the journal did not do what it was asked to. Reads after "failed to".
+
+use std::fmt::Display;
+
+use thiserror::Error;
+
+use crate::base::sqlite::{Failure, SqliteError};
+use crate::model::ids::ExecutionId;
+
+/// See the module's text.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// An execution of that id is recorded: it must not run twice.
+    #[error("accept execution {id}: it is recorded already")]
+    Exists {
+        /// The execution.
+        id: ExecutionId,
+    },
+    /// The first ending stands.
+    #[error("end execution {id}: it has ended already")]
+    AlreadyEnded {
+        /// The execution.
+        id: ExecutionId,
+    },
+    /// The record to end with has no ending, or the one to accept has one.
+    #[error("record execution {id}: its record is at another stage of its life")]
+    WrongStage {
+        /// The execution.
+        id: ExecutionId,
+    },
+    /// One entry cannot be read back; the others can.
+    #[error("read {what} {key:?} from the journal: {detail}")]
+    Corrupt {
+        /// `execution` or `function`.
+        what: &'static str,
+        /// Which one.
+        key: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The journal cannot be read or written now; [`SqliteError::Full`] among others.
+    #[error("use the journal")]
+    Storage(#[from] SqliteError),
+}
+
+impl From<JournalError> for Failure<JournalError> {
+    fn from(error: JournalError) -> Failure<JournalError> {
+        Failure::Refused(error)
+    }
+}
+
+/// For `map_err`: names the entry that cannot be read back.
+pub(super) fn corrupt<D: Display>(
+    what: &'static str,
+    key: &str,
+) -> impl FnOnce(D) -> Failure<JournalError> {
+    let key = key.to_owned();
+    move |detail| {
+        Failure::Refused(JournalError::Corrupt {
+            what,
+            key,
+            detail: detail.to_string(),
+        })
+    }
+}

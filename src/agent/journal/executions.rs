@@ -1,0 +1,203 @@
+//! Records of executions: running, then ended, then forgotten.
+
+use rusqlite::{Connection, Row, params};
+
+use super::error::{JournalError, corrupt};
+use super::format::{decode, encode};
+use crate::base::clock::Timestamp;
+use crate::base::sqlite::{Failure, all, first, run};
+use crate::model::execution::{Ending, ExecutionRecord, Status};
+use crate::model::ids::{ExecutionId, FunctionName};
+
+/// Records in one answer at the most; a caller that wants more asks on from the last one.
+pub const MAX_LISTED: usize = 1000;
+
+/// Records that one transaction forgets: others wait for it.
+const EXPIRED_AT_ONCE: usize = 1000;
+
+/// Sorts behind every execution id, which are letters, digits, `_` and `-`.
+const BEHIND_EVERY_ID: &str = "~";
+
+pub(super) type Change<T> = Result<T, Failure<JournalError>>;
+
+/// Which records to list.
+#[derive(Debug, Clone, Default)]
+pub struct ExecutionFilter {
+    /// Of this function only.
+    pub function: Option<FunctionName>,
+    /// In this status only.
+    pub status: Option<Status>,
+    /// Whose id sorts before this one only.
+    pub before: Option<ExecutionId>,
+}
+
+pub(super) fn accept(connection: &Connection, record: &ExecutionRecord) -> Change<()> {
+    if status_of(connection, &record.id)?.is_some() {
+        return Err(exists(&record.id));
+    }
+    write(connection, record, None)
+}
+
+/// For an execution that is not written before it has ended.
+pub(super) fn require_absent(connection: &Connection, id: &ExecutionId) -> Change<()> {
+    match status_of(connection, id)? {
+        Some(_) => Err(exists(id)),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn finish(
+    connection: &Connection,
+    record: &ExecutionRecord,
+    expires_at: Timestamp,
+) -> Change<()> {
+    match status_of(connection, &record.id)? {
+        None | Some(Status::Running) => write(connection, record, Some(expires_at)),
+        Some(Status::Success | Status::Failed | Status::Cancelled) => {
+            Err(JournalError::AlreadyEnded {
+                id: record.id.clone(),
+            }
+            .into())
+        }
+    }
+}
+
+pub(super) fn get(connection: &Connection, id: &ExecutionId) -> Change<Option<ExecutionRecord>> {
+    first(
+        connection,
+        "SELECT id, body FROM executions WHERE id = ?1",
+        [id.as_str()],
+        id_and_body,
+    )?
+    .map(decode_row)
+    .transpose()
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    filter: &ExecutionFilter,
+    limit: usize,
+) -> Change<Vec<ExecutionRecord>> {
+    let before = filter
+        .before
+        .as_ref()
+        .map_or(BEHIND_EVERY_ID, ExecutionId::as_str);
+    let limit = limit.min(MAX_LISTED) as i64;
+    // One statement for each combination, so that each has its index.
+    let rows = match (&filter.function, filter.status) {
+        (None, None) => all(
+            connection,
+            "SELECT id, body FROM executions WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+            params![before, limit],
+            id_and_body,
+        ),
+        (Some(function), None) => all(
+            connection,
+            "SELECT id, body FROM executions WHERE id < ?1 AND function = ?3
+             ORDER BY id DESC LIMIT ?2",
+            params![before, limit, function.as_str()],
+            id_and_body,
+        ),
+        (None, Some(status)) => all(
+            connection,
+            "SELECT id, body FROM executions WHERE id < ?1 AND status = ?3
+             ORDER BY id DESC LIMIT ?2",
+            params![before, limit, status.as_str()],
+            id_and_body,
+        ),
+        (Some(function), Some(status)) => all(
+            connection,
+            "SELECT id, body FROM executions WHERE id < ?1 AND function = ?3 AND status = ?4
+             ORDER BY id DESC LIMIT ?2",
+            params![before, limit, function.as_str(), status.as_str()],
+            id_and_body,
+        ),
+    };
+    rows?.into_iter().map(decode_row).collect()
+}
+
+pub(super) fn expire(connection: &Connection, now: Timestamp) -> Change<Vec<ExecutionId>> {
+    all(
+        connection,
+        "DELETE FROM executions WHERE id IN (
+             SELECT id FROM executions WHERE expires_at <= ?1 LIMIT ?2) RETURNING id",
+        params![now.as_millis(), EXPIRED_AT_ONCE as i64],
+        |row| row.get::<_, String>(0),
+    )?
+    .into_iter()
+    .map(|id| ExecutionId::new(&id).map_err(corrupt("execution", &id)))
+    .collect()
+}
+
+pub(super) fn mark_lost(
+    connection: &Connection,
+    now: Timestamp,
+    expires_at: Timestamp,
+    error: &str,
+) -> Change<Vec<ExecutionId>> {
+    let running = all(
+        connection,
+        "SELECT id, body FROM executions WHERE status = ?1 ORDER BY id",
+        [Status::Running.as_str()],
+        id_and_body,
+    )?;
+    let mut lost = Vec::with_capacity(running.len());
+    for row in running {
+        let mut record = decode_row(row)?;
+        record.ending = Some(Ending::Lost);
+        record.error = error.to_owned();
+        record.status_at = now;
+        record.duration = now.since(record.started_at);
+        write(connection, &record, Some(expires_at))?;
+        lost.push(record.id);
+    }
+    Ok(lost)
+}
+
+fn write(
+    connection: &Connection,
+    record: &ExecutionRecord,
+    expires_at: Option<Timestamp>,
+) -> Change<()> {
+    run(
+        connection,
+        "INSERT INTO executions (id, function, status, expires_at, body)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (id) DO UPDATE SET function = excluded.function, status = excluded.status,
+             expires_at = excluded.expires_at, body = excluded.body",
+        params![
+            record.id.as_str(),
+            record.function.as_str(),
+            record.status().as_str(),
+            expires_at.map(Timestamp::as_millis),
+            encode(record)
+        ],
+    )?;
+    Ok(())
+}
+
+fn status_of(connection: &Connection, id: &ExecutionId) -> Change<Option<Status>> {
+    first(
+        connection,
+        "SELECT status FROM executions WHERE id = ?1",
+        [id.as_str()],
+        |row| row.get::<_, String>(0),
+    )?
+    .map(|text| {
+        Status::parse(&text)
+            .ok_or_else(|| corrupt("execution", id.as_str())(format!("status {text:?}")))
+    })
+    .transpose()
+}
+
+fn id_and_body(row: &Row<'_>) -> rusqlite::Result<(String, String)> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+fn decode_row((id, body): (String, String)) -> Change<ExecutionRecord> {
+    decode(&body).map_err(corrupt("execution", &id))
+}
+
+fn exists(id: &ExecutionId) -> Failure<JournalError> {
+    JournalError::Exists { id: id.clone() }.into()
+}

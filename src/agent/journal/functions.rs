@@ -1,0 +1,109 @@
+//! What the agent holds: the configuration and the code of each function it was given.
+
+use rusqlite::{Connection, Row, params};
+
+use super::error::corrupt;
+use super::executions::Change;
+use crate::base::sqlite::{all, run};
+use crate::model::function::FunctionConfig;
+use crate::model::ids::{Digest, FunctionName};
+use crate::store::format::{decode_config, encode_config};
+
+/// A function as this agent has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldFunction {
+    /// In force here.
+    pub config: FunctionConfig,
+    /// The control plane's name for this configuration; empty from one that has none.
+    pub config_digest: String,
+    /// Absent until the first deploy.
+    pub code: Option<HeldCode>,
+}
+
+/// The release that new executions run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldCode {
+    /// The function's version.
+    pub version: u64,
+    /// Of its archive.
+    pub digest: Digest,
+}
+
+pub(super) fn put(connection: &Connection, function: &HeldFunction) -> Change<()> {
+    let code = function.code.as_ref();
+    run(
+        connection,
+        "INSERT OR REPLACE INTO functions (name, config, config_digest, version, digest)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            function.config.name.as_str(),
+            encode_config(&function.config),
+            function.config_digest,
+            code.map(|code| i64::try_from(code.version).unwrap_or(i64::MAX)),
+            code.map(|code| code.digest.as_str()),
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn list(connection: &Connection) -> Change<Vec<HeldFunction>> {
+    all(
+        connection,
+        "SELECT name, config, config_digest, version, digest FROM functions ORDER BY name",
+        (),
+        FunctionRow::read,
+    )?
+    .into_iter()
+    .map(FunctionRow::decode)
+    .collect()
+}
+
+pub(super) fn remove(connection: &Connection, name: &FunctionName) -> Change<bool> {
+    let removed = run(
+        connection,
+        "DELETE FROM functions WHERE name = ?1",
+        [name.as_str()],
+    )?;
+    Ok(removed > 0)
+}
+
+struct FunctionRow {
+    name: String,
+    config: String,
+    config_digest: String,
+    version: Option<i64>,
+    digest: Option<String>,
+}
+
+impl FunctionRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<FunctionRow> {
+        Ok(FunctionRow {
+            name: row.get(0)?,
+            config: row.get(1)?,
+            config_digest: row.get(2)?,
+            version: row.get(3)?,
+            digest: row.get(4)?,
+        })
+    }
+
+    fn decode(self) -> Change<HeldFunction> {
+        let name = &self.name;
+        let code = match (self.version, self.digest) {
+            (Some(version), Some(digest)) => Some(HeldCode {
+                version: u64::try_from(version).map_err(corrupt("function", name))?,
+                digest: Digest::new(&digest).map_err(corrupt("function", name))?,
+            }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                return Err(corrupt("function", name)(
+                    "a version and a digest come together",
+                ));
+            }
+        };
+        Ok(HeldFunction {
+            config: decode_config(&self.config).map_err(corrupt("function", name))?,
+            config_digest: self.config_digest,
+            code,
+        })
+    }
+}

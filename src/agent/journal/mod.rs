@@ -1,0 +1,27 @@
+//! The worker's own record of executions, and of the functions it holds.
+//!
+//! ```text
+//! state_dir/journal.db      executions (without their output), functions held
+//! state_dir/journal.lock    held while the journal is open
+//! ```
+//!
+//! Owns: what must be known after this process has died. Refuses: output, which is in spool
+//! files, and executions whose caller waits, until they have ended: when the agent dies, that
+//! caller learns it from the broken call.
+//! Invariants: a durable execution is on disk before its acceptance is answered, and its ending
+//! before anybody sees it; an ended record never changes; what is found running at the start has
+//! ended as lost, once.
+
+mod error;
+mod executions;
+mod file;
+mod format;
+mod functions;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub use error::JournalError;
+pub use executions::{ExecutionFilter, MAX_LISTED};
+pub use file::{AcceptedExecution, Journal};
+pub use functions::{HeldCode, HeldFunction};

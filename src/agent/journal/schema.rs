@@ -1,0 +1,33 @@
+//! The tables, by format. Released entries never change; the next format appends one.
+
+use crate::base::sqlite::Schema;
+
+pub(super) const SCHEMA: Schema = Schema {
+    // "FlxJ" in ASCII: not to be confused with the control plane's database.
+    application_id: 0x466c_784a,
+    migrations: &[FORMAT_1],
+};
+
+/// Times are milliseconds since 1970; a body is the JSON of `journal::format`, and the columns
+/// beside it are what is searched by.
+const FORMAT_1: &str = "
+CREATE TABLE executions (
+    id TEXT PRIMARY KEY,
+    function TEXT NOT NULL,
+    status TEXT NOT NULL,
+    expires_at INTEGER,
+    body TEXT NOT NULL
+) STRICT;
+-- The status is in it so that a list of one function's failures reads no other rows.
+CREATE INDEX executions_by_function ON executions (function, id, status);
+CREATE INDEX executions_by_status ON executions (status, id);
+CREATE INDEX executions_by_expiry ON executions (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE functions (
+    name TEXT PRIMARY KEY,
+    config TEXT NOT NULL,
+    config_digest TEXT NOT NULL,
+    version INTEGER,
+    digest TEXT
+) STRICT;
+";

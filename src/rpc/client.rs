@@ -1,0 +1,322 @@
+//! Calls to one agent, in values of `model` and `wire`. Every call blocks, has a deadline, and is
+//! sent only on a connection that is there: what fails before is `Unreachable`, what fails after
+//! is `Interrupted`.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_executor::block_on;
+use grpcio::{CallOption, Channel, ClientUnaryReceiver, ConnectivityState};
+use prost::Message;
+
+use super::error::RpcError;
+use super::limits::{
+    CALL_DEADLINE, CANCEL_DEADLINE, CONNECT_BOUND, MAX_MESSAGE_BYTES, STATUS_DEADLINE,
+};
+use crate::base::clock::Timestamp;
+use crate::model::execution::ExecutionRecord;
+use crate::model::function::FunctionConfig;
+use crate::model::ids::{AgentId, ExecutionId, FunctionName};
+use crate::wire;
+use crate::wire::execution::{CancelOutcome, DrainState, ExecutionQuery};
+use crate::wire::function::HeldFunction;
+use crate::wire::json::RecordJson;
+use crate::wire::node::NodeReport;
+use crate::wire::output::{OutputPiece, OutputQuery};
+use crate::wire::proto::{self, AgentServiceClient};
+
+/// What an agent says about its health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Whether it can take work.
+    pub healthy: bool,
+    /// Of its program.
+    pub version: String,
+}
+
+/// How to treat a connection whose last attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// It is unreachable now: another agent may be quicker.
+    FailFast,
+    /// Wait for further attempts, up to the bound.
+    UntilBound,
+}
+
+/// A connection to one agent. Cheap to clone.
+#[derive(Clone)]
+pub struct AgentClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    agent: AgentId,
+    stub: AgentServiceClient,
+    is_existing: AtomicBool,
+}
+
+type Start<Q, A> =
+    fn(&AgentServiceClient, &Q, CallOption) -> grpcio::Result<ClientUnaryReceiver<A>>;
+
+impl AgentClient {
+    pub(super) fn new(agent: AgentId, channel: Channel, is_existing: bool) -> AgentClient {
+        AgentClient {
+            inner: Arc::new(Inner {
+                agent,
+                stub: AgentServiceClient::new(channel),
+                is_existing: AtomicBool::new(is_existing),
+            }),
+        }
+    }
+
+    /// Whom this goes to.
+    pub fn agent(&self) -> &AgentId {
+        &self.inner.agent
+    }
+
+    /// Whether the agent has shown to be of the existing implementation.
+    pub fn is_existing(&self) -> bool {
+        self.inner.is_existing.load(Ordering::Relaxed)
+    }
+
+    /// Whether the agent can take work.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub fn health(&self) -> Result<Health, RpcError> {
+        let answer = self.unary(
+            AgentServiceClient::health_check_async_opt,
+            &proto::HealthCheckRequest {},
+            STATUS_DEADLINE,
+        )?;
+        Ok(Health {
+            healthy: answer.healthy,
+            version: answer.version,
+        })
+    }
+
+    /// How the agent is.
+    ///
+    /// # Errors
+    /// See [`RpcError`]; also when it says to be another agent than this one.
+    pub fn node_status(&self) -> Result<NodeReport, RpcError> {
+        let answer = self.unary(
+            AgentServiceClient::report_node_status_async_opt,
+            &proto::NodeStatusRequest {},
+            STATUS_DEADLINE,
+        )?;
+        let report = wire::node::from_proto(answer, Timestamp::now())?;
+        if report.agent != self.inner.agent {
+            return Err(RpcError::Rejected {
+                message: format!("this is agent {}", report.agent),
+            });
+        }
+        self.inner
+            .is_existing
+            .store(report.is_existing(), Ordering::Relaxed);
+        Ok(report)
+    }
+
+    /// Makes a configuration known, or replaces it.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub fn register_function(&self, config: &FunctionConfig) -> Result<(), RpcError> {
+        let request = wire::function::config_to_proto(config);
+        let start = AgentServiceClient::register_function_async_opt;
+        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        acknowledged(answer.success, answer.message)
+    }
+
+    /// Drops a function and its releases; what runs keeps its own.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub fn remove_function(&self, function: &FunctionName) -> Result<(), RpcError> {
+        let request = proto::RemoveFunctionRequest {
+            function_name: function.to_string(),
+        };
+        let start = AgentServiceClient::remove_function_async_opt;
+        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        acknowledged(answer.success, answer.message)
+    }
+
+    /// What the agent holds; `None` when it is of the existing implementation and cannot say.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub fn list_functions(&self) -> Result<Option<Vec<HeldFunction>>, RpcError> {
+        let start = AgentServiceClient::list_functions_async_opt;
+        match self.unary(start, &proto::ListFunctionsRequest {}, CALL_DEADLINE) {
+            Ok(answer) => {
+                let functions = answer.functions.into_iter();
+                let held = functions.map(wire::function::held_from_proto);
+                Ok(Some(held.collect::<Result<_, _>>()?))
+            }
+            Err(RpcError::Unimplemented) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends an execution; when this answers, no process of it is alive.
+    ///
+    /// # Errors
+    /// See [`RpcError`]; [`RpcError::Rejected`] when an existing agent says no and not why.
+    pub fn cancel(&self, execution: &ExecutionId) -> Result<CancelOutcome, RpcError> {
+        let request = proto::CancelRequest {
+            execution_id: execution.to_string(),
+        };
+        let start = AgentServiceClient::cancel_execution_async_opt;
+        let answer = self.unary(start, &request, CANCEL_DEADLINE)?;
+        wire::execution::cancel_from_proto(&answer).ok_or(RpcError::Rejected {
+            message: answer.message,
+        })
+    }
+
+    /// A record and the merged output so far, what is not UTF-8 replaced; `None` when the agent
+    /// keeps no such execution.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub fn get_execution(
+        &self,
+        execution: &ExecutionId,
+    ) -> Result<Option<(ExecutionRecord, String)>, RpcError> {
+        let request = proto::GetExecutionRequest {
+            execution_id: execution.to_string(),
+        };
+        let start = AgentServiceClient::get_execution_async_opt;
+        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        if !answer.found {
+            return Ok(None);
+        }
+        let record = RecordJson::decode(&answer.data)?;
+        Ok(Some(record.into_record(&self.inner.agent)?))
+    }
+
+    /// A piece of recorded output; `None` when the agent keeps no such execution.
+    ///
+    /// # Errors
+    /// See [`RpcError`]; [`RpcError::Unimplemented`] from an existing agent.
+    pub fn read_output(&self, query: &OutputQuery) -> Result<Option<OutputPiece>, RpcError> {
+        let request = wire::output::query_to_proto(query);
+        let start = AgentServiceClient::read_output_async_opt;
+        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        Ok(wire::output::piece_from_proto(answer)?)
+    }
+
+    /// Records without their output, newest first.
+    ///
+    /// # Errors
+    /// See [`RpcError`]; [`RpcError::Unimplemented`] from an existing agent.
+    pub fn list_executions(
+        &self,
+        query: &ExecutionQuery,
+    ) -> Result<Vec<ExecutionRecord>, RpcError> {
+        let request = wire::execution::list_to_proto(query);
+        let start = AgentServiceClient::list_executions_async_opt;
+        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        let records = answer.executions.into_iter();
+        let records = records.map(wire::execution::record_from_proto);
+        Ok(records.collect::<Result<_, _>>()?)
+    }
+
+    /// Starts or ends draining.
+    ///
+    /// # Errors
+    /// See [`RpcError`]; [`RpcError::Unimplemented`] from an existing agent.
+    pub fn drain(&self, drain: bool) -> Result<DrainState, RpcError> {
+        let request = proto::DrainRequest { drain };
+        let start = AgentServiceClient::drain_async_opt;
+        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        Ok(wire::execution::drain_from_proto(&answer)?)
+    }
+
+    /// Who answers at the other end of a connection without TLS.
+    pub(super) fn plain_identity(
+        channel: Channel,
+        patience: Patience,
+    ) -> Result<AgentId, RpcError> {
+        ready(&channel, patience)?;
+        let stub = AgentServiceClient::new(channel);
+        let option = CallOption::default().timeout(STATUS_DEADLINE);
+        let answer = stub
+            .report_node_status_opt(&proto::NodeStatusRequest {}, option)
+            .map_err(RpcError::of_call)?;
+        Ok(wire::node::from_proto(answer, Timestamp::now())?.agent)
+    }
+
+    pub(super) fn stub(&self) -> &AgentServiceClient {
+        &self.inner.stub
+    }
+
+    pub(super) fn ready(&self, patience: Patience) -> Result<(), RpcError> {
+        ready(self.inner.stub.client.channel(), patience)
+    }
+
+    pub(super) fn unary<Q: Message, A: Unpin>(
+        &self,
+        start: Start<Q, A>,
+        request: &Q,
+        deadline: Duration,
+    ) -> Result<A, RpcError> {
+        fits(request)?;
+        self.ready(Patience::UntilBound)?;
+        let option = CallOption::default().timeout(deadline);
+        let receiver = start(&self.inner.stub, request, option).map_err(RpcError::of_start)?;
+        block_on(receiver).map_err(RpcError::of_call)
+    }
+}
+
+/// A message that is too large is not sent, so that its refusal cannot be taken for the agent's.
+pub(super) fn fits<M: Message>(message: &M) -> Result<(), RpcError> {
+    let bytes = message.encoded_len();
+    if bytes > MAX_MESSAGE_BYTES {
+        return Err(RpcError::TooLarge {
+            bytes,
+            limit: MAX_MESSAGE_BYTES,
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn acknowledged(success: bool, message: String) -> Result<(), RpcError> {
+    if success {
+        Ok(())
+    } else {
+        Err(RpcError::Rejected { message })
+    }
+}
+
+/// Returns once the connection is up; until then nothing is sent.
+fn ready(channel: &Channel, patience: Patience) -> Result<(), RpcError> {
+    let mut state = channel.check_connectivity_state(true);
+    if state == ConnectivityState::GRPC_CHANNEL_READY {
+        return Ok(());
+    }
+    let deadline = Instant::now() + CONNECT_BOUND;
+    loop {
+        match state {
+            ConnectivityState::GRPC_CHANNEL_READY => return Ok(()),
+            ConnectivityState::GRPC_CHANNEL_SHUTDOWN => return Err(RpcError::Unreachable),
+            ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE if patience == Patience::FailFast => {
+                return Err(RpcError::Unreachable);
+            }
+            ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE
+            | ConnectivityState::GRPC_CHANNEL_IDLE
+            | ConnectivityState::GRPC_CHANNEL_CONNECTING => {}
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || !changed(channel.wait_for_state_change(state, left)) {
+            return Err(RpcError::Unreachable);
+        }
+        state = channel.check_connectivity_state(true);
+    }
+}
+
+/// The library's own timer ends this future.
+fn changed(change: impl Future<Output = bool>) -> bool {
+    block_on(change)
+}

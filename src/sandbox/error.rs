@@ -1,0 +1,62 @@
+//! Why a sandbox cannot be opened or cleared. Failures of single executions are outcomes instead.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::enforced::Missing;
+
+/// What failed, reading after "failed to".
+#[derive(Debug, Error)]
+pub enum SandboxError {
+    /// The name would not be one part of a path.
+    #[error("use {name:?} as a cgroup name: expected one part of a path")]
+    Name {
+        /// As given.
+        name: String,
+    },
+    /// The work root is relative.
+    #[error("use {path} as the work root: expected an absolute path")]
+    WorkRoot {
+        /// As given.
+        path: PathBuf,
+    },
+    /// Isolation is required and not to be had.
+    #[error(
+        "isolate executions, which require_isolation demands; missing here: {}",
+        list(missing)
+    )]
+    NotIsolated {
+        /// What is missing, and why.
+        missing: Vec<Missing>,
+    },
+    /// A system call on something that every system has.
+    #[error("{action}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Processes of an earlier agent are still there after the deadline.
+    #[error("end {count} processes that an earlier agent left: {detail}")]
+    Undead {
+        /// How many groups of them, or processes.
+        count: usize,
+        /// Which and why.
+        detail: String,
+    },
+    /// This system has no sandbox yet.
+    #[error("run anything on this system: {system} is not supported yet")]
+    Unsupported {
+        /// Its name.
+        system: &'static str,
+    },
+}
+
+fn list(missing: &[Missing]) -> String {
+    let texts: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    texts.join(", ")
+}

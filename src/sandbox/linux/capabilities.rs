@@ -1,0 +1,41 @@
+//! Which capabilities this process can take from its children.
+
+use std::fs;
+
+/// Capability that lets a process drop others from its bounding set (capabilities(7)).
+const CAP_SETPCAP: u32 = 8;
+
+/// What the bounding set holds and may be dropped, one bit each; `None` without the right to drop
+/// any of them.
+pub(super) fn droppable() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let effective = field(&status, "CapEff:")?;
+    let bounding = field(&status, "CapBnd:")?;
+    (effective & (1 << CAP_SETPCAP) != 0).then_some(bounding)
+}
+
+/// Whether this process has any capability that a child would inherit over an exec.
+pub(super) fn has_none() -> bool {
+    fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| field(&status, "CapPrm:"))
+        == Some(0)
+}
+
+fn field(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capability_sets_are_read_from_the_status() {
+        let status = "Name:\tx\nCapPrm:\t000001ffffffffff\nCapBnd:\t0000000000000100\n";
+        assert_eq!(field(status, "CapBnd:"), Some(0x100));
+        assert_eq!(field(status, "CapPrm:"), Some(0x1ff_ffff_ffff));
+        assert_eq!(field(status, "CapEff:"), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! What does not work about cgroups here, for the list of what is missing and for outcomes.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// Reads after "failed to" or on its own as a reason.
+#[derive(Debug, Error)]
+pub(in super::super) enum CgroupError {
+    #[error("no cgroup version 2 is mounted")]
+    NotMounted,
+    #[error("the agent's own cgroup is outside of what is mounted at {mount}")]
+    Outside { mount: PathBuf },
+    #[error("{action} {path}")]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("processes in cgroup {path} are alive {waited:?} after they were killed")]
+    StillPopulated { path: PathBuf, waited: Duration },
+}
+
+impl CgroupError {
+    /// For `map_err`: names the action and the path.
+    pub(super) fn at(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> CgroupError {
+        let path = path.into();
+        move |source| CgroupError::File {
+            action,
+            path,
+            source,
+        }
+    }
+
+    /// With its cause, for people.
+    pub(in super::super) fn in_full(&self) -> String {
+        match self.source() {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Whose child is whose, in a process that orphans are handed to.
+//!
+//! An agent that is a child subreaper (or process 1 of a container) becomes the parent of processes
+//! whose own parent has died, and must reap them, or their entries stay in the process table for
+//! as long as the agent lives. Reaping goes by known number, never by "any child": the leaders of
+//! running executions are children too, and their threads wait for them.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+
+use super::procfs::{self, Process};
+use crate::base::threads::lock;
+
+// Of the process, as its children are: several sandboxes in one process share them.
+static LEADERS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+// Children that exist and may not be in LEADERS yet.
+static STARTING: AtomicUsize = AtomicUsize::new(0);
+
+/// Held across a clone: until the new leader is registered, nobody can tell it from an orphan.
+#[derive(Debug)]
+pub(super) struct Starting;
+
+/// A leader that has not been reaped.
+#[derive(Debug)]
+pub(super) struct Registration {
+    pid: i32,
+}
+
+/// Announces a clone.
+pub(super) fn starting() -> Starting {
+    STARTING.fetch_add(1, Ordering::SeqCst);
+    Starting
+}
+
+/// Records a leader; to be called before its [`Starting`] is dropped.
+pub(super) fn register(pid: i32) -> Registration {
+    lock(&LEADERS).insert(pid);
+    Registration { pid }
+}
+
+/// The leaders now; `None` while there may be one that is not recorded yet.
+pub(super) fn leaders() -> Option<BTreeSet<i32>> {
+    // In this order: a leader that was started before the look at STARTING is recorded by the look
+    // at LEADERS.
+    if STARTING.load(Ordering::SeqCst) != 0 {
+        return None;
+    }
+    Some(lock(&LEADERS).clone())
+}
+
+/// Whether this process is the parent of orphans.
+pub(super) fn are_adopted_here() -> bool {
+    std::process::id() == 1 || nix::sys::prctl::get_child_subreaper().unwrap_or(false)
+}
+
+/// Reaps adopted processes that have ended.
+pub(super) fn reap() {
+    match procfs::processes() {
+        Ok(processes) => reap_among(&processes),
+        Err(error) => log::warn!("failed to read /proc, ended orphans are left for later: {error}"),
+    }
+}
+
+/// Reaps those of a listing. What cannot be told from a leader now is left for the next time.
+pub(super) fn reap_among(processes: &[Process]) {
+    // After the listing: every leader in it is recorded by now, or this is not the time.
+    let Some(leaders) = leaders() else {
+        return;
+    };
+    for process in processes.iter().filter(|it| it.is_dead && is_adopted(it)) {
+        if !leaders.contains(&process.pid) {
+            reap_one(process.pid);
+        }
+    }
+}
+
+/// Whether `pid` is the leader of a run, as far as recorded.
+pub(super) fn is_leader(pid: i32) -> bool {
+    lock(&LEADERS).contains(&pid)
+}
+
+/// A child of this process in another session than its own: no child that the agent started itself,
+/// unless it is a leader.
+pub(super) fn is_adopted(process: &Process) -> bool {
+    // SAFETY: no memory is involved.
+    let session = unsafe { libc::getsid(0) };
+    process.parent == std::process::id() as i32 && process.session != session
+}
+
+/// Reaps the child `pid`, if it has ended and is one.
+fn reap_one(pid: i32) {
+    // ECHILD: it was not ours, or is gone already.
+    let _ = waitid(
+        Id::Pid(Pid::from_raw(pid)),
+        WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG,
+    );
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        STARTING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        lock(&LEADERS).remove(&self.pid);
+    }
+}

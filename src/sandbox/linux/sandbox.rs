@@ -1,0 +1,408 @@
+//! The sandbox itself: what this machine can enforce, what an earlier agent left, and one run.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::geteuid;
+
+use super::super::{
+    CgroupMode, Enforced, Identity, Missing, Outcome, OutputSink, SandboxConfig, SandboxError,
+    Spec, StopReason,
+};
+use super::cgroup::{CgroupError, Subtree};
+use super::clone::SpawnWay;
+use super::control::Control;
+use super::landlock::Ruleset;
+use super::leader::Leader;
+use super::pipes::Pipes;
+use super::spawn::{SpawnError, Spawner};
+use super::tree::{DEATH_DEADLINE, Tree};
+use super::watch::{self, Verdict, Watched};
+use super::{capabilities, ending, explain, processes, usage};
+use crate::model::execution::{Ending, Usage};
+
+/// Between two tries to start a program that is open for writing, and how many there are: a
+/// process that is just being made keeps a program busy for less than a millisecond.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
+const BUSY_TRIES: u32 = 40;
+
+/// See [`crate::sandbox`]. Shared by all executions of one agent.
+#[derive(Debug)]
+pub struct Sandbox {
+    spawner: Spawner,
+    subtree: Option<Subtree>,
+    work_root: PathBuf,
+    enforced: Vec<Enforced>,
+    missing: Vec<Missing>,
+}
+
+impl Sandbox {
+    /// Finds out what can be enforced here. Without a cgroup this process becomes a child subreaper:
+    /// processes whose parent dies then stay below it, where they can be found and ended.
+    ///
+    /// # Errors
+    /// A name or work root that cannot be used, or isolation that is required and not to be had.
+    pub fn open(config: SandboxConfig) -> Result<Sandbox, SandboxError> {
+        Sandbox::open_by(config, SpawnWay::Auto)
+    }
+
+    /// For tests of every way to start a process.
+    ///
+    /// # Errors
+    /// As [`Sandbox::open`].
+    #[doc(hidden)]
+    pub fn open_by(config: SandboxConfig, way: SpawnWay) -> Result<Sandbox, SandboxError> {
+        check(&config)?;
+        let mut findings = Findings::default();
+        let subtree = open_subtree(&config, &mut findings);
+        let identity = usable_identity(config.identity, &mut findings);
+        let bounding_drop = capabilities::droppable();
+        findings.note(
+            Enforced::Capabilities,
+            bounding_drop.is_some() || capabilities::has_none(),
+            || "the agent has capabilities and may not drop them (CAP_SETPCAP)".to_owned(),
+        );
+        for always in [
+            Enforced::NoNewPrivs,
+            Enforced::Session,
+            Enforced::Rlimits,
+            Enforced::Descriptors,
+        ] {
+            findings.enforced.push(always);
+        }
+        let landlock = open_landlock(&mut findings);
+        if config.require_isolation {
+            findings.demand_isolation()?;
+        }
+        if subtree.is_none() {
+            become_subreaper()?;
+        }
+        let spawner = Spawner::new(way, identity, bounding_drop.unwrap_or(0), landlock).map_err(
+            |source| SandboxError::System {
+                action: "open /dev/null",
+                source,
+            },
+        )?;
+        Ok(Sandbox {
+            spawner,
+            subtree,
+            work_root: config.work_root,
+            enforced: findings.enforced,
+            missing: findings.missing,
+        })
+    }
+
+    /// What every execution is held to.
+    pub fn enforced(&self) -> &[Enforced] {
+        &self.enforced
+    }
+
+    /// What is not enforced, and why.
+    pub fn missing(&self) -> &[Missing] {
+        &self.missing
+    }
+
+    /// Ends what an earlier agent process of this name and work root left running, and waits until it is
+    /// dead. Returns how many processes that were. To be called before the first run.
+    ///
+    /// # Errors
+    /// Some are alive after the deadline, or it cannot be said.
+    pub fn clear_leftovers(&self) -> Result<usize, SandboxError> {
+        let deadline = Instant::now() + DEATH_DEADLINE;
+        let in_cgroups = match &self.subtree {
+            Some(subtree) => clear_leaves(subtree, deadline)?,
+            None => 0,
+        };
+        // Also with cgroups: the earlier agent may have had none.
+        let others = processes::end_leftovers(&self.work_root, deadline).map_err(|error| {
+            SandboxError::Undead {
+                count: 1,
+                detail: explain::in_full(&error),
+            }
+        })?;
+        Ok(in_cgroups + others)
+    }
+
+    /// Runs one process to its end, on the calling thread. Returns when its whole tree is dead.
+    pub fn run(&self, spec: &Spec, control: &Control, output: &mut dyn OutputSink) -> Outcome {
+        if let Some(reason) = control.stopped() {
+            return stopped_before_start(reason);
+        }
+        let tree = match self.tree(spec) {
+            Ok(tree) => tree,
+            Err(error) => {
+                let cause = error.in_full();
+                return never_started(
+                    Ending::SpawnFailed,
+                    format!("could not be started: failed to {cause}"),
+                );
+            }
+        };
+        let began = Instant::now();
+        match self.spawn(spec, &tree, control) {
+            Ok((leader, pipes)) => follow(&tree, leader, pipes, spec, control, began, output),
+            Err(error) => {
+                tree.clean_up();
+                // A stop during the tries to start it.
+                match control.stopped() {
+                    Some(reason) if error.is_passing() => stopped_before_start(reason),
+                    _ => never_started(Ending::SpawnFailed, explain::spawn_error(&error, spec)),
+                }
+            }
+        }
+    }
+
+    fn tree(&self, spec: &Spec) -> Result<Tree<'_>, CgroupError> {
+        match &self.subtree {
+            Some(subtree) => subtree
+                .create_leaf(&spec.execution_id, &spec.limits)
+                .map(Tree::Cgroup),
+            None => Ok(Tree::Processes(
+                self.work_root.join(spec.execution_id.as_str()),
+            )),
+        }
+    }
+
+    fn spawn(
+        &self,
+        spec: &Spec,
+        tree: &Tree<'_>,
+        control: &Control,
+    ) -> Result<(Leader, Pipes), SpawnError> {
+        let mut tries = 1;
+        loop {
+            match self.spawner.spawn(spec, tree.birthplace()) {
+                Err(error)
+                    if error.is_passing() && tries < BUSY_TRIES && control.stopped().is_none() =>
+                {
+                    tries += 1;
+                    pause(control);
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// From the start to the outcome.
+fn follow(
+    tree: &Tree<'_>,
+    leader: Leader,
+    mut pipes: Pipes,
+    spec: &Spec,
+    control: &Control,
+    began: Instant,
+    output: &mut dyn OutputSink,
+) -> Outcome {
+    output.started(leader.pid() as u32);
+    let watched = watch::watch(&leader, &mut pipes, control, spec, began, output);
+    let ended = tree.end(&leader);
+    let leader_ended = watched.leader_ended.unwrap_or_else(Instant::now);
+    pipes.drain(output);
+    let mut outcome = conclude(tree, &leader, watched, spec);
+    outcome.duration = leader_ended - began;
+    if let Err(error) = ended {
+        let cause = error.in_full();
+        log::error!("execution {}: {cause}", spec.execution_id);
+        ending::add(
+            &mut outcome.error,
+            &format!("its processes are not known to be dead: {cause}"),
+        );
+        outcome.tree_confirmed_dead = false;
+    }
+    // The leader is reaped; its registration goes before orphans are looked for.
+    drop(leader);
+    tree.clean_up();
+    outcome
+}
+
+/// Reaps the leader and reads what is left of the execution.
+fn conclude(tree: &Tree<'_>, leader: &Leader, watched: Watched, spec: &Spec) -> Outcome {
+    let (death, used) = match leader.reap() {
+        Ok((death, counted)) => (Some(death), usage::of(&counted, tree)),
+        Err(error) => {
+            log::error!(
+                "execution {}: failed to wait for it: {error}",
+                spec.execution_id
+            );
+            (None, Usage::default())
+        }
+    };
+    let ran_out_of_memory = watched.verdict == Verdict::Ended && tree.ran_out_of_memory();
+    let ending = ending::of(watched.verdict, death, ran_out_of_memory);
+    Outcome {
+        ending,
+        error: ending::text(ending, watched.verdict, spec),
+        usage: used,
+        duration: Duration::ZERO,
+        leaked_pipes: watched.leaked_pipes,
+        tree_confirmed_dead: true,
+    }
+}
+
+fn stopped_before_start(reason: StopReason) -> Outcome {
+    let text = match reason {
+        StopReason::Cancelled => "cancelled before it started",
+        StopReason::Shutdown => "the agent was shut down before it started",
+    };
+    never_started(ending::of_stop(reason), text.to_owned())
+}
+
+fn never_started(ending: Ending, error: String) -> Outcome {
+    Outcome {
+        ending,
+        error,
+        usage: Usage::default(),
+        duration: Duration::ZERO,
+        leaked_pipes: false,
+        tree_confirmed_dead: true,
+    }
+}
+
+/// Until the next try, or a stop.
+fn pause(control: &Control) {
+    let mut fds = [PollFd::new(control.event(), PollFlags::POLLIN)];
+    let timeout = PollTimeout::try_from(BUSY_PAUSE).unwrap_or(PollTimeout::ZERO);
+    // Interrupted or not: the next try is due.
+    let _ = poll(&mut fds, timeout);
+}
+
+/// What was found out while opening.
+#[derive(Default)]
+struct Findings {
+    enforced: Vec<Enforced>,
+    missing: Vec<Missing>,
+}
+
+impl Findings {
+    fn note(&mut self, what: Enforced, works: bool, reason: impl FnOnce() -> String) {
+        if works {
+            self.enforced.push(what);
+        } else {
+            self.miss(what, reason());
+        }
+    }
+
+    fn miss(&mut self, what: Enforced, reason: String) {
+        self.missing.push(Missing { what, reason });
+    }
+
+    fn demand_isolation(&self) -> Result<(), SandboxError> {
+        let missing: Vec<Missing> = self
+            .missing
+            .iter()
+            .filter(|missing| Enforced::ISOLATION.contains(&missing.what))
+            .cloned()
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(SandboxError::NotIsolated { missing })
+    }
+}
+
+fn check(config: &SandboxConfig) -> Result<(), SandboxError> {
+    if config.name.is_empty() || config.name.contains(['/', '\0']) {
+        return Err(SandboxError::Name {
+            name: config.name.clone(),
+        });
+    }
+    if !config.work_root.is_absolute() {
+        return Err(SandboxError::WorkRoot {
+            path: config.work_root.clone(),
+        });
+    }
+    Ok(())
+}
+
+fn open_subtree(config: &SandboxConfig, findings: &mut Findings) -> Option<Subtree> {
+    const BY_CGROUP: [Enforced; 5] = [
+        Enforced::CgroupKill,
+        Enforced::Memory,
+        Enforced::Swap,
+        Enforced::Cpu,
+        Enforced::Pids,
+    ];
+    let opened = match config.cgroup {
+        CgroupMode::Auto => Subtree::open(&config.name).map_err(|error| error.in_full()),
+        CgroupMode::Off => Err("cgroups are switched off".to_owned()),
+    };
+    match opened {
+        Ok(subtree) => {
+            let (enforced, missing) = subtree.controllers().report(subtree.path());
+            findings.enforced.push(Enforced::CgroupKill);
+            findings.enforced.extend(enforced);
+            findings.missing.extend(missing);
+            Some(subtree)
+        }
+        Err(reason) => {
+            for what in BY_CGROUP {
+                findings.miss(what, reason.clone());
+            }
+            None
+        }
+    }
+}
+
+fn usable_identity(identity: Option<Identity>, findings: &mut Findings) -> Option<Identity> {
+    let reason = match identity {
+        Some(_) if !geteuid().is_root() => "only an agent that runs as root can change the user",
+        Some(Identity { uid: 0, .. }) => "the configured user is root",
+        Some(_) => {
+            findings.enforced.push(Enforced::User);
+            return identity;
+        }
+        None => "no user is configured for executions: they run as the agent's own",
+    };
+    findings.miss(Enforced::User, reason.to_owned());
+    identity.filter(|_| geteuid().is_root())
+}
+
+fn open_landlock(findings: &mut Findings) -> Option<Ruleset> {
+    match Ruleset::open() {
+        Ok(ruleset) => {
+            findings.enforced.push(Enforced::ForeignMemory);
+            findings.note(Enforced::ForeignSignals, ruleset.holds_signals(), || {
+                "this kernel's Landlock cannot hold signals (Linux 6.12 can)".to_owned()
+            });
+            Some(ruleset)
+        }
+        Err(error) => {
+            let reason = format!("Landlock is not to be had: {error}");
+            findings.miss(Enforced::ForeignMemory, reason.clone());
+            findings.miss(Enforced::ForeignSignals, reason);
+            None
+        }
+    }
+}
+
+fn become_subreaper() -> Result<(), SandboxError> {
+    nix::sys::prctl::set_child_subreaper(true).map_err(|errno| SandboxError::System {
+        action: "become the parent of orphans",
+        source: errno.into(),
+    })
+}
+
+fn clear_leaves(subtree: &Subtree, deadline: Instant) -> Result<usize, SandboxError> {
+    let leaves = subtree.leaves().map_err(|source| SandboxError::System {
+        action: "list the cgroups of an earlier agent",
+        source,
+    })?;
+    let mut processes = 0;
+    let mut failures = Vec::new();
+    for leaf in leaves {
+        processes += leaf.population();
+        match leaf.end(deadline).and_then(|()| leaf.remove()) {
+            Ok(()) => {}
+            Err(error) => failures.push(error.in_full()),
+        }
+    }
+    if failures.is_empty() {
+        return Ok(processes);
+    }
+    Err(SandboxError::Undead {
+        count: failures.len(),
+        detail: failures.join("; "),
+    })
+}

@@ -1,0 +1,142 @@
+//! From a specification to a running leader: everything is prepared, then one clone.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use thiserror::Error;
+
+use super::super::{Identity, ResourceLimits, Spec, Stdin};
+use super::child::{Failure, Plan, RLIMITS, Stage};
+use super::clone::{Birthplace, Cloner, SpawnWay};
+use super::image::{Image, ImageError};
+use super::landlock::Ruleset;
+use super::leader::Leader;
+use super::pipes::{self, ChildEnds, Pipes};
+
+/// What all executions of one sandbox have in common.
+#[derive(Debug)]
+pub(super) struct Spawner {
+    cloner: Cloner,
+    null: OwnedFd,
+    identity: Option<Identity>,
+    bounding_drop: u64,
+    landlock: Option<Ruleset>,
+}
+
+/// Why nothing runs.
+#[derive(Debug, Error)]
+pub(super) enum SpawnError {
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error("prepare its input and output")]
+    Descriptors(#[source] io::Error),
+    #[error("make a process")]
+    Clone(#[source] io::Error),
+    #[error("start the program")]
+    Child(Failure),
+}
+
+impl SpawnError {
+    /// Whether another try in a moment can succeed: somebody has the program open for writing. A
+    /// process that another thread is just making holds all of this one's descriptors until its
+    /// exec, so a program can look busy right after it was written.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, SpawnError::Child(failure)
+            if failure.stage == Stage::Exec && failure.errno == libc::ETXTBSY)
+    }
+}
+
+impl Spawner {
+    /// # Errors
+    /// `/dev/null` cannot be opened.
+    pub(super) fn new(
+        way: SpawnWay,
+        identity: Option<Identity>,
+        bounding_drop: u64,
+        landlock: Option<Ruleset>,
+    ) -> io::Result<Spawner> {
+        Ok(Spawner {
+            cloner: Cloner::new(way),
+            null: pipes::above_stdio(File::open("/dev/null")?.into())?,
+            identity,
+            bounding_drop,
+            landlock,
+        })
+    }
+
+    pub(super) fn spawn(
+        &self,
+        spec: &Spec,
+        cgroup: Option<&dyn Birthplace>,
+    ) -> Result<(Leader, Pipes), SpawnError> {
+        let image = Image::new(spec)?;
+        let stdin = self.stdin(&spec.stdin).map_err(SpawnError::Descriptors)?;
+        let (pipes, ends) = Pipes::new().map_err(SpawnError::Descriptors)?;
+        let mut plan = self.plan(spec, &image, stdin.as_ref().unwrap_or(&self.null), &ends);
+        let leader = self
+            .cloner
+            .clone(&mut plan, cgroup)
+            .map_err(SpawnError::Clone)?;
+        match plan.failure {
+            None => Ok((leader, pipes)),
+            Some(failure) => {
+                // It has ended: CLONE_VFORK returns only after that or an exec. A failure here
+                // leaves a zombie and says nothing that the child's own failure does not.
+                let _ = leader.reap_when_ended();
+                Err(SpawnError::Child(failure))
+            }
+        }
+    }
+
+    /// A copy of the caller's file; `None` for the empty one.
+    fn stdin(&self, stdin: &Stdin) -> io::Result<Option<OwnedFd>> {
+        match stdin {
+            Stdin::Null => Ok(None),
+            Stdin::File(file) => pipes::duplicate_above_stdio(file.as_fd()).map(Some),
+        }
+    }
+
+    fn plan(&self, spec: &Spec, image: &Image, stdin: &OwnedFd, ends: &ChildEnds) -> Plan {
+        Plan {
+            cgroup_procs: -1,
+            rlimits: rlimits(&spec.limits),
+            bounding_drop: self.bounding_drop,
+            uid_gid: self.identity.map(|identity| (identity.uid, identity.gid)),
+            landlock: Ruleset::raw(self.landlock.as_ref()),
+            stdio: [
+                stdin.as_raw_fd(),
+                ends.stdout.as_raw_fd(),
+                ends.stderr.as_raw_fd(),
+            ],
+            parent: std::process::id() as i32,
+            cwd: image.cwd(),
+            program: image.program(),
+            argv: image.argv(),
+            envp: image.envp(),
+            failure: None,
+        }
+    }
+}
+
+/// A limit above the agent's own could be set by root alone; the agent's own holds then.
+fn rlimits(limits: &ResourceLimits) -> [Option<(u32, u64)>; RLIMITS] {
+    let within = |resource: u32, limit: Option<u64>| {
+        limit.map(|limit| (resource, limit.min(own_hard_limit(resource))))
+    };
+    [
+        Some((libc::RLIMIT_CORE, 0)),
+        within(libc::RLIMIT_NOFILE, limits.nofile),
+        within(libc::RLIMIT_FSIZE, limits.fsize),
+    ]
+}
+
+fn own_hard_limit(resource: u32) -> u64 {
+    let mut own = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: `own` outlives the call, which leaves it alone when it fails.
+    unsafe { libc::getrlimit(resource, &raw mut own) };
+    own.rlim_max
+}

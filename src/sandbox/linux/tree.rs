@@ -1,0 +1,98 @@
+//! All processes of one execution, held together by a cgroup or by what `/proc` tells.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::cgroup::{CgroupError, Leaf};
+use super::clone::Birthplace;
+use super::leader::Leader;
+use super::orphans;
+use super::processes::{self, ProcessesError};
+use crate::model::execution::Usage;
+
+/// How long killed processes may take to die. They die at their next return from the kernel; one that
+/// is stuck in it (a dead network file system, a broken disk) can take for ever.
+pub(super) const DEATH_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Of one execution.
+#[derive(Debug)]
+pub(super) enum Tree<'a> {
+    Cgroup(Leaf<'a>),
+    /// Below which directory its `TMPDIR` is.
+    Processes(PathBuf),
+}
+
+/// Why a tree is not known to be dead.
+#[derive(Debug, Error)]
+pub(super) enum TreeError {
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    Processes(#[from] ProcessesError),
+}
+
+impl TreeError {
+    /// With its cause, for people.
+    pub(super) fn in_full(&self) -> String {
+        match self.source() {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+impl Tree<'_> {
+    pub(super) fn birthplace(&self) -> Option<&dyn Birthplace> {
+        match self {
+            Tree::Cgroup(leaf) => Some(leaf),
+            Tree::Processes(_) => None,
+        }
+    }
+
+    /// Kills whoever is alive in it, and returns when nobody is. The leader must not be reaped yet: its
+    /// number stands for the tree.
+    ///
+    /// # Errors
+    /// Somebody is alive after [`DEATH_DEADLINE`], or it cannot be said.
+    pub(super) fn end(&self, leader: &Leader) -> Result<(), TreeError> {
+        let deadline = Instant::now() + DEATH_DEADLINE;
+        match self {
+            Tree::Cgroup(leaf) => leaf.end(deadline)?,
+            Tree::Processes(directory) => processes::end_tree(leader, directory, deadline)?,
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel ended it at its memory limit.
+    pub(super) fn ran_out_of_memory(&self) -> bool {
+        match self {
+            Tree::Cgroup(leaf) => leaf.ran_out_of_memory(),
+            // Nothing counts it, and nothing has limited it.
+            Tree::Processes(_) => false,
+        }
+    }
+
+    pub(super) fn add_usage(&self, usage: &mut Usage) {
+        match self {
+            Tree::Cgroup(leaf) => leaf.add_usage(usage),
+            Tree::Processes(_) => {}
+        }
+    }
+
+    /// What is left of it in the system goes, once the leader is reaped.
+    pub(super) fn clean_up(&self) {
+        match self {
+            Tree::Cgroup(leaf) => {
+                leaf.remove_or_log();
+                if orphans::are_adopted_here() {
+                    orphans::reap();
+                }
+            }
+            // Its last look at all processes has reaped them.
+            Tree::Processes(_) => {}
+        }
+    }
+}

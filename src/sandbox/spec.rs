@@ -1,0 +1,81 @@
+//! What to run, and within which limits.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::units::Mib;
+use crate::model::ids::ExecutionId;
+
+/// One process to run.
+#[derive(Debug)]
+pub struct Spec {
+    /// Names the cgroup. Used for one run only.
+    pub execution_id: ExecutionId,
+    /// Absolute; never looked up in a PATH. Becomes `argv[0]` too.
+    pub program: PathBuf,
+    /// After `argv[0]`.
+    pub args: Vec<OsString>,
+    /// The whole environment; nothing is added and nothing of the agent's own comes through. Its
+    /// `TMPDIR` must be `<work_root>/<execution_id>` or below: see [`super::SandboxConfig`].
+    pub env: Vec<(OsString, OsString)>,
+    /// Absolute.
+    pub cwd: PathBuf,
+    /// Descriptor 0.
+    pub stdin: Stdin,
+    /// How much it may take.
+    pub limits: ResourceLimits,
+    /// From SIGTERM to SIGKILL after a timeout.
+    pub kill_grace: Duration,
+    /// How long, after the leader's end, others of its tree may hold stdout or stderr open.
+    pub pipe_grace: Duration,
+}
+
+/// Where standard input comes from.
+#[derive(Debug)]
+pub enum Stdin {
+    /// Empty.
+    Null,
+    /// From the file's current position.
+    File(File),
+}
+
+/// `None` is no limit of this execution's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResourceLimits {
+    /// Of the whole tree.
+    pub memory: Option<Mib>,
+    /// Of the whole tree; 1000 is one processor.
+    pub cpu_millicores: Option<NonZeroU32>,
+    /// Processes and threads of the whole tree.
+    pub pids: Option<NonZeroU32>,
+    /// Open descriptors of each process.
+    pub nofile: Option<u64>,
+    /// Bytes of each written file.
+    pub fsize: Option<u64>,
+    /// From the start.
+    pub timeout: Option<Duration>,
+}
+
+impl Spec {
+    /// Default of [`Spec::kill_grace`]: enough to close files and connections, short enough that a
+    /// timeout stays one.
+    pub const KILL_GRACE: Duration = Duration::from_secs(2);
+    /// Default of [`Spec::pipe_grace`]: time for the last children to print their last line after a
+    /// leader that did not wait for them.
+    pub const PIPE_GRACE: Duration = Duration::from_millis(250);
+}
+
+impl ResourceLimits {
+    /// No limits beyond those that every execution has (no core dumps).
+    pub const NONE: ResourceLimits = ResourceLimits {
+        memory: None,
+        cpu_millicores: None,
+        pids: None,
+        nofile: None,
+        fsize: None,
+        timeout: None,
+    };
+}

@@ -1,0 +1,91 @@
+//! The feed of ends that an agent gives to its control planes.
+
+use super::error::WireError;
+use super::number::{count, out};
+use super::proto::{self, watch_event::Event};
+use crate::model::ids::{ExecutionId, FunctionName};
+
+/// One thing that the feed tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchEvent {
+    /// Everything that runs; the first thing that comes.
+    Running(Vec<(ExecutionId, FunctionName)>),
+    /// An execution ended.
+    Ended(ExecutionId, FunctionName),
+}
+
+/// An event with its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbered {
+    /// Ends so far since the agent started.
+    pub sequence: u64,
+    /// What happened.
+    pub event: WatchEvent,
+}
+
+/// For the control plane.
+pub fn to_proto(numbered: Numbered) -> proto::WatchEvent {
+    let event = match numbered.event {
+        WatchEvent::Running(executions) => Event::Running(proto::RunningExecutions {
+            executions: executions
+                .into_iter()
+                .map(|(execution, function)| proto::RunningExecution {
+                    execution_id: execution.to_string(),
+                    function_name: function.to_string(),
+                })
+                .collect(),
+        }),
+        WatchEvent::Ended(execution, function) => Event::Ended(proto::EndedExecution {
+            execution_id: execution.to_string(),
+            function_name: function.to_string(),
+        }),
+    };
+    proto::WatchEvent {
+        event: Some(event),
+        sequence: out(numbered.sequence),
+    }
+}
+
+/// From an agent.
+///
+/// # Errors
+/// The first field that breaks its rule.
+pub fn from_proto(message: proto::WatchEvent) -> Result<Numbered, WireError> {
+    let event = match message.event {
+        Some(Event::Running(running)) => WatchEvent::Running(
+            running
+                .executions
+                .into_iter()
+                .map(|it| Ok((it.execution_id.parse()?, it.function_name.parse()?)))
+                .collect::<Result<_, WireError>>()?,
+        ),
+        Some(Event::Ended(ended)) => {
+            WatchEvent::Ended(ended.execution_id.parse()?, ended.function_name.parse()?)
+        }
+        None => return Err(WireError::Missing { field: "event" }),
+    };
+    Ok(Numbered {
+        sequence: count("sequence", message.sequence)?,
+        event,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_survive_the_wire() {
+        let id = ExecutionId::generate();
+        let name = FunctionName::new("f").expect("name");
+        for event in [
+            WatchEvent::Running(vec![(id.clone(), name.clone())]),
+            WatchEvent::Running(Vec::new()),
+            WatchEvent::Ended(id, name),
+        ] {
+            let numbered = Numbered { sequence: 7, event };
+            assert_eq!(from_proto(to_proto(numbered.clone())).expect("event"), numbered);
+        }
+        assert!(from_proto(proto::WatchEvent::default()).is_err());
+    }
+}
