@@ -45,7 +45,10 @@ impl Context {
         let expires_at = record.status_at.after(self.retention);
         match self.journal.finish(&record, expires_at, durable) {
             Ok(()) => record,
-            Err(JournalError::Ended(first)) => *first,
+            // Only an execution of the same id can have done that; what was said first stands.
+            Err(JournalError::AlreadyEnded { .. }) => {
+                self.journal.get(&record.id).ok().flatten().unwrap_or(record)
+            }
             Err(error) => {
                 log::error!("execution {}: its record cannot be written: {error}", record.id);
                 record

@@ -1,6 +1,9 @@
 //! The worker as a whole: starts in order, reconciles with what was there before, ends in order.
 
+use std::collections::HashSet;
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,22 +15,25 @@ use super::context::Context;
 use super::environment::Environment;
 use super::events::Events;
 use super::functions::Functions;
-use super::journal::{Journal, JournalError};
+use super::journal::{ExecutionFilter, Journal, JournalError, MAX_LISTED};
 use super::live::LiveTable;
 use super::output::{clear_orphans, create_spool_dir};
 use super::release::{ReleaseError, Releases};
-use super::service;
+use super::service::Serving;
 use super::workdir::WorkDirs;
 use super::worker::AgentWorker;
+use super::worker_api::Worker;
 use crate::archive::ArchiveLimits;
 use crate::base::atomic_file::{self, FileError};
 use crate::base::clock::Timestamp;
 use crate::base::threads::{Joined, Supervisor};
 use crate::base::units::Mib;
-use crate::config::agent::AgentConfig;
+use crate::config::agent::{AgentConfig, AgentTls};
 use crate::host;
-use crate::rpc::RpcError;
-use crate::rpc::server::{Server, ServerCredentials};
+use crate::model::ids::ExecutionId;
+use crate::rpc::TlsIdentity;
+use crate::rpc::server::ServerError;
+use crate::rpc::tls::{InvalidIdentity, ServerIdentity};
 use crate::sandbox::{
     CgroupMode, Identity, ResourceLimits, Sandbox, SandboxConfig, SandboxError, StopReason,
 };
@@ -38,6 +44,8 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 const PUBLIC_ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a stop at the drain's deadline, until every execution is confirmed dead and recorded.
 const STOP_TIME: Duration = Duration::from_secs(15);
+/// For the answers of executions that have just ended.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// Who runs functions where `runner_user` does not exist.
 const FALLBACK_USER: &str = "nobody";
 
@@ -58,7 +66,10 @@ pub enum StartError {
     Sandbox(#[from] SandboxError),
     /// The gRPC server.
     #[error("serve gRPC")]
-    Rpc(#[from] RpcError),
+    Server(#[from] ServerError),
+    /// One of the certificate's files.
+    #[error("use the certificate")]
+    Certificate(#[from] CertificateError),
     /// No thread.
     #[error("start a thread")]
     Thread(#[from] std::io::Error),
@@ -67,10 +78,21 @@ pub enum StartError {
     NoRunner(String),
 }
 
+/// Why a certificate cannot be used.
+#[derive(Debug, Error)]
+pub enum CertificateError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What stands in them.
+    #[error(transparent)]
+    Invalid(#[from] InvalidIdentity),
+}
+
 /// A running worker. Dropped, it ends at once; [`Agent::shut_down`] ends it in order.
 pub struct Agent {
     // First: no call arrives any more. Then the worker, whose pool waits for what runs.
-    server: Server,
+    server: Serving,
     worker: Arc<AgentWorker>,
     _threads: Vec<Joined>,
     drain_timeout: Duration,
@@ -86,7 +108,7 @@ impl Agent {
         let work_root = config.state_dir.join("work");
         let spool_dir = config.state_dir.join("output");
         create_spool_dir(&spool_dir)?;
-        let journal = Arc::new(Journal::open(&config.state_dir.join("journal"))?);
+        let journal = Arc::new(Journal::open(&config.state_dir)?);
         let identity = runner(&config.runner_user)?;
         let sandbox = Sandbox::open(SandboxConfig {
             name: config.agent_id.to_string(),
@@ -134,11 +156,9 @@ impl Agent {
         if let (None, Some(url)) = (config.node_public_ip, &config.public_ip_lookup) {
             threads.push(look_up_public_address(&worker, url.clone(), supervisor)?);
         }
-        let credentials = match &config.tls {
-            Some(tls) => ServerCredentials::read(&tls.ca_cert, &tls.cert_file, &tls.key_file)?,
-            None => ServerCredentials::Plain,
-        };
-        let server = service::serve(config.listen, credentials, Arc::clone(&worker), supervisor)?;
+        let identity = config.tls.as_ref().map(read_identity).transpose()?;
+        let for_service: Arc<dyn Worker> = worker.clone();
+        let server = Serving::start(config.listen, identity, for_service, supervisor)?;
         Ok(Agent {
             server,
             worker,
@@ -168,7 +188,9 @@ impl Agent {
             }
         }
         self.worker.context().events.close();
-        drop(self);
+        let Agent { server, worker, _threads, .. } = self;
+        server.shutdown(ANSWER_TIME);
+        drop(worker);
     }
 }
 
@@ -195,6 +217,16 @@ fn runner(name: &str) -> Result<Option<Identity>, StartError> {
     Err(StartError::NoRunner(name.to_owned()))
 }
 
+fn read_identity(tls: &AgentTls) -> Result<Arc<ServerIdentity>, CertificateError> {
+    let read = |path: &Path| fs::read(path).map_err(FileError::at("read", path));
+    let identity = TlsIdentity::new(
+        &read(&tls.ca_cert)?,
+        &read(&tls.cert_file)?,
+        &read(&tls.key_file)?,
+    )?;
+    Ok(Arc::new(ServerIdentity::new(identity)))
+}
+
 fn report_isolation(sandbox: &Sandbox) {
     let enforced: Vec<_> = sandbox.enforced().iter().map(|it| it.as_str()).collect();
     log::info!("executions are contained by: {}", enforced.join(", "));
@@ -219,10 +251,23 @@ fn clear_up(
         log::warn!("ended {killed} leftover processes; {} executions are lost", lost.len());
     }
     workdirs.clear_leftovers()?;
-    if let Err(error) = clear_orphans(spool_dir, &journal.ids()?) {
+    if let Err(error) = clear_orphans(spool_dir, &recorded_ids(journal)?) {
         log::warn!("output without a record stays: {error}");
     }
     Ok(())
+}
+
+fn recorded_ids(journal: &Journal) -> Result<HashSet<ExecutionId>, JournalError> {
+    let mut ids = HashSet::new();
+    let mut filter = ExecutionFilter::default();
+    loop {
+        let page = journal.list(&filter, MAX_LISTED)?;
+        let Some(last) = page.last() else {
+            return Ok(ids);
+        };
+        filter.before = Some(last.id.clone());
+        ids.extend(page.into_iter().map(|record| record.id));
+    }
 }
 
 fn expire_records(worker: &Arc<AgentWorker>, supervisor: &Supervisor) -> std::io::Result<Joined> {

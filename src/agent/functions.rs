@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use thiserror::Error;
 
-use super::journal::{Journal, JournalError, StoredFunction};
+use super::journal::{self, HeldCode, Journal, JournalError};
 use super::release::{Incoming, Release, ReleaseError, Releases};
 use crate::base::threads::lock;
 use crate::model::function::FunctionConfig;
@@ -59,9 +59,9 @@ impl Functions {
         let mut held = HashMap::new();
         for stored in journal.list_functions()? {
             let name = stored.config.name.clone();
-            let release = stored.code.as_ref().and_then(|(version, digest)| {
+            let release = stored.code.as_ref().and_then(|code| {
                 releases
-                    .reopen(&name, *version, digest)
+                    .reopen(&name, code.version, &code.digest)
                     .inspect_err(|error| log::warn!("function {name}: its code is not usable: {error}"))
                     .ok()
                     .flatten()
@@ -182,13 +182,13 @@ impl Functions {
             config_digest: received.config_digest,
             release,
         };
-        self.journal.put_function(&StoredFunction {
+        self.journal.put_function(&journal::HeldFunction {
             config: function.config.clone(),
             config_digest: function.config_digest.clone(),
-            code: function
-                .release
-                .as_ref()
-                .map(|release| (release.version, release.digest.clone())),
+            code: function.release.as_ref().map(|release| HeldCode {
+                version: release.version,
+                digest: release.digest.clone(),
+            }),
         })?;
         self.write()
             .insert(function.config.name.clone(), Arc::new(function));

@@ -20,14 +20,14 @@ pub struct Live {
     accepted: ExecutionRecord,
     since: Instant,
     control: Control,
-    output: Arc<OutputLog>,
+    output: OutputLog,
     ended: Trigger,
     last: OnceLock<ExecutionRecord>,
 }
 
 impl Live {
     /// Accepted, as `accepted` says.
-    pub fn new(accepted: ExecutionRecord, control: Control, output: Arc<OutputLog>) -> Live {
+    pub fn new(accepted: ExecutionRecord, control: Control, output: OutputLog) -> Live {
         let (ended, _) = pair();
         Live {
             accepted,
@@ -60,7 +60,7 @@ impl Live {
     }
 
     /// Where its output goes.
-    pub fn output(&self) -> &Arc<OutputLog> {
+    pub fn output(&self) -> &OutputLog {
         &self.output
     }
 

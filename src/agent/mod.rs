@@ -19,5 +19,7 @@ pub mod journal;
 pub mod live;
 pub mod output;
 pub mod release;
+pub mod service;
 pub mod workdir;
 pub mod worker;
+pub mod worker_api;

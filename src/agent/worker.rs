@@ -1,5 +1,7 @@
 //! What the control plane can ask of this agent, carried out.
 
+use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,37 +10,38 @@ use super::admission::{Admission, Refused};
 use super::context::Context;
 use super::execution::Execution;
 use super::functions::{Function, FunctionError, Functions};
-use super::journal::JournalError;
+use super::journal::{AcceptedExecution, ExecutionFilter, JournalError};
 use super::live::Live;
-use super::output::{self, OutputError, OutputLog};
+use super::output::{self, FollowItem, OutputError, OutputLog};
 use super::release::Release;
-use super::service::{OnDone, WorkerError};
+use super::worker_api::{OnDone, Worker, WorkerError};
 use crate::base::clock::Timestamp;
-use crate::base::pool::{Full, Pool, PoolLimits};
+use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::Supervisor;
+use crate::base::token::Token;
 use crate::base::units::Mib;
 use crate::config::agent::AgentLimits;
 use crate::host::Host;
-use crate::model::execution::{ExecutionRecord, Usage};
-use crate::model::ids::{AgentId, ExecutionId};
+use crate::model::execution::{Ending, ExecutionRecord, Usage};
+use crate::model::ids::{AgentId, ExecutionId, FunctionName};
+use crate::rpc::client::Health;
 use crate::sandbox::{Control, StopReason};
 use crate::wire::error::ErrorKind;
-use crate::wire::execution::{
-    CancelOutcome, DrainState, ExecuteRequest, Executed, ExecutionQuery,
-};
-use crate::wire::function::functions_digest;
+use crate::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, Executed, ExecutionQuery};
+use crate::wire::function::{HeldFunction, ReceivedConfig, ReleaseHeader, functions_digest};
 use crate::wire::node::NodeReport;
-use crate::wire::output::{OutputPiece, OutputQuery, Selection};
+use crate::wire::output::{FollowEvent, OutputPiece, OutputQuery, Selection};
+use crate::wire::watch::{Numbered, WatchEvent};
 
 /// Until a cancelled execution is dead and recorded. The sandbox confirms far sooner, or reports
 /// that it cannot.
 const CANCEL_TIME: Duration = Duration::from_secs(20);
 /// Records in one listing at the most.
 const MAX_LISTED: u32 = 1000;
-/// Output in one piece at the most; below the limit of a gRPC message.
-const MAX_PIECE_BYTES: u64 = Mib(4).bytes();
 /// How long an execution's thread waits for the next one before it ends.
 const THREAD_IDLE: Duration = Duration::from_secs(30);
+/// Bytes of an archive that are moved at once.
+const COPY_BYTES: usize = 256 << 10;
 
 /// See the module's text.
 pub struct AgentWorker {
@@ -101,228 +104,40 @@ impl AgentWorker {
         &self.functions
     }
 
-    /// How it is.
-    pub fn report(&self) -> NodeReport {
-        let held = self.functions.list();
-        NodeReport {
-            agent: self.id.clone(),
-            status: self
-                .host
-                .status(self.admission.running(), self.admission.max_executions()),
-            boot_id: Some(self.boot_id.clone()),
-            draining: self.admission.is_draining(),
-            functions_digest: Some(functions_digest(&held).to_string()),
-            isolation: self
-                .context
-                .sandbox
-                .enforced()
-                .iter()
-                .map(|enforced| enforced.as_str().to_owned())
-                .collect(),
-        }
-    }
-
-    /// Admits and starts an execution. `done` is called once: for a synchronous call with its
-    /// end, for an asynchronous one as soon as the work is on disk.
-    pub fn execute(&self, request: ExecuteRequest, done: OnDone) {
-        let asynchronous = request.asynchronous;
-        let execution = match self.admit(request) {
-            Ok(execution) => execution,
-            Err(error) => return done(Err(error)),
-        };
-        let accepted = execution.live.accepted().clone();
-        if asynchronous {
-            if let Err(error) = self.context.journal.accept(&accepted) {
-                self.context.live.withdraw(&accepted.id);
-                return done(Err(journal_error(&error)));
-            }
-            if let Err(error) = self.launch(execution, |_, _| ()) {
-                return done(Err(error));
-            }
-            done(Ok(Executed { record: accepted, output: Vec::new() }));
-            return;
-        }
-        let done = std::sync::Mutex::new(Some(done));
-        let done = Arc::new(done);
-        let for_job = Arc::clone(&done);
-        let launched = self.launch(execution, move |record, output| {
-            if let Some(done) = take(&for_job) {
-                done(Ok(Executed { output: read_all(output), record }));
-            }
-        });
-        if let (Err(error), Some(done)) = (launched, take(&done)) {
-            done(Err(error));
-        }
-    }
-
-    /// Ends a running execution; returns once its tree is dead and its end recorded.
-    ///
-    /// # Errors
-    /// When that could not be confirmed.
-    pub fn cancel(&self, id: &ExecutionId) -> Result<CancelOutcome, WorkerError> {
-        let Some(live) = self.context.live.get(id) else {
-            return Ok(match self.context.journal.get(id) {
-                Ok(Some(_)) => CancelOutcome::AlreadyEnded,
-                Ok(None) => CancelOutcome::UnknownExecution,
-                Err(error) => return Err(journal_error(&error)),
-            });
-        };
-        live.control().stop(StopReason::Cancelled);
-        if !live.ended().wait_timeout(CANCEL_TIME) {
-            return Err(WorkerError::new(
-                ErrorKind::Unconfirmed,
-                id.as_str(),
-                format!("execution {id} was told to stop, and is not confirmed dead yet"),
-            ));
-        }
-        let was_cancelled = live.last().is_some_and(|record| {
-            record.ending == Some(crate::model::execution::Ending::Cancelled)
-        });
-        Ok(if was_cancelled {
-            CancelOutcome::Cancelled
-        } else {
-            CancelOutcome::AlreadyEnded
-        })
-    }
-
-    /// A record as it stands, and its output so far.
-    ///
-    /// # Errors
-    /// The journal's.
-    pub fn get(&self, id: &ExecutionId) -> Result<Option<Executed>, WorkerError> {
-        if let Some(live) = self.context.live.get(id) {
-            let record = live.record();
-            return Ok(Some(Executed { output: read_all(live.output()), record }));
-        }
-        let Some(record) = self.context.journal.get(id).map_err(|error| journal_error(&error))? else {
-            return Ok(None);
-        };
-        Ok(Some(Executed { output: read_all(&*self.recorded_output(id)?), record }))
-    }
-
-    /// A piece of output.
-    ///
-    /// # Errors
-    /// The journal's, the disk's.
-    pub fn read_output(&self, query: &OutputQuery) -> Result<Option<OutputPiece>, WorkerError> {
-        let output = match self.context.live.get(&query.execution) {
-            Some(live) => Arc::clone(live.output()),
-            None => match self.context.journal.get(&query.execution) {
-                Ok(Some(_)) => self.recorded_output(&query.execution)?,
-                Ok(None) => return Ok(None),
-                Err(error) => return Err(journal_error(&error)),
-            },
-        };
-        let limit = match query.limit {
-            0 => MAX_PIECE_BYTES,
-            limit => limit.min(MAX_PIECE_BYTES),
-        };
-        let page = match query.selection {
-            Selection::Merged => output.read_merged(query.offset, limit),
-            Selection::Only(stream) => output.read_stream(stream, query.offset, limit),
-        };
-        let page = page.map_err(|error| output_error(&error))?;
-        Ok(Some(OutputPiece {
-            data: page.data,
-            total: page.total,
-            ended: page.ended,
-        }))
-    }
-
-    /// Records without output, newest first.
-    ///
-    /// # Errors
-    /// The journal's.
-    pub fn list(&self, query: &ExecutionQuery) -> Result<Vec<ExecutionRecord>, WorkerError> {
-        let limit = match query.limit {
-            0 => MAX_LISTED,
-            limit => limit.min(MAX_LISTED),
-        } as usize;
-        // Running ones first, then the journal: one that ends in between is in both, never in none.
-        let mut records = self
-            .context
-            .live
-            .list(query.function.as_ref(), query.before.as_ref());
-        records.retain(|record| query.status.is_none_or(|status| record.status() == status));
-        let recorded = self
-            .context
-            .journal
-            .list(query.function.as_ref(), query.status, limit, query.before.as_ref())
-            .map_err(|error| journal_error(&error))?;
-        for record in recorded {
-            if let Some(live) = records.iter_mut().find(|live| live.id == record.id) {
-                if record.ending.is_some() {
-                    *live = record;
-                }
-            } else {
-                records.push(record);
-            }
-        }
-        records.sort_by(|a, b| b.id.cmp(&a.id));
-        records.truncate(limit);
-        Ok(records)
-    }
-
-    /// Starts or ends draining.
-    pub fn drain(&self, drain: bool) -> DrainState {
-        DrainState {
-            active_tasks: self.admission.set_draining(drain),
-            draining: drain,
-        }
-    }
-
-    /// Where an execution's output can be followed, and the record once it has ended.
-    ///
-    /// # Errors
-    /// The journal's.
-    pub fn followable(&self, id: &ExecutionId) -> Result<Option<Followable>, WorkerError> {
-        if let Some(live) = self.context.live.get(id) {
-            return Ok(Some(Followable::Live(live)));
-        }
-        match self.context.journal.get(id) {
-            Ok(Some(record)) => Ok(Some(Followable::Ended {
-                output: self.recorded_output(id)?,
-                record: Box::new(record),
-            })),
-            Ok(None) => Ok(None),
-            Err(error) => Err(journal_error(&error)),
-        }
-    }
-
     /// Forgets records, and their output, whose time is over.
     pub fn expire(&self, now: Timestamp) {
-        match self.context.journal.expire(now) {
-            Ok(expired) => {
-                for id in expired {
-                    if let Err(error) = output::delete(&self.spool_dir, &id) {
-                        log::warn!("execution {id}: its output stays on disk: {error}");
-                    }
+        loop {
+            let expired = match self.context.journal.expire(now) {
+                Ok(expired) if expired.is_empty() => return,
+                Ok(expired) => expired,
+                Err(error) => return log::warn!("expired records stay: {error}"),
+            };
+            for id in expired {
+                if let Err(error) = output::delete(&self.spool_dir, &id) {
+                    log::warn!("execution {id}: its output stays on disk: {error}");
                 }
             }
-            Err(error) => log::warn!("expired records stay: {error}"),
         }
     }
 
     fn admit(&self, request: ExecuteRequest) -> Result<Execution, WorkerError> {
         let name = &request.function;
         if request.stdin.len() as u64 > self.stdin_max.bytes() {
-            return Err(WorkerError::new(
-                ErrorKind::Invalid,
-                "stdin",
-                format!("the input has {} bytes, and this agent takes {}", request.stdin.len(), self.stdin_max),
-            ));
+            let bytes = request.stdin.len();
+            return Err(WorkerError::new(ErrorKind::Invalid, "stdin").because(format!(
+                "it has {bytes} bytes, and this agent takes {}",
+                self.stdin_max
+            )));
         }
-        let function = self.functions.get(name).ok_or_else(|| {
-            WorkerError::new(ErrorKind::FunctionNotFound, name.as_str(), format!("function not found: {name}"))
-        })?;
+        let function = self
+            .functions
+            .get(name)
+            .ok_or_else(|| WorkerError::new(ErrorKind::FunctionNotFound, name))?;
         let release = runnable(&function, &request)?;
         let slot = self
             .admission
             .admit(name, function.config.max_concurrency)
-            .map_err(|refused| refusal(&refused, name.as_str()))?;
-        if self.already_known(&request.id)? {
-            return Err(exists(&request.id));
-        }
+            .map_err(|refused| refusal(&refused, name))?;
         let now = Timestamp::now();
         let accepted = ExecutionRecord {
             id: request.id.clone(),
@@ -340,15 +155,14 @@ impl AgentWorker {
             truncated: false,
             usage: Usage::default(),
         };
-        let control = Control::new().map_err(|error| {
-            WorkerError::new(ErrorKind::AgentAtCapacity, name.as_str(), format!("no descriptor left: {error}"))
-        })?;
-        let output = Arc::new(OutputLog::create(&self.spool_dir, &request.id, self.output_max.bytes()));
+        let control = Control::new()
+            .map_err(|error| WorkerError::new(ErrorKind::AgentAtCapacity, name).because(error))?;
+        let output = OutputLog::create(&self.spool_dir, &request.id, self.output_max.bytes());
         let live = self
             .context
             .live
             .insert(Live::new(accepted, control, output))
-            .ok_or_else(|| exists(&request.id))?;
+            .ok_or_else(|| WorkerError::new(ErrorKind::ExecutionExists, &request.id))?;
         Ok(Execution {
             live,
             function,
@@ -362,97 +176,338 @@ impl AgentWorker {
         })
     }
 
-    /// Whether an execution of that id was here before: an id that the control plane made just
-    /// now cannot be, so only others cost a look into the journal.
-    fn already_known(&self, id: &ExecutionId) -> Result<bool, WorkerError> {
-        match self.context.journal.get(id) {
-            Ok(found) => Ok(found.is_some()),
-            Err(error) => Err(journal_error(&error)),
+    /// The output of an execution, wherever it is; `None` when it is not known.
+    fn output_of(&self, id: &ExecutionId) -> Result<Option<OutputLog>, WorkerError> {
+        if let Some(live) = self.context.live.get(id) {
+            return Ok(Some(live.output().clone()));
+        }
+        match self.context.journal.get(id).map_err(journal_error)? {
+            Some(_) => Ok(Some(self.recorded_output(id)?)),
+            None => Ok(None),
         }
     }
 
-    /// Gives the execution a thread. Without one it is taken back, as if it had never been.
-    fn launch(
+    fn recorded_output(&self, id: &ExecutionId) -> Result<OutputLog, WorkerError> {
+        OutputLog::reopen(&self.spool_dir, id).map_err(output_error)
+    }
+
+    fn record_of(&self, id: &ExecutionId) -> Result<Option<ExecutionRecord>, WorkerError> {
+        if let Some(live) = self.context.live.get(id) {
+            return Ok(Some(live.record()));
+        }
+        self.context.journal.get(id).map_err(journal_error)
+    }
+}
+
+/// On the execution's own thread: onto the disk, then the answer of an asynchronous call, then
+/// the run, then the answer of a synchronous one.
+fn carry_out(execution: Execution, context: &Context, on_done: OnDone) {
+    let live = Arc::clone(&execution.live);
+    let asynchronous = execution.durable;
+    let accepted = AcceptedExecution {
+        record: live.accepted().clone(),
+        durable: asynchronous,
+    };
+    if let Err(error) = context.journal.accept(&accepted) {
+        context.live.withdraw(&accepted.record.id);
+        drop(execution);
+        return on_done(Err(journal_error(error)));
+    }
+    if asynchronous {
+        on_done(Ok(Executed {
+            record: accepted.record,
+            output: Vec::new(),
+        }));
+        execution.run(context);
+        return;
+    }
+    let record = execution.run(context);
+    on_done(Ok(Executed {
+        output: read_all(live.output()),
+        record,
+    }));
+}
+
+impl Worker for AgentWorker {
+    fn register_function(&self, config: ReceivedConfig) -> Result<(), WorkerError> {
+        let name = config.config.name.clone();
+        self.functions
+            .register(config)
+            .map_err(|error| function_error(&name, error))
+    }
+
+    fn install_release(
         &self,
-        execution: Execution,
-        then: impl FnOnce(ExecutionRecord, &OutputLog) + Send + 'static,
+        header: ReleaseHeader,
+        archive: &mut dyn Read,
     ) -> Result<(), WorkerError> {
-        let context = Arc::clone(&self.context);
+        let name = header.function;
+        let failed = |error| function_error(&name, error);
+        let mut incoming = self.functions.receive().map_err(failed)?;
+        let mut piece = vec![0; COPY_BYTES];
+        loop {
+            let count = archive.read(&mut piece).map_err(|error| {
+                WorkerError::new(ErrorKind::ArchiveRefused, &name).because(error)
+            })?;
+            if count == 0 {
+                break;
+            }
+            incoming
+                .write(&piece[..count])
+                .map_err(|error| failed(error.into()))?;
+        }
+        let mut archive = incoming
+            .finish(&header.digest, header.size_bytes)
+            .map_err(|error| failed(error.into()))?;
+        self.functions
+            .install(&name, header.version, &header.digest, header.config, &mut archive)
+            .map_err(failed)
+    }
+
+    fn remove_function(&self, function: &FunctionName) -> Result<(), WorkerError> {
+        self.functions
+            .remove(function)
+            .map(drop)
+            .map_err(|error| function_error(function, error))
+    }
+
+    fn list_functions(&self) -> Result<Vec<HeldFunction>, WorkerError> {
+        Ok(self.functions.list())
+    }
+
+    fn execute(&self, request: ExecuteRequest, on_done: OnDone) -> Result<(), WorkerError> {
+        let execution = self.admit(request)?;
         let id = execution.live.accepted().id.clone();
-        let output = Arc::clone(execution.live.output());
-        let durable = execution.durable;
-        let accepted = execution.live.accepted().clone();
-        let job = move || {
-            let record = execution.run(&context);
-            then(record, &output);
-        };
-        match self.runs.submit(job) {
-            Ok(()) => Ok(()),
-            Err(Full(job)) => {
-                drop(job);
+        let context = Arc::clone(&self.context);
+        self.runs
+            .submit(move || carry_out(execution, &context, on_done))
+            .map_err(|refused| {
+                drop(refused);
                 self.context.live.withdraw(&id);
-                if durable {
-                    self.take_back(accepted);
+                WorkerError::new(ErrorKind::AgentAtCapacity, &id)
+                    .because("there is no thread left for it")
+            })
+    }
+
+    fn cancel(&self, execution: &ExecutionId) -> Result<CancelOutcome, WorkerError> {
+        let Some(live) = self.context.live.get(execution) else {
+            return Ok(match self.record_of(execution)? {
+                Some(_) => CancelOutcome::AlreadyEnded,
+                None => CancelOutcome::UnknownExecution,
+            });
+        };
+        live.control().stop(StopReason::Cancelled);
+        if !live.ended().wait_timeout(CANCEL_TIME) {
+            return Err(WorkerError::new(ErrorKind::Busy, execution)
+                .because("it was told to stop, and is not confirmed dead yet"));
+        }
+        let was_cancelled = live
+            .last()
+            .is_some_and(|record| record.ending == Some(Ending::Cancelled));
+        Ok(if was_cancelled {
+            CancelOutcome::Cancelled
+        } else {
+            CancelOutcome::AlreadyEnded
+        })
+    }
+
+    fn get_execution(&self, execution: &ExecutionId) -> Result<Option<Executed>, WorkerError> {
+        if let Some(live) = self.context.live.get(execution) {
+            return Ok(Some(Executed {
+                record: live.record(),
+                output: read_all(live.output()),
+            }));
+        }
+        match self.record_of(execution)? {
+            Some(record) => Ok(Some(Executed {
+                output: read_all(&self.recorded_output(execution)?),
+                record,
+            })),
+            None => Ok(None),
+        }
+    }
+
+    fn follow(
+        &self,
+        execution: &ExecutionId,
+        offset: u64,
+        left: &Token,
+        emit: &mut dyn FnMut(FollowEvent) -> ControlFlow<()>,
+    ) -> Result<(), WorkerError> {
+        // Taken before the output: once that has ended, this says when the record is final.
+        let live = self.context.live.get(execution);
+        let output = match &live {
+            Some(live) => live.output().clone(),
+            None => self
+                .output_of(execution)?
+                .ok_or_else(|| WorkerError::new(ErrorKind::ExecutionNotFound, execution))?,
+        };
+        let mut follower = output.follow(offset);
+        loop {
+            match follower.next(None, left).map_err(output_error)? {
+                FollowItem::Chunk(chunk) => {
+                    if emit(FollowEvent::Output(chunk)).is_break() {
+                        return Ok(());
+                    }
                 }
-                Err(WorkerError::new(
-                    ErrorKind::AgentAtCapacity,
-                    id.as_str(),
-                    "the agent has no thread left for another execution".to_owned(),
-                ))
+                FollowItem::Ended => break,
+                FollowItem::TimedOut => {}
+                FollowItem::Cancelled => return Ok(()),
+            }
+        }
+        // The output ends a moment before the record is written.
+        if let Some(live) = &live {
+            crossbeam_channel::select! {
+                recv(live.ended().receiver()) -> _ => {}
+                recv(left.receiver()) -> _ => return Ok(()),
+            }
+        }
+        let last = live.as_ref().and_then(|live| live.last().cloned());
+        let record = match last {
+            Some(record) => record,
+            None => self
+                .record_of(execution)?
+                .ok_or_else(|| WorkerError::new(ErrorKind::ExecutionNotFound, execution))?,
+        };
+        // Whether it is taken makes no difference any more.
+        let _ = emit(FollowEvent::Ended(record));
+        Ok(())
+    }
+
+    fn watch(
+        &self,
+        left: &Token,
+        emit: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
+    ) -> Result<(), WorkerError> {
+        // First the subscription, then what runs: an end in between is told twice, never not at all.
+        let (sequence, ends) = self
+            .context
+            .events
+            .subscribe()
+            .ok_or_else(|| WorkerError::new(ErrorKind::Busy, "feed"))?;
+        let running = Numbered {
+            sequence,
+            event: WatchEvent::Running(self.context.live.running()),
+        };
+        if emit(running).is_break() {
+            return Ok(());
+        }
+        loop {
+            let ended = crossbeam_channel::select! {
+                recv(ends) -> ended => ended,
+                recv(left.receiver()) -> _ => return Ok(()),
+            };
+            let Ok(ended) = ended else {
+                // Cut off for being slow, or the agent ends: the listener begins again.
+                return Ok(());
+            };
+            let numbered = Numbered {
+                sequence: ended.sequence,
+                event: WatchEvent::Ended(ended.execution, ended.function),
+            };
+            if emit(numbered).is_break() {
+                return Ok(());
             }
         }
     }
 
-    /// It is in the journal, and was answered with a refusal: it must not come back as lost work.
-    fn take_back(&self, accepted: ExecutionRecord) {
-        let record = ExecutionRecord {
-            ending: Some(crate::model::execution::Ending::SpawnFailed),
-            error: "the agent had no thread left for it".to_owned(),
-            status_at: Timestamp::now(),
-            ..accepted
+    fn read_output(&self, query: &OutputQuery) -> Result<Option<OutputPiece>, WorkerError> {
+        let Some(output) = self.output_of(&query.execution)? else {
+            return Ok(None);
         };
-        self.context.write_final(record, true);
+        let page = match query.selection {
+            Selection::Merged => output.read_merged(query.offset, query.limit),
+            Selection::Only(stream) => output.read_stream(stream, query.offset, query.limit),
+        }
+        .map_err(output_error)?;
+        Ok(Some(OutputPiece {
+            data: page.data,
+            total: page.total,
+            ended: page.ended,
+        }))
     }
 
-    fn recorded_output(&self, id: &ExecutionId) -> Result<Arc<OutputLog>, WorkerError> {
-        let output = OutputLog::reopen(&self.spool_dir, id).map_err(|error| output_error(&error))?;
-        Ok(Arc::new(output))
+    fn list_executions(&self, query: &ExecutionQuery) -> Result<Vec<ExecutionRecord>, WorkerError> {
+        let limit = match query.limit {
+            0 => MAX_LISTED,
+            limit => limit.min(MAX_LISTED),
+        } as usize;
+        // What runs first, then the journal: one that ends in between is in both, never in none.
+        let mut records = self
+            .context
+            .live
+            .list(query.function.as_ref(), query.before.as_ref());
+        let filter = ExecutionFilter {
+            function: query.function.clone(),
+            status: query.status,
+            before: query.before.clone(),
+        };
+        for record in self
+            .context
+            .journal
+            .list(&filter, limit)
+            .map_err(journal_error)?
+        {
+            match records.iter_mut().find(|live| live.id == record.id) {
+                Some(live) if record.ending.is_some() => *live = record,
+                // Its live record says more than the one that was written at its acceptance.
+                Some(_) => {}
+                None => records.push(record),
+            }
+        }
+        records.retain(|record| query.status.is_none_or(|status| record.status() == status));
+        records.sort_by(|a, b| b.id.cmp(&a.id));
+        records.truncate(limit);
+        Ok(records)
+    }
+
+    fn drain(&self, drain: bool) -> Result<DrainState, WorkerError> {
+        Ok(DrainState {
+            active_tasks: self.admission.set_draining(drain),
+            draining: drain,
+        })
+    }
+
+    fn node_status(&self) -> NodeReport {
+        let admission = &self.admission;
+        let enforced = self.context.sandbox.enforced().iter();
+        NodeReport {
+            agent: self.id.clone(),
+            status: self
+                .host
+                .status(admission.running(), admission.max_executions()),
+            boot_id: Some(self.boot_id.clone()),
+            draining: admission.is_draining(),
+            functions_digest: Some(functions_digest(&self.functions.list()).to_string()),
+            isolation: enforced.map(|it| it.as_str().to_owned()).collect(),
+        }
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            healthy: !self.admission.is_draining(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 }
 
-/// An execution whose output can be followed.
-pub enum Followable {
-    /// It runs, or ended a moment ago.
-    Live(Arc<Live>),
-    /// It ended earlier.
-    Ended {
-        /// All of it.
-        output: Arc<OutputLog>,
-        /// Final.
-        record: Box<ExecutionRecord>,
-    },
-}
-
-fn runnable(function: &Arc<Function>, request: &ExecuteRequest) -> Result<Arc<Release>, WorkerError> {
+fn runnable(
+    function: &Arc<Function>,
+    request: &ExecuteRequest,
+) -> Result<Arc<Release>, WorkerError> {
     let name = &function.config.name;
     let Some(release) = &function.release else {
-        return Err(WorkerError::new(
-            ErrorKind::FunctionNotDeployed,
-            name.as_str(),
-            format!("function {name} has no code here"),
-        ));
+        return Err(WorkerError::new(ErrorKind::FunctionNotDeployed, name));
     };
-    let other_version = request.version.is_some_and(|wanted| wanted != release.version);
+    let other_version = request
+        .version
+        .is_some_and(|wanted| wanted != release.version);
     let other_config = request
         .config_digest
         .as_ref()
         .is_some_and(|wanted| *wanted != function.config_digest);
     if other_version || other_config {
-        return Err(WorkerError::new(
-            ErrorKind::FunctionOutOfDate,
-            name.as_str(),
-            format!("function {name} is at version {} here", release.version),
-        ));
+        return Err(WorkerError::new(ErrorKind::FunctionOutOfDate, name));
     }
     Ok(Arc::clone(release))
 }
@@ -467,54 +522,36 @@ fn read_all(output: &OutputLog) -> Vec<u8> {
     }
 }
 
-fn take<T>(slot: &std::sync::Mutex<Option<T>>) -> Option<T> {
-    crate::base::threads::lock(slot).take()
-}
-
-fn exists(id: &ExecutionId) -> WorkerError {
-    WorkerError::new(
-        ErrorKind::ExecutionExists,
-        id.as_str(),
-        format!("execution {id} was accepted before"),
-    )
-}
-
-fn refusal(refused: &Refused, function: &str) -> WorkerError {
+fn refusal(refused: &Refused, function: &FunctionName) -> WorkerError {
     let kind = match refused {
         Refused::FunctionAtCapacity { .. } => ErrorKind::FunctionAtCapacity,
         Refused::AgentAtCapacity { .. } => ErrorKind::AgentAtCapacity,
         Refused::Draining => ErrorKind::Draining,
     };
-    WorkerError::new(kind, function, refused.to_string())
+    WorkerError::new(kind, function)
 }
 
-fn output_error(error: &OutputError) -> WorkerError {
-    WorkerError::new(ErrorKind::Storage, error.execution.as_str(), with_causes(error))
+fn output_error(error: OutputError) -> WorkerError {
+    WorkerError::new(ErrorKind::Storage, error.execution.clone()).because(error)
 }
 
-fn journal_error(error: &JournalError) -> WorkerError {
-    match error {
-        JournalError::Exists(id) => exists(id),
-        error => WorkerError::new(ErrorKind::Storage, "journal", error.to_string()),
+fn journal_error(error: JournalError) -> WorkerError {
+    match &error {
+        JournalError::Exists { id } => WorkerError::new(ErrorKind::ExecutionExists, id),
+        JournalError::AlreadyEnded { .. }
+        | JournalError::WrongStage { .. }
+        | JournalError::Corrupt { .. }
+        | JournalError::Storage(_) => {
+            WorkerError::new(ErrorKind::Storage, "the journal").because(error)
+        }
     }
 }
 
-/// What a change of a function came to, for the caller.
-pub fn function_error(error: &FunctionError) -> WorkerError {
-    let (kind, subject) = match error {
-        FunctionError::NotFound(name) => (ErrorKind::FunctionNotFound, name.to_string()),
-        FunctionError::Release(_) => (ErrorKind::ArchiveRefused, String::new()),
-        FunctionError::Journal(_) => (ErrorKind::Storage, "journal".to_owned()),
+fn function_error(function: &FunctionName, error: FunctionError) -> WorkerError {
+    let kind = match &error {
+        FunctionError::NotFound(_) => ErrorKind::FunctionNotFound,
+        FunctionError::Release(error) if error.is_refusal() => ErrorKind::ArchiveRefused,
+        FunctionError::Release(_) | FunctionError::Journal(_) => ErrorKind::Storage,
     };
-    WorkerError::new(kind, &subject, with_causes(error))
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    WorkerError::new(kind, function).because(error)
 }

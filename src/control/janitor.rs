@@ -2,14 +2,17 @@
 //! version needs.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::base::clock::Timestamp;
 use crate::base::threads::{Joined, Supervisor};
 use crate::store::Store;
 
 /// How often it looks; what it removes is only a matter of space.
-const JANITOR_INTERVAL: Duration = Duration::from_secs(60);
+const CLEANING_INTERVAL: Duration = Duration::from_secs(60);
+/// How long the route of an ended execution may be in memory only. The agents can be asked for
+/// what a crash takes of them.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// An archive that nothing refers to is kept this long: its version is being stored right now,
 /// or somebody is still reading it.
 const ARCHIVE_GRACE: Duration = Duration::from_secs(600);
@@ -27,9 +30,18 @@ impl Janitor {
     pub fn start(store: Arc<dyn Store>, supervisor: &Supervisor) -> std::io::Result<Janitor> {
         let shutdown = supervisor.shutdown();
         let thread = supervisor.spawn("janitor", move || {
+            let mut next_cleaning = Instant::now();
             loop {
-                clean(&*store);
-                if shutdown.wait_timeout(JANITOR_INTERVAL) {
+                if Instant::now() >= next_cleaning {
+                    clean(&*store);
+                    next_cleaning = Instant::now() + CLEANING_INTERVAL;
+                }
+                let ends = shutdown.wait_timeout(FLUSH_INTERVAL);
+                // Routes of ended executions are handed to the store without waiting for it.
+                if let Err(error) = store.flush() {
+                    log::warn!("routes of ended executions were not stored: {error}");
+                }
+                if ends {
                     return;
                 }
             }

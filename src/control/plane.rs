@@ -30,6 +30,7 @@ use crate::pki::{Authority, PkiError};
 use crate::rpc::tls::InvalidIdentity;
 use crate::rpc::{Channels, TlsIdentity};
 use crate::store::{ArchiveUpload, EmbeddedStore, Store, StoreError, StoredAnswer};
+use crate::wire::error::WireError;
 use crate::wire::json::RecordJson;
 
 /// Calls that wait for room in all queues together: each holds a thread of the front door.
@@ -418,20 +419,18 @@ fn nothing_started(error: &ControlError) -> bool {
 fn replay(mode: Mode, body: &[u8]) -> Result<Answer, ControlError> {
     match mode {
         Mode::Sync => {
-            let stored = RecordJson::decode(body)?;
-            let (record, output) = stored.into_record(None)?;
+            // The record names its agent itself; this stands in for one that does not.
+            let asked = AgentId::new("unknown").map_err(WireError::from)?;
+            let (record, output) = RecordJson::decode(body)?.into_record(&asked)?;
             Ok(Answer::Ended(Box::new(Execution {
                 record,
                 output: output.into_bytes(),
             })))
         }
         Mode::Async => {
-            let id = std::str::from_utf8(body).map_err(|_| corrupt())?;
-            Ok(Answer::Accepted(ExecutionId::new(id).map_err(|_| corrupt())?))
+            let text = String::from_utf8_lossy(body);
+            let id = ExecutionId::new(&text).map_err(WireError::from)?;
+            Ok(Answer::Accepted(id))
         }
     }
-}
-
-fn corrupt() -> ControlError {
-    ControlError::Store(StoreError::corrupt("idempotency answer"))
 }

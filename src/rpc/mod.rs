@@ -29,5 +29,6 @@ pub mod watch;
 pub use channels::Channels;
 pub use client::AgentClient;
 pub use error::RpcError;
+pub use probe::ProbeError;
 pub use status::Refusal;
 pub use tls::TlsIdentity;

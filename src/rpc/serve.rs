@@ -16,7 +16,6 @@ use super::environment::is_poll_thread;
 use super::status::Refusal;
 use crate::base::threads::lock;
 use crate::base::token::{Token, Trigger, pair};
-use crate::wire::output::{FollowEvent, event_to_proto};
 use crate::wire::proto::{self, release_chunk::Part};
 
 /// The one answer to a call, which whoever comes first may give: a pool's thread, or the
@@ -89,23 +88,25 @@ pub struct ArchiveStream {
 }
 
 impl ArchiveStream {
-    /// Reads the header, which comes first.
+    /// Reads nothing yet. Keep it until the call is answered: dropped unread, it cancels the call.
+    pub fn new(stream: RequestStream<proto::ReleaseChunk>) -> ArchiveStream {
+        ArchiveStream {
+            stream,
+            piece: Vec::new(),
+            position: 0,
+            missing: 0,
+        }
+    }
+
+    /// Reads the header, which comes first; to be called once, before reading.
     ///
     /// # Errors
     /// When something else comes first, or the caller left.
-    pub fn open(
-        mut stream: RequestStream<proto::ReleaseChunk>,
-    ) -> io::Result<(proto::ReleaseHeader, ArchiveStream)> {
-        match next_part(&mut stream)? {
+    pub fn header(&mut self) -> io::Result<proto::ReleaseHeader> {
+        match next_part(&mut self.stream)? {
             Some(Part::Header(header)) => {
-                let missing = u64::try_from(header.size_bytes).unwrap_or(0);
-                let archive = ArchiveStream {
-                    stream,
-                    piece: Vec::new(),
-                    position: 0,
-                    missing,
-                };
-                Ok((header, archive))
+                self.missing = u64::try_from(header.size_bytes).unwrap_or(0);
+                Ok(header)
             }
             Some(Part::Data(_)) | None => Err(invalid("the release does not begin with a header")),
         }
@@ -142,8 +143,7 @@ impl Read for ArchiveStream {
     }
 }
 
-/// Answers a pushed release, on a thread that may block. Keep the stream until then: dropping
-/// it unread cancels the call.
+/// Answers a pushed release, on a thread that may block.
 pub fn answer_push(
     sink: ClientStreamingSink<proto::DeploymentAck>,
     answer: Result<proto::DeploymentAck, Refusal>,
@@ -159,8 +159,8 @@ pub fn answer_push(
 
 /// Events to a follower, on a thread that may block. Knows when the follower leaves, also while
 /// nothing is sent.
-pub struct EventSink {
-    sink: ServerStreamingSink<proto::FollowEvent>,
+pub struct EventSink<M> {
+    sink: ServerStreamingSink<M>,
     left: Trigger,
     token: Token,
 }
@@ -173,9 +173,9 @@ impl Wake for PullOnWake {
     }
 }
 
-impl EventSink {
+impl<M: Send + 'static> EventSink<M> {
     /// Of a call.
-    pub fn new(sink: ServerStreamingSink<proto::FollowEvent>) -> EventSink {
+    pub fn new(sink: ServerStreamingSink<M>) -> EventSink<M> {
         let (left, token) = pair();
         let mut events = EventSink { sink, left, token };
         events.watch();
@@ -188,13 +188,12 @@ impl EventSink {
     }
 
     /// Sends, as fast as the follower takes it; `Break` once it has left.
-    pub fn send(&mut self, event: FollowEvent) -> ControlFlow<()> {
+    pub fn send(&mut self, message: M) -> ControlFlow<()> {
         // The library must not be asked again about a call that has ended.
         if self.token.is_pulled() {
             return ControlFlow::Break(());
         }
-        let message = (event_to_proto(event), WriteFlags::default());
-        if block_on(self.sink.send(message)).is_err() {
+        if block_on(self.sink.send((message, WriteFlags::default()))).is_err() {
             self.left.pull();
             return ControlFlow::Break(());
         }

@@ -20,6 +20,12 @@ pub struct ArchiveUpload {
     size_bytes: u64,
 }
 
+impl std::fmt::Debug for ArchiveUpload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ArchiveUpload").finish_non_exhaustive()
+    }
+}
+
 impl ArchiveUpload {
     /// An empty upload in `directory`, its name starting with `prefix`; readable by its owner
     /// alone.

@@ -142,8 +142,10 @@ pub trait Store: Send + Sync {
     fn put_route(&self, route: &Route) -> Result<(), StoreError>;
 
     /// The same without waiting for the disk, for executions whose caller waits for the result:
-    /// [`Store::get_route`] sees it at once; it is durable with the next write, or after
-    /// [`Store::flush`]. To end such a route, put it again with `expires_at`.
+    /// [`Store::get_route`] sees it at once; it is durable with the next write that is, and
+    /// survives the end of this process from the next [`Store::flush`] on, which somebody should
+    /// therefore call every now and then. Should its write fail, that is logged and the route
+    /// forgotten. To end such a route, put it again with `expires_at`.
     fn put_route_lazily(&self, route: &Route);
 
     /// The route of an execution.

@@ -93,11 +93,8 @@ fn the_level_of_one_commit_does_not_stick_to_the_next() {
     for round in 0..20 {
         let (durable, waiting) = (format!("d{round}"), format!("w{round}"));
         let finish = |text: &str, durable| {
-            syncs_of(|| {
-                journal
-                    .finish(&ended(text), at(9), durable)
-                    .expect("finish")
-            })
+            let finish = || journal.finish(&ended(text), at(9), durable);
+            syncs_of(|| finish().expect("finish"))
         };
         assert_eq!(finish(&waiting, false), 0, "round {round}");
         assert_eq!(finish(&durable, true), 1, "round {round}");

@@ -254,6 +254,28 @@ fn a_change_that_breaks_a_constraint_fails_alone() {
 }
 
 #[test]
+fn a_refused_commit_fails_its_batch_and_the_next_one_works() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let schema = Schema {
+        migrations: &[
+            "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL,
+                 parent INTEGER REFERENCES notes (id) DEFERRABLE INITIALLY DEFERRED) STRICT;",
+        ],
+        ..SCHEMA
+    };
+    let database = Database::open(&directory.path().join("a.db"), &schema).expect("open");
+    database.write_lazily("add", insert("before".to_owned()), || ());
+    let orphan = database.write("add", Commit::Synced, |connection| {
+        connection.execute("INSERT INTO notes (text, parent) VALUES ('x', 99)", ())?;
+        Ok::<_, Failure<NoteError>>(())
+    });
+    assert!(matches!(orphan, Err(NoteError::Storage(_))));
+    assert_eq!(count(&database), 0, "the batch fails as one");
+    add(&database, "after").expect("add");
+    assert_eq!(count(&database), 1);
+}
+
+#[test]
 fn a_full_disk_fails_the_write_keeps_what_was_there_and_passes() {
     let directory = tempfile::tempdir().expect("tempdir");
     let database = Database::open(&directory.path().join("a.db"), &SCHEMA).expect("open");

@@ -114,6 +114,8 @@ impl Writer {
         Ok(())
     }
 
+    /// SQLite has rolled back by itself after most failures; after a refused COMMIT, such as one
+    /// over a deferred constraint or a lock, the transaction is still open.
     fn roll_back(&self) {
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")

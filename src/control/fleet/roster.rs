@@ -19,7 +19,6 @@ use crate::model::resources::NodeStatus;
 use crate::store::{Store, StoreError};
 
 /// See the module's text.
-#[derive(Debug)]
 pub struct Fleet {
     store: Arc<dyn Store>,
     limits: QueueLimits,
@@ -49,6 +48,12 @@ pub enum FleetError {
     /// The store could not be asked or written; nothing changed.
     #[error("store the agent")]
     Store(#[source] StoreError),
+}
+
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fleet").finish_non_exhaustive()
+    }
 }
 
 impl Fleet {

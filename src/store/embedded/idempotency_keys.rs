@@ -174,3 +174,92 @@ impl ClaimedRow {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::SCHEMA;
+    use super::*;
+    use crate::base::sqlite::Failure;
+    use crate::model::ids::FunctionName;
+
+    const LIMITS: Limits = Limits {
+        keys: 2,
+        answer_bytes: 10,
+    };
+
+    fn claim(client_key: &str, now: i64) -> Claim {
+        let function = FunctionName::new("f").expect("name");
+        Claim {
+            key: IdempotencyKey::new(&function, client_key),
+            fingerprint: [0; 32],
+            execution: ExecutionId::new(client_key).expect("id"),
+            now: Timestamp::from_millis(now),
+            ttl: Duration::from_millis(100),
+        }
+    }
+
+    fn database() -> Connection {
+        let connection = Connection::open_in_memory().expect("open");
+        for migration in SCHEMA.migrations {
+            connection.execute_batch(migration).expect("schema");
+        }
+        connection
+    }
+
+    fn begin_at(connection: &Connection, client_key: &str, now: i64) -> Change<Idempotency> {
+        begin(connection, &claim(client_key, now), LIMITS)
+    }
+
+    fn answer(connection: &Connection, client_key: &str, length: usize) -> Change<bool> {
+        let claim = claim(client_key, 0);
+        let answer = StoredAnswer {
+            status: 200,
+            body: vec![0; length],
+        };
+        finish(connection, &claim.key, &claim.execution, &answer, LIMITS)
+    }
+
+    fn assert_limit<T: std::fmt::Debug>(result: &Change<T>) {
+        assert!(
+            matches!(
+                result,
+                Err(Failure::Refused(StoreError::LimitReached { .. }))
+            ),
+            "{result:?}"
+        );
+    }
+
+    #[test]
+    fn keys_in_use_are_bounded_and_those_that_are_over_make_room() {
+        let connection = database();
+        begin_at(&connection, "a", 0).expect("first");
+        begin_at(&connection, "b", 50).expect("second");
+        assert_limit(&begin_at(&connection, "c", 99));
+        begin_at(&connection, "b", 99).expect("a known key needs no room");
+        assert_eq!(
+            begin_at(&connection, "c", 100).expect("a is over"),
+            Idempotency::New
+        );
+        assert_limit(&begin_at(&connection, "d", 100));
+        let b = claim("b", 0);
+        abandon(&connection, &b.key, &b.execution).expect("abandon");
+        begin_at(&connection, "d", 100).expect("b is free");
+    }
+
+    #[test]
+    fn answers_are_bounded_together_and_go_with_their_keys() {
+        let connection = database();
+        begin_at(&connection, "a", 0).expect("first");
+        begin_at(&connection, "b", 50).expect("second");
+        assert!(answer(&connection, "a", 6).expect("room"));
+        // The writer's savepoint takes back what a refused change has done.
+        connection.execute_batch("SAVEPOINT change").expect("save");
+        assert_limit(&answer(&connection, "b", 5));
+        connection
+            .execute_batch("ROLLBACK TO change")
+            .expect("back");
+        let now = Timestamp::from_millis(100);
+        assert_eq!(expire(&connection, now).expect("expire"), 1);
+        assert!(answer(&connection, "b", 10).expect("room again"));
+    }
+}

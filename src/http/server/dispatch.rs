@@ -1,0 +1,141 @@
+//! From the poller to the workers: a queue of readable connections, each for a short time only.
+//!
+//! The queue is here and not in the pool, because what waits too long must be found and told.
+//! Invariant: while the queue is not empty, either every worker is busy or one is on its way.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::serve::serve;
+use super::shared::Shared;
+use crate::base::pool::{Pool, PoolLimits};
+use crate::base::threads::{Supervisor, lock};
+use crate::http::limits::Limits;
+
+/// See the module's text.
+pub(super) struct Dispatcher {
+    pool: Pool,
+    workers: usize,
+    queue_wait: Duration,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<(Instant, Box<Connection>)>,
+    /// Workers that run, or have been asked for.
+    active: usize,
+    closed: bool,
+}
+
+impl Dispatcher {
+    pub(super) fn new(limits: &Limits, supervisor: &Supervisor) -> Dispatcher {
+        let workers = limits.workers.max(1);
+        let pool_limits = PoolLimits {
+            threads: workers,
+            // A worker that has said it ends may not have given its thread back yet.
+            queued: workers,
+            idle: limits.worker_idle,
+        };
+        Dispatcher {
+            pool: Pool::new("http-worker", pool_limits, supervisor),
+            workers,
+            queue_wait: limits.queue_wait,
+            queue: Mutex::default(),
+        }
+    }
+
+    /// Queues the connection, and asks for a worker if not all are active.
+    pub(super) fn submit(&self, shared: &Arc<Shared>, connection: Box<Connection>) {
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            drop(queue);
+            drop(connection);
+            return;
+        }
+        queue.waiting.push_back((Instant::now(), connection));
+        if queue.active >= self.workers {
+            return;
+        }
+        queue.active += 1;
+        drop(queue);
+        let of_worker = Arc::clone(shared);
+        if self.pool.submit(move || work(&of_worker)).is_err() {
+            // No thread to be had. The connection waits for a running worker, or its expiry.
+            lock(&self.queue).active -= 1;
+        }
+    }
+
+    /// Whether connections wait for a worker.
+    pub(super) fn is_pressed(&self) -> bool {
+        !lock(&self.queue).waiting.is_empty()
+    }
+
+    /// When the longest-waiting connection has waited too long.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        let queue = lock(&self.queue);
+        queue
+            .waiting
+            .front()
+            .map(|(since, _)| *since + self.queue_wait)
+    }
+
+    /// Takes the connections that have waited too long.
+    pub(super) fn take_expired(&self, now: Instant) -> Vec<Box<Connection>> {
+        let mut queue = lock(&self.queue);
+        let expired = queue
+            .waiting
+            .iter()
+            .take_while(|(since, _)| *since + self.queue_wait <= now)
+            .count();
+        let taken = queue.waiting.drain(..expired);
+        taken.map(|(_, connection)| connection).collect()
+    }
+
+    /// Closes what waits, and returns when no worker runs.
+    pub(super) fn close_and_join(&self) {
+        let waiting = {
+            let mut queue = lock(&self.queue);
+            queue.closed = true;
+            std::mem::take(&mut queue.waiting)
+        };
+        drop(waiting);
+        self.pool.close_and_join();
+    }
+}
+
+/// A worker's whole life: until nothing waits.
+fn work(shared: &Arc<Shared>) {
+    let mut active = Active(Some(&shared.dispatcher.queue));
+    while let Some(connection) = active.next() {
+        serve(shared, connection);
+    }
+}
+
+/// Counts a worker as active, also while it unwinds from a handler's panic.
+struct Active<'a>(Option<&'a Mutex<Queue>>);
+
+impl Active<'_> {
+    /// The next connection. With none, the worker stops being active under the same lock, so
+    /// that what is queued a moment later asks for another.
+    fn next(&mut self) -> Option<Box<Connection>> {
+        let mutex = self.0?;
+        let mut queue = lock(mutex);
+        let next = queue.waiting.pop_front();
+        if next.is_none() {
+            queue.active -= 1;
+            self.0 = None;
+        }
+        next.map(|(_, connection)| connection)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        if let Some(queue) = self.0 {
+            lock(queue).active -= 1;
+        }
+    }
+}

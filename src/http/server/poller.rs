@@ -1,0 +1,434 @@
+//! The table of all connections, and the epoll instance that watches them.
+//!
+//! Owns: where every connection is, and when it has waited long enough. Refuses: reading,
+//! writing, and calling anyone while the table is locked.
+//! Invariants: every registration is one-shot, so that a connection is handed out once per
+//! parking and never watched while a worker has it, except for the hang-up that the worker asked
+//! for; a key names one connection and is never used again for another.
+//!
+//! nix's epoll and not the `polling` crate: that one cannot wait for EPOLLRDHUP alone, which is
+//! how a hang-up is seen behind pipelined bytes that nobody reads; and its `add` is unsafe.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::connection::{Connection, Phase};
+use super::transport::Interest;
+use crate::base::threads::lock;
+use crate::base::token::{Token, Trigger, pair};
+
+/// A slot's index, and how often that slot was used before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    index: u32,
+    generation: u32,
+}
+
+/// The event that ends a wait early; no slot has this index.
+const WAKE: u64 = u64::MAX;
+
+/// See the module's text.
+pub(super) struct Poller {
+    epoll: Epoll,
+    wake: EventFd,
+    table: Mutex<Table>,
+    emptied: Condvar,
+}
+
+#[derive(Default)]
+struct Table {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    deadlines: BTreeSet<(Instant, Key)>,
+    /// While the poller's thread sleeps: until when, if it has nothing earlier to do.
+    sleeping: Option<Option<Instant>>,
+    mode: Mode,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    #[default]
+    Open,
+    /// A connection that becomes idle is closed.
+    Draining,
+    /// Every connection that is parked is closed.
+    Closed,
+}
+
+struct Slot {
+    generation: u32,
+    occupant: Occupant,
+}
+
+enum Occupant {
+    Free,
+    /// With a worker, or on its way to one.
+    Busy {
+        socket: Arc<TcpStream>,
+        gone: Option<Trigger>,
+    },
+    Parked {
+        connection: Box<Connection>,
+        deadline: Instant,
+    },
+}
+
+/// What one wait has brought.
+#[derive(Default)]
+pub(super) struct Woken {
+    /// Ready for a step of a worker.
+    pub(super) ready: Vec<Box<Connection>>,
+    /// Past their deadline.
+    pub(super) expired: Vec<Box<Connection>>,
+}
+
+/// A connection's place in the table; leaves it on drop.
+pub(super) struct Registration {
+    poller: Arc<Poller>,
+    key: Key,
+}
+
+impl Poller {
+    pub(super) fn new() -> io::Result<Poller> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let wake = EventFd::from_flags(flags)?;
+        epoll.add(&wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        Ok(Poller {
+            epoll,
+            wake,
+            table: Mutex::default(),
+            emptied: Condvar::new(),
+        })
+    }
+
+    /// Gives `socket` a place, as busy.
+    pub(super) fn register(self: &Arc<Self>, socket: &Arc<TcpStream>) -> io::Result<Registration> {
+        let key = lock(&self.table).occupy(socket);
+        let registration = Registration {
+            poller: Arc::clone(self),
+            key,
+        };
+        // On failure the registration's drop frees the slot.
+        let nothing = EpollEvent::new(EpollFlags::EPOLLONESHOT, key.to_data());
+        self.epoll.add(socket, nothing)?;
+        Ok(registration)
+    }
+
+    /// Takes the connection until it is ready for `interest` or past `deadline`. Closes it
+    /// instead if the server ends.
+    pub(super) fn park(&self, connection: Box<Connection>, interest: Interest, deadline: Instant) {
+        let refused = self.park_or_refuse(connection, interest, deadline);
+        // Outside of the lock, which its own drop takes.
+        drop(refused);
+    }
+
+    /// A token that is pulled when the client of `registration` hangs up, from now on.
+    pub(super) fn watch(&self, registration: &Registration) -> io::Result<Token> {
+        let (trigger, token) = pair();
+        let mut table = lock(&self.table);
+        let Some(Occupant::Busy { socket, gone }) = table.occupant(registration.key) else {
+            // No worker calls for a connection that it does not have; a pulled token is safe.
+            return Ok(token);
+        };
+        *gone = Some(trigger);
+        let flags = EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLONESHOT;
+        let mut event = EpollEvent::new(flags, registration.key.to_data());
+        self.epoll.modify(&*socket, &mut event)?;
+        Ok(token)
+    }
+
+    /// Ends the watch; its token counts as pulled from here.
+    pub(super) fn unwatch(&self, registration: &Registration) {
+        let trigger = match lock(&self.table).occupant(registration.key) {
+            Some(Occupant::Busy { gone, .. }) => gone.take(),
+            Some(Occupant::Free | Occupant::Parked { .. }) | None => None,
+        };
+        drop(trigger);
+    }
+
+    /// Waits for events or a deadline: the table's, or `until`. For the poller's thread alone.
+    pub(super) fn wait(&self, events: &mut [EpollEvent], until: Option<Instant>) -> Woken {
+        let until = {
+            let mut table = lock(&self.table);
+            let first = table.deadlines.first().map(|(deadline, _)| *deadline);
+            let until = [first, until].into_iter().flatten().min();
+            table.sleeping = Some(until);
+            until
+        };
+        let timeout = until.map_or(EpollTimeout::NONE, super::wire::timeout_until);
+        let count = match self.epoll.wait(events, timeout) {
+            Ok(count) => count,
+            Err(nix::errno::Errno::EINTR) => 0,
+            // EBADF, EFAULT, EINVAL: each a mistake of ours that nothing here can mend.
+            Err(errno) => panic!("epoll_wait: {errno}"),
+        };
+        let mut woken = Woken::default();
+        let mut hung_up = Vec::new();
+        let mut table = lock(&self.table);
+        table.sleeping = None;
+        // Before the events: a client that never stops sending must not outrun its deadline.
+        table.expire(Instant::now(), &mut woken);
+        for event in &events[..count] {
+            match event.data() {
+                WAKE => {
+                    // Only resets the counter, which may have been reset already.
+                    let _ = self.wake.read();
+                }
+                data => table.on_event(Key::from_data(data), &mut woken, &mut hung_up),
+            }
+        }
+        drop(table);
+        for trigger in hung_up {
+            trigger.pull();
+        }
+        woken
+    }
+
+    /// Makes the poller's thread return from its wait.
+    pub(super) fn wake(&self) {
+        // Fails only when the counter is at its end, and then the thread is awake already.
+        let _ = self.wake.write(1);
+    }
+
+    /// Closes what is idle, now and later.
+    pub(super) fn drain(&self) {
+        let mut table = lock(&self.table);
+        if table.mode == Mode::Open {
+            table.mode = Mode::Draining;
+        }
+        let idle = table.take_parked(|connection| {
+            matches!(connection.phase, Phase::Idle | Phase::Handshake { .. })
+        });
+        drop(table);
+        drop(idle);
+    }
+
+    /// Waits until there is no connection; false at `until`.
+    pub(super) fn wait_empty(&self, until: Instant) -> bool {
+        let mut table = lock(&self.table);
+        while table.occupied() > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left == Duration::ZERO {
+                return false;
+            }
+            table = self.wait_emptied(table, left);
+        }
+        true
+    }
+
+    /// Ends every connection: parked ones are closed; those with a worker are shut down, and
+    /// their handlers told that the client is gone.
+    pub(super) fn close_all(&self) {
+        let mut table = lock(&self.table);
+        table.mode = Mode::Closed;
+        let parked = table.take_parked(|_| true);
+        let mut triggers = Vec::new();
+        for slot in &mut table.slots {
+            if let Occupant::Busy { socket, gone } = &mut slot.occupant {
+                // Fails only where there is no connection any more.
+                let _ = socket.shutdown(Shutdown::Both);
+                triggers.extend(gone.take());
+            }
+        }
+        drop(table);
+        drop(parked);
+        drop(triggers);
+    }
+
+    fn park_or_refuse(
+        &self,
+        connection: Box<Connection>,
+        interest: Interest,
+        deadline: Instant,
+    ) -> Option<Box<Connection>> {
+        let key = connection.registration.key;
+        let socket = Arc::clone(connection.wire.transport.socket());
+        let readiness = match interest {
+            Interest::Read => EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP,
+            Interest::Write => EpollFlags::EPOLLOUT,
+        };
+        let mut event = EpollEvent::new(readiness | EpollFlags::EPOLLONESHOT, key.to_data());
+        let mut table = lock(&self.table);
+        let idle = matches!(connection.phase, Phase::Idle);
+        if table.mode == Mode::Closed || (table.mode == Mode::Draining && idle) {
+            return Some(connection);
+        }
+        // Armed under the lock: the event may be there at once, and finds the connection parked.
+        if let Err(errno) = self.epoll.modify(&socket, &mut event) {
+            log::warn!("failed to watch a connection: {errno}");
+            return Some(connection);
+        }
+        table.park(key, connection, deadline);
+        let sleeps_past = match table.sleeping {
+            Some(until) => until.is_none_or(|until| deadline < until),
+            None => false,
+        };
+        if sleeps_past {
+            // Noted, so that the next ones to park do not wake it again.
+            table.sleeping = Some(Some(deadline));
+            self.wake();
+        }
+        None
+    }
+
+    fn remove(&self, key: Key) {
+        let mut table = lock(&self.table);
+        let removed = table.vacate(key);
+        if table.occupied() == 0 {
+            self.emptied.notify_all();
+        }
+        drop(table);
+        drop(removed);
+    }
+
+    fn wait_emptied<'a>(
+        &self,
+        table: MutexGuard<'a, Table>,
+        timeout: Duration,
+    ) -> MutexGuard<'a, Table> {
+        self.emptied
+            .wait_timeout(table, timeout)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.poller.remove(self.key);
+    }
+}
+
+impl Key {
+    fn to_data(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the two halves are taken apart"
+    )]
+    fn from_data(data: u64) -> Key {
+        Key {
+            index: data as u32,
+            generation: (data >> 32) as u32,
+        }
+    }
+}
+
+impl Table {
+    fn occupied(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    fn occupy(&mut self, socket: &Arc<TcpStream>) -> Key {
+        let occupant = Occupant::Busy {
+            socket: Arc::clone(socket),
+            gone: None,
+        };
+        if let Some(index) = self.free.pop() {
+            let slot = &mut self.slots[index as usize];
+            slot.occupant = occupant;
+            return Key {
+                index,
+                generation: slot.generation,
+            };
+        }
+        let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        self.slots.push(Slot {
+            generation: 0,
+            occupant,
+        });
+        Key {
+            index,
+            generation: 0,
+        }
+    }
+
+    fn occupant(&mut self, key: Key) -> Option<&mut Occupant> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        (slot.generation == key.generation).then_some(&mut slot.occupant)
+    }
+
+    fn vacate(&mut self, key: Key) -> Option<Occupant> {
+        let occupant = self.occupant(key)?;
+        let removed = std::mem::replace(occupant, Occupant::Free);
+        let slot = &mut self.slots[key.index as usize];
+        // Wraps after 2^32 uses of one slot: an event cannot be that late.
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(key.index);
+        Some(removed)
+    }
+
+    fn park(&mut self, key: Key, connection: Box<Connection>, deadline: Instant) {
+        self.deadlines.insert((deadline, key));
+        if let Some(occupant) = self.occupant(key) {
+            *occupant = Occupant::Parked {
+                connection,
+                deadline,
+            };
+        }
+    }
+
+    /// Out of the table's hands, and busy from here.
+    fn unpark(&mut self, key: Key) -> Option<Box<Connection>> {
+        let occupant = self.occupant(key)?;
+        match std::mem::replace(occupant, Occupant::Free) {
+            Occupant::Parked {
+                connection,
+                deadline,
+            } => {
+                *occupant = Occupant::Busy {
+                    socket: Arc::clone(connection.wire.transport.socket()),
+                    gone: None,
+                };
+                self.deadlines.remove(&(deadline, key));
+                Some(connection)
+            }
+            other @ (Occupant::Free | Occupant::Busy { .. }) => {
+                *occupant = other;
+                None
+            }
+        }
+    }
+
+    fn on_event(&mut self, key: Key, woken: &mut Woken, hung_up: &mut Vec<Trigger>) {
+        match self.occupant(key) {
+            Some(Occupant::Busy { gone, .. }) => hung_up.extend(gone.take()),
+            Some(Occupant::Parked { .. }) => woken.ready.extend(self.unpark(key)),
+            // A late event of a connection that is no more.
+            Some(Occupant::Free) | None => {}
+        }
+    }
+
+    fn expire(&mut self, now: Instant, woken: &mut Woken) {
+        while let Some(&(deadline, key)) = self.deadlines.first()
+            && deadline <= now
+        {
+            match self.unpark(key) {
+                Some(connection) => woken.expired.push(connection),
+                None => drop(self.deadlines.pop_first()),
+            }
+        }
+    }
+
+    fn take_parked(&mut self, which: impl Fn(&Connection) -> bool) -> Vec<Box<Connection>> {
+        let keys: Vec<Key> = self.deadlines.iter().map(|(_, key)| *key).collect();
+        keys.into_iter()
+            .filter(|key| {
+                matches!(self.occupant(*key),
+                    Some(Occupant::Parked { connection, .. }) if which(connection))
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
+            .filter_map(|key| self.unpark(key))
+            .collect()
+    }
+}

@@ -1,0 +1,11 @@
+//! The wire between control plane and agent: the real gRPC server and client over loopback,
+//! with real certificates, and a scripted worker behind them.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod calls;
+mod connection;
+mod existing;
+mod fixture;
+mod security;
+mod streams;
