@@ -11,11 +11,11 @@
 pub mod agent;
 pub mod archive;
 pub mod base;
-//pub mod cli;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod host;
-//pub mod http;
+pub mod http;
 pub mod model;
 pub mod pki;
 pub mod policy;

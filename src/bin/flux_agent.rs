@@ -1,3 +1,5 @@
 //! The worker.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    flux::cli::agent_daemon::main()
+}

@@ -96,7 +96,7 @@ fn enroll(client: &Client, id: &AgentId, printer: Printer) -> Result<(), CliErro
         "good for one use until {expires}; on the new machine:"
     ));
     printer::raw_stderr(
-        format!("  flux-agent join {url} --id {id} --token-file FILE-WITH-THE-TOKEN\n").as_bytes(),
+        format!("  flux-agent join {url} TOKEN\n(or `-` in place of TOKEN, to read it from standard input)\n").as_bytes(),
     );
     Ok(())
 }

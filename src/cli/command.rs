@@ -7,8 +7,8 @@ use super::exit_code::ExitCode;
 use super::printer;
 use super::target::Target;
 use super::{
-    agent, agents, cancel, completions, delete, deploy, exec, execution, executions, functions,
-    init, login, logs, pki, rollback, status, versions,
+    agent, agents, cancel, completions, delete, deploy, dev, exec, execution, executions, functions,
+    init, login, logs, pki, rollback, server, status, versions,
 };
 
 /// Runs any executable as a serverless function, on one machine or on a fleet
@@ -16,21 +16,24 @@ use super::{
 #[command(
     name = "flux",
     version,
-    propagate_version = true,
-    subcommand_required = true
+    propagate_version = true
 )]
 pub struct Cli {
     /// Which control plane, and how to show its answers.
     #[command(flatten)]
     pub target: Target,
-    /// What to do.
+    /// What to do; without it, the control plane where flux.yaml is found.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// Every command; each has a file of its own.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the control plane as a daemon, with flux.yaml
+    Server(server::Arguments),
+    /// Run control plane and agent in one process, on loopback, without configuration
+    Dev(dev::Arguments),
     /// Write a new function's directory, ready to deploy
     Init(init::Arguments),
     /// Register the function in a directory and deploy its code
@@ -69,14 +72,20 @@ pub enum Command {
 
 /// Reads the command line and runs it; help, version and usage errors end the process in clap.
 pub fn main() -> std::process::ExitCode {
-    run(&Cli::parse()).into()
+    let cli = Cli::parse();
+    match &cli.command {
+        Some(Command::Server(arguments)) => server::run(arguments),
+        Some(Command::Dev(arguments)) => dev::run(arguments),
+        Some(command) => run(command, &cli.target).into(),
+        None => server::run_if_configured(),
+    }
 }
 
 /// Runs one command and says on stderr what kept it from success.
-pub fn run(cli: &Cli) -> ExitCode {
-    let (result, is_exec) = match &cli.command {
-        Command::Exec(arguments) => (exec::run(arguments, &cli.target), true),
-        other => (dispatch(other, &cli.target), false),
+pub fn run(command: &Command, target: &Target) -> ExitCode {
+    let (result, is_exec) = match command {
+        Command::Exec(arguments) => (exec::run(arguments, target), true),
+        other => (dispatch(other, target), false),
     };
     match result {
         Ok(code) => code,
@@ -94,6 +103,8 @@ pub fn run(cli: &Cli) -> ExitCode {
 
 fn dispatch(command: &Command, target: &Target) -> Result<ExitCode, CliError> {
     match command {
+        // Daemons, started in main: they end with codes of their own.
+        Command::Server(_) | Command::Dev(_) => Ok(ExitCode::Failure),
         Command::Init(arguments) => init::run(arguments, target),
         Command::Deploy(arguments) => deploy::run(arguments, target),
         Command::Exec(arguments) => exec::run(arguments, target),

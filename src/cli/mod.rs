@@ -5,14 +5,17 @@
 //! means to a shell stands in [`exit_code`].
 
 pub mod agent;
+pub mod agent_daemon;
 pub mod agents;
 pub mod cancel;
 pub mod client;
 pub mod command;
 pub mod completions;
 pub mod context;
+pub mod daemon_exit;
 pub mod delete;
 pub mod deploy;
+pub mod dev;
 pub mod error;
 pub mod events;
 pub mod exec;
@@ -24,6 +27,8 @@ pub mod functions;
 pub mod ignore;
 pub mod init;
 pub mod interrupt;
+pub mod join;
+pub mod logging;
 pub mod login;
 pub mod logs;
 pub mod package;
@@ -31,6 +36,7 @@ pub mod pki;
 pub mod printer;
 pub mod record;
 pub mod rollback;
+pub mod server;
 pub mod status;
 pub mod table;
 pub mod target;

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::{Args, CommandFactory};
 
 use super::{daemon_exit, logging};
 use crate::base::threads::Supervisor;
 use crate::base::{notify, signals};
+use crate::config::error::ConfigError;
 use crate::config::server::ServerConfig;
 use crate::control::plane::ControlPlane;
 use crate::http::api::Api;
@@ -24,6 +26,17 @@ pub struct Arguments {
     /// Read the configuration, say what is wrong with it, and do not start
     #[arg(long)]
     pub check_config: bool,
+}
+
+/// Plain `flux`: the server where a configuration is found, else the usage.
+pub fn run_if_configured() -> ExitCode {
+    let arguments = Arguments::default();
+    if let Err(ConfigError::NotFound { .. }) = ServerConfig::load(None) {
+        let mut help = super::command::Cli::command();
+        super::printer::note(&help.render_help().to_string());
+        return ExitCode::from(super::exit_code::ExitCode::Usage.number());
+    }
+    run(&arguments)
 }
 
 /// Runs until a signal, a failed start or a panic.
@@ -70,7 +83,7 @@ impl FrontDoor {
         let control = Arc::new(ControlPlane::start(config, supervisor)?);
         let limits = Limits {
             connections: config.limits.http_connections.get() as usize,
-            connections_per_address: Some(config.limits.http_connections_per_address.get() as usize),
+            connections_per_peer: Some(config.limits.http_connections_per_address.get() as usize),
             ..Limits::default()
         };
         let listen = ListenConfig {
@@ -107,7 +120,7 @@ impl FrontDoor {
     pub fn shut_down(self, config: &ServerConfig) {
         self.server.stop_accepting();
         self.control.begin_shutdown();
-        if !self.server.drain(config.limits.drain_timeout) {
+        if !self.server.drain(Instant::now() + config.limits.drain_timeout) {
             log::warn!("requests that did not end in time were cut off; what they started goes on");
         }
     }

@@ -62,6 +62,18 @@ impl Enrolment {
         Ok((invitation.reveal(), expires_at))
     }
 
+    /// Whether a token of that id waits to be redeemed.
+    ///
+    /// # Errors
+    /// See [`Enrolment::join`].
+    pub fn expect_token(&self, id: &str) -> Result<(), ControlError> {
+        self.authority()?;
+        match self.store.peek_token(id, Timestamp::now())? {
+            Some(_) => Ok(()),
+            None => Err(ControlError::TokenRefused),
+        }
+    }
+
     /// Redeems a token. A request that is not sound leaves the token usable.
     ///
     /// # Errors

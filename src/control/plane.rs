@@ -242,6 +242,15 @@ impl ControlPlane {
         Ok(self.functions.start_upload()?)
     }
 
+    /// Whether a token of that id waits to be redeemed, asked before anything of a request that
+    /// carries no key is read.
+    ///
+    /// # Errors
+    /// An unknown, used or expired token; the store's.
+    pub fn expect_token(&self, id: &str) -> Result<(), ControlError> {
+        self.enrolment.expect_token(id)
+    }
+
     /// How large an archive may be, in bytes.
     pub fn archive_limit(&self) -> u64 {
         self.functions.archive_limit()

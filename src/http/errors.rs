@@ -5,7 +5,10 @@
 
 use serde::Serialize;
 
+use super::body::BodyError;
+use super::parse::Repeated;
 use super::response::Response;
+use super::status::Status;
 use crate::archive::ArchiveError;
 use crate::config::error::FieldError;
 use crate::control::dispatch::DispatchError;
@@ -19,13 +22,13 @@ use crate::store::StoreError;
 /// An error as the client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    status: u16,
+    status: Status,
     code: &'static str,
     message: String,
     hint: String,
     fields: Vec<FieldError>,
     retry_after_s: Option<u32>,
-    allow: Option<&'static str>,
+    allow: Option<String>,
     close: bool,
 }
 
@@ -55,7 +58,7 @@ const RETRY_AFTER_S: u32 = 1;
 
 impl ApiError {
     /// `code` is stable and for programs, `message` and `hint` are for people.
-    pub fn new(status: u16, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+    pub fn new(status: Status, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
         ApiError {
             status,
             code,
@@ -77,20 +80,20 @@ impl ApiError {
             .join("; ");
         ApiError {
             fields,
-            ..ApiError::new(422, "invalid", message, "correct the named fields and send the request again")
+            ..ApiError::new(Status::UnprocessableContent, "invalid", message, "correct the named fields and send the request again")
         }
     }
 
     /// A path segment or query value that is no valid name.
     pub fn bad_id(error: &InvalidId) -> ApiError {
-        ApiError::new(422, "invalid_name", error.to_string(), "names are lowercase; see the API's documentation")
+        ApiError::new(Status::UnprocessableContent, "invalid_name", error.to_string(), "names are lowercase; see the API's documentation")
     }
 
     /// 405 with the methods there are.
-    pub fn method_not_allowed(allow: &'static str) -> ApiError {
+    pub fn method_not_allowed(allow: String) -> ApiError {
         ApiError {
-            allow: Some(allow),
-            ..ApiError::new(405, "method_not_allowed", "this path does not take this method", format!("it takes {allow}"))
+            allow: Some(allow.clone()),
+            ..ApiError::new(Status::MethodNotAllowed, "method_not_allowed", "this path does not take this method", format!("it takes {allow}"))
         }
     }
 
@@ -121,20 +124,44 @@ impl ApiError {
                     .collect(),
             },
         };
-        let mut response = Response::json(self.status, &body);
+        // Texts alone: there is nothing that could fail to become JSON.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = Response::bytes(self.status, "application/json", body);
         if let Some(seconds) = self.retry_after_s {
-            response = response.with_header("Retry-After", &seconds.to_string());
+            response = response.header("Retry-After", seconds.to_string());
         }
         if let Some(allow) = self.allow {
-            response = response.with_header("Allow", allow);
+            response = response.header("Allow", allow);
         }
-        if self.status == 401 {
-            response = response.with_header("WWW-Authenticate", "Bearer");
+        if self.status == Status::Unauthorized {
+            response = response.header("WWW-Authenticate", "Bearer");
         }
         if self.close {
-            response = response.closing();
+            response = response.close();
         }
         response
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> ApiError {
+        let (code, hint) = match &error {
+            BodyError::TooLarge { .. } => ("body_too_large", "send less, or raise the limit in flux.yaml"),
+            BodyError::Timeout => ("body_timeout", "send the body faster, or in smaller parts"),
+            BodyError::Truncated | BodyError::Disconnected(_) => ("body_truncated", "send the whole body"),
+            BodyError::Malformed(_) => ("body_malformed", "the chunked coding is broken"),
+            BodyError::Destination(_) | BodyError::AlreadyRead => {
+                log::error!("{}", with_causes(&error));
+                ("body_not_stored", "the control plane's log tells more; its disk may be full")
+            }
+        };
+        ApiError::new(error.status(), code, with_causes(&error), hint).closing()
+    }
+}
+
+impl From<Repeated> for ApiError {
+    fn from(error: Repeated) -> ApiError {
+        ApiError::new(Status::BadRequest, "repeated_header", error.to_string(), "send the header once")
     }
 }
 
@@ -145,33 +172,36 @@ impl From<ControlError> for ApiError {
             ControlError::Fleet(error) => fleet(&error),
             ControlError::Dispatch(error) => dispatch(&error),
             ControlError::BadAddress { .. } => {
-                ApiError::new(422, "invalid_address", error.to_string(), "give the agent's address as host:port")
+                ApiError::new(Status::UnprocessableContent, "invalid_address", error.to_string(), "give the agent's address as host:port")
             }
-            ControlError::Unidentified { .. } | ControlError::BadIdentity { .. } | ControlError::IdentityMismatch { .. } => {
-                ApiError::new(502, "agent_unreachable", with_causes(&error),
+            ControlError::Unidentified { .. } => {
+                ApiError::new(Status::BadGateway, "agent_unreachable", with_causes(&error),
                     "check that flux-agent runs there, that its certificate is of this fleet, and that tls is set alike on both sides")
             }
-            ControlError::NoProvider => ApiError::new(503, "no_provider", error.to_string(),
+            ControlError::NoProvider => ApiError::new(Status::ServiceUnavailable, "no_provider", error.to_string(),
                 "add a provider to flux.yaml, or register agents with POST /agents/register"),
-            ControlError::ExecutionNotFound(_) => ApiError::new(404, "execution_not_found", error.to_string(),
+            ControlError::ExecutionNotFound(_) => ApiError::new(Status::NotFound, "execution_not_found", error.to_string(),
                 "records are kept for a limited time after the end"),
-            ControlError::ExecutionEnded { .. } => ApiError::new(409, "execution_ended", error.to_string(),
+            ControlError::ExecutionEnded { .. } => ApiError::new(Status::Conflict, "execution_ended", error.to_string(),
                 "only a running execution can be cancelled"),
             ControlError::AgentUnreachable { .. } => {
                 log::warn!("{}", with_causes(&error));
-                ApiError::new(503, "agent_unreachable", with_causes(&error),
+                ApiError::new(Status::ServiceUnavailable, "agent_unreachable", with_causes(&error),
                     "the execution's agent cannot be asked now; try again").retry()
             }
-            ControlError::CancelUnconfirmed { .. } => ApiError::new(503, "cancel_unconfirmed", error.to_string(),
+            ControlError::CancelUnconfirmed { .. } => ApiError::new(Status::ServiceUnavailable, "cancel_unconfirmed", error.to_string(),
                 "it was told to stop; try again to have its end confirmed").retry(),
-            ControlError::IdempotencyMismatch => ApiError::new(409, "idempotency_key_reused", error.to_string(),
+            ControlError::IdempotencyMismatch => ApiError::new(Status::Conflict, "idempotency_key_reused", error.to_string(),
                 "use a fresh key for a different call"),
-            ControlError::IdempotencyPending(_) => ApiError::new(409, "idempotency_pending", error.to_string(),
+            ControlError::IdempotencyPending(_) => ApiError::new(Status::Conflict, "idempotency_pending", error.to_string(),
                 "try again after it has ended, or read the execution").retry(),
-            ControlError::PkiDisabled => ApiError::new(409, "pki_disabled", error.to_string(),
+            ControlError::PkiDisabled => ApiError::new(Status::Conflict, "pki_disabled", error.to_string(),
                 "remove disable_grpc_tls from flux.yaml to enrol agents"),
             ControlError::Pki(_) => internal(&error, "pki_failed"),
-            ControlError::Enrolment(_) => ApiError::new(401, "token_refused", error.to_string(),
+            ControlError::IdempotencyUnsettled(_) => ApiError::new(Status::Conflict, "outcome_unknown", error.to_string(),
+                "it may have run; use a fresh key to run it again"),
+            ControlError::Record(_) => internal(&error, "bad_record"),
+            ControlError::Enrolment(_) | ControlError::TokenRefused => ApiError::new(Status::Unauthorized, "token_refused", error.to_string(),
                 "make a fresh token with: flux agent enroll ID"),
             ControlError::Store(error) => store(&error),
             ControlError::ShuttingDown => shutting_down(),
@@ -181,15 +211,15 @@ impl From<ControlError> for ApiError {
 
 fn function(error: FunctionError) -> ApiError {
     match error {
-        FunctionError::NotFound(_) => ApiError::new(404, "function_not_found", error.to_string(),
+        FunctionError::NotFound(_) => ApiError::new(Status::NotFound, "function_not_found", error.to_string(),
             "register it first with PUT /functions"),
-        FunctionError::NoVersion { .. } => ApiError::new(404, "version_not_found", error.to_string(),
+        FunctionError::NoVersion { .. } => ApiError::new(Status::NotFound, "version_not_found", error.to_string(),
             "see GET /functions/{name}/versions"),
-        FunctionError::NoEarlierVersion(_) => ApiError::new(409, "no_earlier_version", error.to_string(),
+        FunctionError::NoEarlierVersion(_) => ApiError::new(Status::Conflict, "no_earlier_version", error.to_string(),
             "see GET /functions/{name}/versions"),
-        FunctionError::HandlerMissing { .. } => ApiError::new(422, "handler_missing", error.to_string(),
+        FunctionError::HandlerMissing { .. } => ApiError::new(Status::UnprocessableContent, "handler_missing", error.to_string(),
             "put the handler into the archive at exactly that path, or register the function with another handler"),
-        FunctionError::TooMany => ApiError::new(409, "too_many_functions", error.to_string(),
+        FunctionError::TooMany => ApiError::new(Status::Conflict, "too_many_functions", error.to_string(),
             "delete functions that are not needed any more"),
         FunctionError::Archive(error) => archive(&error),
         FunctionError::Store(error) => store(&error),
@@ -198,17 +228,17 @@ fn function(error: FunctionError) -> ApiError {
 
 fn archive(error: &ArchiveError) -> ApiError {
     if error.is_refusal() {
-        return ApiError::new(422, error.code(), with_causes(error), "make the archive again without it");
+        return ApiError::new(Status::UnprocessableContent, error.code(), with_causes(error), "make the archive again without it");
     }
     internal(error, "archive_unreadable")
 }
 
 fn fleet(error: &FleetError) -> ApiError {
     match error {
-        FleetError::UnknownAgent(_) => ApiError::new(404, "agent_not_found", error.to_string(), "see GET /agents"),
-        FleetError::AddressConflict { .. } => ApiError::new(409, "agent_conflict", error.to_string(),
+        FleetError::UnknownAgent(_) => ApiError::new(Status::NotFound, "agent_not_found", error.to_string(), "see GET /agents"),
+        FleetError::AddressConflict { .. } => ApiError::new(Status::Conflict, "agent_conflict", error.to_string(),
             "remove it first with DELETE /agents/{id}, or give the new agent another id"),
-        FleetError::Illegal(_) => ApiError::new(409, "illegal_transition", error.to_string(), "see GET /agents"),
+        FleetError::Illegal(_) => ApiError::new(Status::Conflict, "illegal_transition", error.to_string(), "see GET /agents"),
         FleetError::Store(error) => store(error),
     }
 }
@@ -216,28 +246,28 @@ fn fleet(error: &FleetError) -> ApiError {
 fn dispatch(error: &DispatchError) -> ApiError {
     match error {
         DispatchError::NoSlot(error) => no_slot(error),
-        DispatchError::Invalid(_) => ApiError::new(422, "refused_by_agent", error.to_string(),
+        DispatchError::Invalid(_) => ApiError::new(Status::UnprocessableContent, "refused_by_agent", error.to_string(),
             "the agent's own limits are in its agent.yaml"),
-        DispatchError::NotTaken(_) => ApiError::new(503, "not_taken", error.to_string(),
+        DispatchError::NotTaken(_) => ApiError::new(Status::ServiceUnavailable, "not_taken", error.to_string(),
             "the agents are changing; try again").retry(),
-        DispatchError::Unknown { execution, .. } => ApiError::new(503, "outcome_unknown", error.to_string(),
+        DispatchError::Unknown { execution, .. } => ApiError::new(Status::ServiceUnavailable, "outcome_unknown", error.to_string(),
             format!("ask GET /executions/{execution} before you send it again")),
         // Nobody reads it.
-        DispatchError::ClientGone => ApiError::new(499, "client_gone", error.to_string(), ""),
+        DispatchError::ClientGone => ApiError::new(Status::ServiceUnavailable, "client_gone", error.to_string(), ""),
         DispatchError::Store(error) => store(error),
     }
 }
 
 fn no_slot(error: &WaitError) -> ApiError {
     match error {
-        WaitError::FunctionNotFound(_) => ApiError::new(404, "function_not_found", error.to_string(),
+        WaitError::FunctionNotFound(_) => ApiError::new(Status::NotFound, "function_not_found", error.to_string(),
             "register it first with PUT /functions"),
-        WaitError::NotDeployed(name) => ApiError::new(409, "function_not_deployed", error.to_string(),
+        WaitError::NotDeployed(name) => ApiError::new(Status::Conflict, "function_not_deployed", error.to_string(),
             format!("deploy it first with PUT /deploy/{name}")),
         WaitError::NoRoom(reason) | WaitError::WaitedTooLong { reason, .. } => no_room(*reason, error),
-        WaitError::QueueFull { .. } => ApiError::new(503, "queue_full", error.to_string(),
+        WaitError::QueueFull { .. } => ApiError::new(Status::ServiceUnavailable, "queue_full", error.to_string(),
             "more calls wait already than may; try again later").retry(),
-        WaitError::ClientGone => ApiError::new(499, "client_gone", error.to_string(), ""),
+        WaitError::ClientGone => ApiError::new(Status::ServiceUnavailable, "client_gone", error.to_string(), ""),
         WaitError::ShuttingDown => shutting_down(),
     }
 }
@@ -248,14 +278,14 @@ fn no_room(reason: NoRoom, error: &WaitError) -> ApiError {
         _ => String::new(),
     };
     match reason {
-        NoRoom::NoAgent => ApiError::new(503, "no_agent", format!("no agent is online{waited}"),
+        NoRoom::NoAgent => ApiError::new(Status::ServiceUnavailable, "no_agent", format!("no agent is online{waited}"),
             "register one with POST /agents/register; see GET /agents"),
-        NoRoom::NotSynced => ApiError::new(503, "not_synced", format!("no online agent holds the function's current code yet{waited}"),
+        NoRoom::NotSynced => ApiError::new(Status::ServiceUnavailable, "not_synced", format!("no online agent holds the function's current code yet{waited}"),
             "try again shortly; GET /agents and the log tell what keeps them"),
-        NoRoom::AtCapacity => ApiError::new(503, "at_capacity",
+        NoRoom::AtCapacity => ApiError::new(Status::ServiceUnavailable, "at_capacity",
             format!("every agent runs as many executions of the function as it may{waited}"),
             "try again, raise max_concurrency, or set max_concurrency_behavior: wait"),
-        NoRoom::ResourcePressure => ApiError::new(429, "resource_pressure",
+        NoRoom::ResourcePressure => ApiError::new(Status::TooManyRequests, "resource_pressure",
             format!("no agent has the memory or CPU that the function asks for{waited}"),
             "try again, ask for less, or set resource_pressure_behavior: wait"),
     }
@@ -264,35 +294,35 @@ fn no_room(reason: NoRoom, error: &WaitError) -> ApiError {
 
 fn store(error: &StoreError) -> ApiError {
     match error {
-        StoreError::FunctionNotFound { .. } => ApiError::new(404, "function_not_found", error.to_string(),
+        StoreError::FunctionNotFound { .. } => ApiError::new(Status::NotFound, "function_not_found", error.to_string(),
             "register it first with PUT /functions"),
-        StoreError::VersionNotKept { .. } => ApiError::new(404, "version_not_found", error.to_string(),
+        StoreError::VersionNotKept { .. } => ApiError::new(Status::NotFound, "version_not_found", error.to_string(),
             "see GET /functions/{name}/versions"),
-        StoreError::Conflict { .. } => ApiError::new(409, "conflict", error.to_string(),
+        StoreError::Conflict { .. } => ApiError::new(Status::Conflict, "conflict", error.to_string(),
             "somebody else changed it at the same time; look and try again"),
-        StoreError::LimitReached { .. } => ApiError::new(503, "limit_reached", error.to_string(),
+        StoreError::LimitReached { .. } => ApiError::new(Status::ServiceUnavailable, "limit_reached", error.to_string(),
             "wait until older ones have expired").retry(),
         StoreError::Full { .. } => {
             log::error!("{}", with_causes(error));
-            ApiError::new(503, "store_full", error.to_string(), "free space on the disk of state_dir").retry()
+            ApiError::new(Status::ServiceUnavailable, "store_full", error.to_string(), "free space on the disk of state_dir").retry()
         }
         StoreError::Unavailable { .. }
         | StoreError::ArchiveMissing { .. }
         | StoreError::ArchiveMismatch { .. }
         | StoreError::Corrupt { .. } => {
             log::error!("{}", with_causes(error));
-            ApiError::new(503, "store_unavailable", "the store does not answer as it should", "the control plane's log tells why").retry()
+            ApiError::new(Status::ServiceUnavailable, "store_unavailable", "the store does not answer as it should", "the control plane's log tells why").retry()
         }
     }
 }
 
 fn shutting_down() -> ApiError {
-    ApiError::new(503, "shutting_down", "the control plane is shutting down", "try again in a moment").retry()
+    ApiError::new(Status::ServiceUnavailable, "shutting_down", "the control plane is shutting down", "try again in a moment").retry()
 }
 
 fn internal(error: &dyn std::error::Error, code: &'static str) -> ApiError {
     log::error!("{}", with_causes(error));
-    ApiError::new(500, code, error.to_string(), "the control plane's log tells more")
+    ApiError::new(Status::InternalServerError, code, error.to_string(), "the control plane's log tells more")
 }
 
 /// An error with its causes, on one line.

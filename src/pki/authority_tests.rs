@@ -297,6 +297,29 @@ fn a_certificate_that_is_no_ca_is_refused_as_one() {
     assert!(text.contains("the certificate of a CA"), "{text}");
 }
 
+#[test]
+fn a_self_signed_certificate_that_may_not_sign_others_is_no_ca() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let key = generate_key().expect("key");
+    let mut builder = X509::builder().expect("builder");
+    builder.set_version(2).expect("version");
+    let (from, to) = (Asn1Time::from_unix(0), Asn1Time::days_from_now(9));
+    builder.set_not_before(&from.expect("time")).expect("set");
+    builder.set_not_after(&to.expect("time")).expect("set");
+    builder.set_pubkey(&key).expect("key");
+    let usage = openssl::x509::extension::KeyUsage::new()
+        .digital_signature()
+        .build()
+        .expect("usage");
+    builder.append_extension(usage).expect("append");
+    builder.sign(&key, MessageDigest::sha256()).expect("sign");
+    let certificate = builder.build();
+    let pem = pem(&Pair { certificate, key }).expect("pem");
+    store_new(&Layout::new(directory.path()).ca(), &pem).expect("store");
+    let text = refusal(directory.path());
+    assert!(text.contains("the certificate of a CA"), "{text}");
+}
+
 /// Every state that a first start can leave when it is killed between two of its steps.
 #[test]
 fn a_first_start_that_was_killed_anywhere_is_completed() {
@@ -360,6 +383,12 @@ fn a_first_start_that_was_killed_anywhere_is_completed() {
             had_ca.is_none_or(|before| before == ca),
             "{what}: the CA was replaced"
         );
+        for pair in ["ca", "flux"] {
+            let files = fs::read_dir(directory.path().join(pair))
+                .expect("list")
+                .count();
+            assert_eq!(files, 2, "{what}: left beside the pair in {pair}");
+        }
         open(directory.path()).unwrap_or_else(|error| panic!("{what}, again: {error}"));
         assert_eq!(
             fs::read_dir(directory.path()).expect("list").count(),

@@ -1,7 +1,7 @@
 //! The completion-queue threads, with names and a join, which the gRPC library does not offer.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use grpcio::{EnvBuilder, Environment};
 
@@ -34,6 +34,9 @@ impl PollThreads {
     /// Starts [`POLL_THREADS`] threads called `name-0` and so on. The library panics when the
     /// system gives no thread; at start that is as good as an error.
     pub(super) fn start(name: &'static str) -> PollThreads {
+        // What the gRPC core has to say goes where everything goes, instead of to stderr.
+        static LOG: Once = Once::new();
+        LOG.call_once(grpcio::redirect_log);
         let (running, ended) = pair();
         let environment = EnvBuilder::new()
             .name_prefix(name)

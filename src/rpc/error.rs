@@ -138,6 +138,15 @@ impl RpcError {
             RpcStatusCode::UNAVAILABLE | RpcStatusCode::CANCELLED => {
                 RpcError::Interrupted { message }
             }
+            // The gRPC library drops the details of a call that is refused before its method is
+            // reached; nothing else answers with these codes.
+            RpcStatusCode::PERMISSION_DENIED | RpcStatusCode::UNAUTHENTICATED => {
+                RpcError::Refused(Refusal {
+                    kind: ErrorKind::NotAuthorised,
+                    subject: String::new(),
+                    message,
+                })
+            }
             code => RpcError::Status {
                 code: code.to_string(),
                 message,

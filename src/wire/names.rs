@@ -8,6 +8,9 @@ use crate::model::ids::AgentId;
 /// The subject alternative name of the control plane's certificate.
 pub const CONTROL_NAME: &str = "control.flux.internal";
 
+/// HTTP header that names the token of a join, so that nothing more is read from whoever has none.
+pub const JOIN_TOKEN_HEADER: &str = "x-flux-token-id";
+
 const AGENT_SUFFIX: &str = ".agent.flux.internal";
 
 /// The subject alternative name of an agent's certificate: `<id>.agent.flux.internal`.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,6 +13,8 @@ use super::flux::Flux;
 
 const START: &str = "POST /execute/hello/async";
 const EVENTS: &str = "GET /executions/e1/events";
+/// A deadline for what should come at once.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn accepted() -> Value {
     json!({"status": "accepted", "execution_id": "e1"})
@@ -167,7 +170,7 @@ fn ctrl_c_cancels_the_execution_and_ends_with_130() {
     double.on(EVENTS, move |stream| {
         send(stream, EVENTS_HEAD);
         send(stream, &output("stdout", 0, "working\n"));
-        is_cancelled.wait();
+        assert!(is_cancelled.wait_timeout(PATIENCE), "no cancel came");
         send(
             stream,
             &ended(&json!({"status": "cancelled", "reason": "cancelled"})),

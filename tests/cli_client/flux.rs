@@ -1,7 +1,7 @@
 //! The built binary, in an empty home and an empty environment.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -58,7 +58,10 @@ impl Flux {
             .spawn()
             .expect("flux starts");
         let mut input = child.stdin.take().expect("a pipe");
-        input.write_all(stdin).expect("written");
+        // A usage error ends flux before it reads anything.
+        if let Err(error) = input.write_all(stdin) {
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        }
         drop(input);
         Ran::new(child.wait_with_output().expect("flux ends"))
     }

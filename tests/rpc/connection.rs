@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flux::base::token::Token;
-use flux::model::ids::AgentId;
 use flux::rpc::limits::CONNECT_BOUND;
 use flux::rpc::probe::{ProbeError, probe_identity};
 use flux::rpc::server::{AgentServer, ServerError};
@@ -88,7 +87,7 @@ fn running_calls_get_their_grace_at_shutdown() {
     let supervisor = pair.agent.supervisor.clone();
     let shutdown = supervisor.spawn("shutdown", move || {
         within(Duration::from_secs(15), || {
-            serving.shutdown(Duration::from_secs(20))
+            serving.shutdown(Duration::from_secs(20));
         });
     });
     let executed = flux::wire::execution::Executed {
@@ -205,7 +204,6 @@ fn tls_without_a_certificate_of_our_own_is_an_error_before_anything_is_sent() {
     let channels = Channels::new(None);
     let error = channels.client(&id("a"), "127.0.0.1:1", true).err();
     assert!(matches!(error, Some(RpcError::NoIdentity)));
-    let _: AgentId = id("a");
 }
 
 #[test]

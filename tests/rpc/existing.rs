@@ -60,7 +60,7 @@ where
     )
 }
 
-fn old_execute(request: proto::ExecutionRequest) -> proto::ExecutionResponse {
+fn old_execute(request: &proto::ExecutionRequest) -> proto::ExecutionResponse {
     let error = match request.function_name.as_str() {
         "full" => "function full is at capacity (5/5)",
         "absent" => "function not found: absent",
@@ -98,7 +98,9 @@ fn seven_calls(deployed: crossbeam_channel::Sender<proto::DeploymentPackage>) ->
             }
         },
     );
-    builder = add(builder, "/flux.AgentService/ExecuteFunction", old_execute);
+    builder = add(builder, "/flux.AgentService/ExecuteFunction", |request| {
+        old_execute(&request)
+    });
     builder = add(
         builder,
         "/flux.AgentService/CancelExecution",

@@ -7,5 +7,6 @@ mod calls;
 mod connection;
 mod existing;
 mod fixture;
+mod keepalive;
 mod security;
 mod streams;

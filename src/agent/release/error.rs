@@ -59,3 +59,17 @@ pub enum ReleaseError {
     #[error(transparent)]
     File(#[from] FileError),
 }
+
+impl ReleaseError {
+    /// Whether the archive is at fault, and not this machine.
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            ReleaseError::Digest { .. }
+            | ReleaseError::Size { .. }
+            | ReleaseError::TooLarge { .. }
+            | ReleaseError::Conflict { .. } => true,
+            ReleaseError::Archive(error) => error.is_refusal(),
+            ReleaseError::Transfer { .. } | ReleaseError::File(_) => false,
+        }
+    }
+}

@@ -55,11 +55,18 @@ impl Fixture {
             .expect("create")
     }
 
+    /// Directories of executions, and whatever else lies beside the spares.
     fn count(&self) -> usize {
-        fs::read_dir(self.root.path().join("work"))
-            .expect("list")
-            .count()
+        count(&self.root.path().join("work")) - 1
     }
+
+    fn spares(&self) -> usize {
+        count(&self.root.path().join("work/.spares"))
+    }
+}
+
+fn count(directory: &Path) -> usize {
+    fs::read_dir(directory).expect("list").count()
 }
 
 /// Not `fs::write`, which the daemons must not use and clippy refuses.
@@ -237,4 +244,92 @@ fn removal_stops_when_its_budget_is_spent() {
     );
     remove_tree(fd.as_fd(), c"d", Budget::entries(100)).expect("enough");
     assert!(!root.path().join("d").exists());
+}
+
+#[test]
+fn a_directory_that_ended_as_it_began_is_used_again() {
+    let fixture = fixture();
+    let first = fixture.create();
+    let inode = fs::metadata(first.cwd()).expect("stat").ino();
+    let second = fixture.create();
+    first.remove().expect("remove");
+    assert_eq!((fixture.count(), fixture.spares()), (1, 1));
+    assert_eq!(mode_of(&fixture.root.path().join("work/.spares")), 0o700);
+    let third = fixture.create();
+    assert_eq!(fs::metadata(third.cwd()).expect("stat").ino(), inode);
+    assert_eq!((fixture.count(), fixture.spares()), (2, 0));
+    assert_eq!(
+        fs::read(third.cwd().join("handler")).expect("read"),
+        b"shipped"
+    );
+    drop((second, third));
+    assert_eq!((fixture.count(), fixture.spares()), (0, 2));
+    // A restart knows no spares.
+    WorkDirs::open(&fixture.root.path().join("work")).expect("open");
+    assert_eq!(fixture.spares(), 0);
+}
+
+#[test]
+fn a_directory_that_a_function_changed_in_any_way_is_not_used_again() {
+    let changes: [fn(&WorkDir); 10] = [
+        |dir| write_file(&dir.cwd().join("file")),
+        |dir| write_file(&dir.tmp().join("file")),
+        |dir| fs::create_dir(dir.tmp().join("d")).expect("mkdir"),
+        |dir| {
+            fs::remove_dir(dir.tmp())
+                .and_then(|()| symlink("/tmp", dir.tmp()))
+                .expect("swap");
+        },
+        |dir| fs::remove_file(dir.cwd().join("handler")).expect("unlink"),
+        |dir| {
+            let link = dir.cwd().join("handler");
+            fs::remove_file(&link)
+                .and_then(|()| symlink("/etc/passwd", &link))
+                .expect("swap");
+        },
+        |dir| {
+            let link = dir.cwd().join("handler");
+            fs::remove_file(&link).expect("unlink");
+            write_file(&link);
+        },
+        |dir| symlink(dir.cwd().join("handler"), dir.cwd().join("other")).expect("link"),
+        |dir| {
+            let mode = fs::Permissions::from_mode(0o777);
+            fs::set_permissions(dir.cwd(), mode).expect("chmod");
+        },
+        |dir| {
+            let mode = fs::Permissions::from_mode(0o1700);
+            fs::set_permissions(dir.tmp(), mode).expect("chmod");
+        },
+    ];
+    let fixture = fixture();
+    for (number, change) in changes.into_iter().enumerate() {
+        let work_dir = fixture.create();
+        change(&work_dir);
+        work_dir.remove().expect("remove");
+        assert_eq!(
+            (fixture.count(), fixture.spares()),
+            (0, 0),
+            "change {number}"
+        );
+    }
+}
+
+#[test]
+fn a_spare_is_used_only_for_its_own_owner_and_spares_are_bounded() {
+    let fixture = fixture();
+    fixture.create().remove().expect("remove");
+    let owner = Some((
+        nix::unistd::geteuid().as_raw(),
+        nix::unistd::getegid().as_raw(),
+    ));
+    let other = fixture
+        .work_dirs
+        .create(&ExecutionId::generate(), &fixture.release, owner)
+        .expect("create");
+    assert_eq!(fixture.spares(), 1);
+    drop(other);
+    let many: Vec<_> = (0..200).map(|_| fixture.create()).collect();
+    drop(many);
+    assert_eq!((fixture.count(), fixture.spares()), (0, 128));
 }

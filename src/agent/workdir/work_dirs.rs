@@ -1,29 +1,36 @@
 //! Making a working directory for an execution: on the path of every call, so as few system
-//! calls as it takes (six, and one for each top-level name of the release).
+//! calls as it takes. One rename where there is a spare; otherwise six calls, and one for each
+//! top-level name of the release.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, open, openat, renameat2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{Gid, Uid, fchown, fchownat, symlinkat};
 
+use super::pristine::is_pristine;
 use super::remove::{Budget, remove_tree};
+use super::spares::{Spare, Spares};
 use crate::agent::release::Release;
 use crate::base::atomic_file::{FileError, create_directory};
+use crate::base::threads::lock;
 use crate::model::ids::ExecutionId;
 
 /// Functions pass through, and cannot list who else runs.
 const ROOT_MODE: u32 = 0o711;
 /// Of a working directory and what Flux puts there.
-const PRIVATE_MODE: Mode = Mode::S_IRWXU;
+pub(super) const PRIVATE_MODE: Mode = Mode::S_IRWXU;
 /// Name of the directory for temporary files; a release's own top-level `.tmp` is not linked.
-const TMP: &str = ".tmp";
+pub(super) const TMP: &str = ".tmp";
+
+/// Name of the directory for spares. No execution has it: ids start with a letter or digit.
+const SPARES: &str = ".spares";
 
 /// Directory entries that the end of an execution takes time to remove: some seconds' work. What
 /// is left then waits for the next start of the agent.
@@ -42,6 +49,9 @@ pub struct WorkDirs {
 struct Root {
     path: PathBuf,
     fd: OwnedFd,
+    /// Of [`SPARES`]: nobody that functions run as can pass it, and so change a spare.
+    spares_fd: OwnedFd,
+    spares: Mutex<Spares>,
 }
 
 /// One execution's directory; removed when dropped, if not before.
@@ -50,6 +60,8 @@ pub struct WorkDir {
     root: Arc<Root>,
     id: ExecutionId,
     cwd: PathBuf,
+    release: Arc<Release>,
+    owner: Option<(u32, u32)>,
     is_removed: bool,
 }
 
@@ -63,8 +75,14 @@ impl WorkDirs {
         create_directory(work_root, ROOT_MODE)?;
         let path = std::path::absolute(work_root).map_err(FileError::at("resolve", work_root))?;
         let fd = open(&path, directory_flags(), Mode::empty()).map_err(errno_at("open", &path))?;
+        let spares_fd = open_spares(&fd).map_err(FileError::at("clear the spares in", &path))?;
         Ok(WorkDirs {
-            root: Arc::new(Root { path, fd }),
+            root: Arc::new(Root {
+                path,
+                fd,
+                spares_fd,
+                spares: Mutex::default(),
+            }),
         })
     }
 
@@ -76,22 +94,32 @@ impl WorkDirs {
     pub fn create(
         &self,
         execution: &ExecutionId,
-        release: &Release,
+        release: &Arc<Release>,
         owner: Option<(u32, u32)>,
     ) -> Result<WorkDir, FileError> {
         let cwd = self.root.path.join(execution.as_str());
-        mkdirat(&self.root.fd, execution.as_str(), PRIVATE_MODE)
+        let is_ready = self
+            .root
+            .reuse(execution, release, owner)
             .map_err(errno_at("create", &cwd))?;
+        if !is_ready {
+            mkdirat(&self.root.fd, execution.as_str(), PRIVATE_MODE)
+                .map_err(errno_at("create", &cwd))?;
+        }
         // From here on its drop cleans up.
         let work_dir = WorkDir {
             root: Arc::clone(&self.root),
             id: execution.clone(),
             cwd,
+            release: Arc::clone(release),
+            owner,
             is_removed: false,
         };
-        work_dir
-            .fill(release, owner)
-            .map_err(errno_at("prepare", &work_dir.cwd))?;
+        if !is_ready {
+            work_dir
+                .fill()
+                .map_err(errno_at("prepare", &work_dir.cwd))?;
+        }
         Ok(work_dir)
     }
 
@@ -108,7 +136,7 @@ impl WorkDirs {
         for entry in listed {
             let entry = entry.map_err(errno_at("list", &self.root.path))?;
             let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
+            if matches!(name.to_bytes(), b"." | b"..") || name.to_bytes() == SPARES.as_bytes() {
                 continue;
             }
             match remove_tree(self.root.fd.as_fd(), name, ENTRIES_AT_START) {
@@ -124,6 +152,51 @@ impl WorkDirs {
     }
 }
 
+impl Root {
+    /// Makes a spare the execution's; says whether there was one.
+    fn reuse(
+        &self,
+        execution: &ExecutionId,
+        release: &Release,
+        owner: Option<(u32, u32)>,
+    ) -> Result<bool, Errno> {
+        let Some(spare) = lock(&self.spares).take(&release.dir, owner) else {
+            return Ok(false);
+        };
+        match rename(&self.spares_fd, &spare.name, &self.fd, execution.as_str()) {
+            Ok(()) => Ok(true),
+            Err(errno) => {
+                self.discard(&spare);
+                if errno == Errno::EEXIST {
+                    return Err(errno);
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Makes an ended execution's directory a spare, if it is unchanged; says whether it did.
+    fn keep(&self, work_dir: &WorkDir) -> Result<bool, Errno> {
+        let (id, release) = (work_dir.id.as_str(), &work_dir.release);
+        if !is_pristine(self.fd.as_fd(), id, release, work_dir.owner)? {
+            return Ok(false);
+        }
+        let name = lock(&self.spares).new_name();
+        rename(&self.fd, id, &self.spares_fd, &name)?;
+        let surplus = lock(&self.spares).put(name, release, work_dir.owner);
+        if let Some(surplus) = surplus {
+            self.discard(&surplus);
+        }
+        Ok(true)
+    }
+
+    fn discard(&self, spare: &Spare) {
+        if let Err(error) = remove_below(&self.spares_fd, &spare.name) {
+            log::warn!("failed to remove the spare {}: {error}", spare.name);
+        }
+    }
+}
+
 impl WorkDir {
     /// The directory itself: absolute.
     pub fn cwd(&self) -> &Path {
@@ -135,7 +208,8 @@ impl WorkDir {
         self.cwd.join(TMP)
     }
 
-    /// Removes it with all that the function left there; follows no link. Only once the function's
+    /// Removes it with all that the function left there; follows no link. If nothing is changed it
+    /// is kept as a spare for the next execution of the same release instead. Only once the function's
     /// processes are dead: they could fill it faster than it is emptied.
     ///
     /// # Errors
@@ -144,7 +218,7 @@ impl WorkDir {
         self.remove_in_place()
     }
 
-    fn fill(&self, release: &Release, owner: Option<(u32, u32)>) -> Result<(), Errno> {
+    fn fill(&self) -> Result<(), Errno> {
         let dir = openat(
             &self.root.fd,
             self.id.as_str(),
@@ -152,12 +226,12 @@ impl WorkDir {
             Mode::empty(),
         )?;
         mkdirat(&dir, TMP, PRIVATE_MODE)?;
-        for name in &release.top_level {
+        for name in &self.release.top_level {
             if name != OsStr::new(TMP) {
-                symlinkat(&release.dir.join(name), &dir, name.as_os_str())?;
+                symlinkat(&self.release.dir.join(name), &dir, name.as_os_str())?;
             }
         }
-        if let Some((uid, gid)) = owner {
+        if let Some((uid, gid)) = self.owner {
             let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
             fchownat(&dir, TMP, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)?;
             // Last: until here nobody else could change what is in it.
@@ -172,10 +246,11 @@ impl WorkDir {
         }
         // Tried once: a second attempt right after would meet the same obstacle.
         self.is_removed = true;
-        let name = std::ffi::CString::new(self.id.as_str())
-            .map_err(|error| FileError::at("remove", &self.cwd)(error.into()))?;
-        remove_tree(self.root.fd.as_fd(), &name, ENTRIES_AT_END)
-            .map_err(FileError::at("remove", &self.cwd))
+        // Whatever is in the way of keeping it is perhaps not in the way of removing it.
+        if self.root.keep(self) == Ok(true) {
+            return Ok(());
+        }
+        remove_below(&self.root.fd, self.id.as_str()).map_err(FileError::at("remove", &self.cwd))
     }
 }
 
@@ -190,7 +265,23 @@ impl Drop for WorkDir {
     }
 }
 
-fn directory_flags() -> OFlag {
+/// The directory for spares, empty: those of an earlier run are nobody's.
+fn open_spares(root: &OwnedFd) -> io::Result<OwnedFd> {
+    remove_below(root, SPARES)?;
+    mkdirat(root, SPARES, PRIVATE_MODE)?;
+    Ok(openat(root, SPARES, directory_flags(), Mode::empty())?)
+}
+
+/// Never onto something that is there.
+fn rename(from: &OwnedFd, old: &str, to: &OwnedFd, new: &str) -> Result<(), Errno> {
+    renameat2(from, old, to, new, RenameFlags::RENAME_NOREPLACE)
+}
+
+fn remove_below(parent: &OwnedFd, name: &str) -> io::Result<()> {
+    remove_tree(parent.as_fd(), &CString::new(name)?, ENTRIES_AT_END)
+}
+
+pub(super) fn directory_flags() -> OFlag {
     OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
 }
 

@@ -95,8 +95,10 @@ impl Leader {
         if result < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: waitid fills these fields, or leaves their zeros when nothing has ended.
-        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        // SAFETY: waitid fills this field, or leaves its zeros when nothing has ended.
+        let pid = unsafe { info.si_pid() };
+        // SAFETY: as above.
+        let status = unsafe { info.si_status() };
         if pid == 0 {
             return Err(io::Error::from_raw_os_error(libc::EAGAIN));
         }

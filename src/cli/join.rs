@@ -1,0 +1,145 @@
+//! `flux-agent join`: a key of its own, a certificate for it, and a configuration.
+//!
+//! Invariants: the private key never leaves this machine; the token's secret never travels;
+//! nothing is written before the answer is proven to come from whoever made the token.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::Value;
+
+use super::printer;
+use crate::base::atomic_file;
+use crate::wire::names::JOIN_TOKEN_HEADER;
+use crate::pki::enrolment::{EnrolAnswer, EnrolRequest, Enrolled};
+use crate::pki::invitation::Invitation;
+use crate::pki::join::key_and_request;
+
+const DEFAULT_CONFIG: &str = "/etc/flux-agent/agent.yaml";
+/// An answer holds two certificates.
+const MAX_ANSWER_BYTES: u64 = 256 << 10;
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// A token's text is a few hundred characters.
+const MAX_TOKEN_BYTES: u64 = 4096;
+
+/// Gets this machine's agent its certificate and configuration
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The control plane, such as http://10.0.0.1:7227
+    url: String,
+    /// What `flux agent enroll ID` printed; `-` reads it from standard input
+    token: String,
+    /// Where to write the configuration; certificates go into certs/ beside it
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+/// Joins, or says what kept it from joining; nothing is written then.
+///
+/// # Errors
+/// A token that is none, a configuration that is there already, no answer, a refusal, an answer
+/// that is not proven, a directory that cannot be written.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let invitation: Invitation = read_token(&arguments.token)?
+        .parse()
+        .context("the token cannot be used")?;
+    let config = std::path::absolute(&arguments.config).context("find the configuration file")?;
+    if config.exists() {
+        bail!(
+            "{} is there already: move it away to join anew, or give another place with --config",
+            config.display()
+        );
+    }
+    let key = key_and_request(&invitation.agent)?;
+    let request = EnrolRequest::new(&invitation.token, &invitation.agent, &key.request)?;
+    let answer = ask(&arguments.url, &request)?;
+    let enrolled = answer
+        .open(&invitation.token, &request, &key.key)
+        .context("the answer does not come from the fleet that made the token")?;
+    write(&config, &invitation, &enrolled, &key.key)?;
+    printer::note(&format!(
+        "joined as {}; wrote {}\nnext: start flux-agent, then register its address: flux agent register HOST:{}",
+        invitation.agent,
+        config.display(),
+        port(&enrolled),
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_token(argument: &str) -> anyhow::Result<String> {
+    if argument != "-" {
+        return Ok(argument.to_owned());
+    }
+    let mut text = String::new();
+    std::io::stdin()
+        .take(MAX_TOKEN_BYTES)
+        .read_to_string(&mut text)
+        .context("read the token from standard input")?;
+    Ok(text)
+}
+
+fn ask(url: &str, request: &EnrolRequest) -> anyhow::Result<EnrolAnswer> {
+    let url = format!("{}/agents/join", url.trim_end_matches('/'));
+    let agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(TIMEOUT))
+        .build()
+        .new_agent();
+    let mut answer = agent
+        .post(&url)
+        .header(JOIN_TOKEN_HEADER, request.token_id()?.to_string())
+        .send_json(request)
+        .with_context(|| format!("ask {url}"))?;
+    let status = answer.status();
+    let body = answer
+        .body_mut()
+        .with_config()
+        .limit(MAX_ANSWER_BYTES)
+        .read_to_vec()
+        .with_context(|| format!("read the answer of {url}"))?;
+    if status.is_success() {
+        return serde_json::from_slice(&body).with_context(|| format!("{url} gave another answer than expected"));
+    }
+    let error: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let text = |field: &str| error["error"][field].as_str().unwrap_or_default().to_owned();
+    bail!("{url} refused ({status}): {}; {}", text("message"), text("hint"));
+}
+
+fn write(config: &Path, invitation: &Invitation, enrolled: &Enrolled, key: &[u8]) -> anyhow::Result<()> {
+    let directory = config.parent().unwrap_or(Path::new("/"));
+    let certs = directory.join("certs");
+    fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
+    atomic_file::create_directory(&certs, 0o700)?;
+    atomic_file::write(&certs.join("agent-key.pem"), key, 0o600)?;
+    atomic_file::write(&certs.join("agent.pem"), enrolled.certificate.as_bytes(), 0o644)?;
+    atomic_file::write(&certs.join("ca.pem"), enrolled.ca.as_bytes(), 0o644)?;
+    // Last: with it the agent can start.
+    let yaml = format!(
+        "# Written by flux-agent join. Every other key has its default: see example.agent.yaml.\n\
+         agent_id: {}\n\
+         port: {}\n\
+         tls:\n\
+         \x20 enabled: true\n\
+         \x20 ca_cert: certs/ca.pem\n\
+         \x20 cert_file: certs/agent.pem\n\
+         \x20 key_file: certs/agent-key.pem\n",
+        invitation.agent,
+        port(enrolled),
+    );
+    atomic_file::write(config, yaml.as_bytes(), 0o644)?;
+    Ok(())
+}
+
+fn port(enrolled: &Enrolled) -> u16 {
+    enrolled
+        .settings
+        .get("port")
+        .and_then(|port| port.parse().ok())
+        .unwrap_or(crate::config::server::DEFAULT_AGENT_PORT)
+}

@@ -1,0 +1,35 @@
+//! How answers become bodies.
+
+use serde::Serialize;
+
+use crate::http::errors::ApiError;
+use crate::http::response::Response;
+use crate::http::status::Status;
+
+/// A JSON body.
+///
+/// # Errors
+/// 500 when a value makes no JSON, which none of ours should.
+pub fn json(status: Status, body: &impl Serialize) -> Result<Response, ApiError> {
+    let body = serde_json::to_vec(body).map_err(|error| {
+        log::error!("an answer makes no JSON: {error}");
+        ApiError::new(
+            Status::InternalServerError,
+            "internal",
+            "the answer could not be written",
+            "the control plane's log tells more",
+        )
+    })?;
+    Ok(Response::bytes(status, "application/json", body))
+}
+
+/// For an answer that does not belong to its command: a mistake of ours.
+pub fn mismatched() -> ApiError {
+    log::error!("a command was answered with another command's answer");
+    ApiError::new(
+        Status::InternalServerError,
+        "internal",
+        "the control plane contradicts itself",
+        "the control plane's log tells more",
+    )
+}

@@ -1,0 +1,337 @@
+//! What a program finds around itself.
+
+use std::collections::BTreeSet;
+use std::os::fd::AsRawFd;
+
+use flux::model::execution::Ending;
+use flux::sandbox::{
+    CgroupMode, Control, Enforced, Identity, Sandbox, SandboxConfig, SandboxError, SpawnWay,
+    StopReason,
+};
+
+use super::harness::{Opening, Place, Recorder, both_modes, config, eventually, is_alive, is_root};
+
+const NOBODY: Identity = Identity {
+    uid: 65_534,
+    gid: 65_534,
+};
+
+fn as_nobody(mode: CgroupMode) -> Place {
+    Opening {
+        mode,
+        way: SpawnWay::Auto,
+        identity: Some(NOBODY),
+    }
+    .open()
+}
+
+/// What `script` prints, in every mode and way.
+fn in_every_way(script: &str, check: impl Fn(&str)) {
+    for mode in [CgroupMode::Auto, CgroupMode::Off] {
+        for way in [SpawnWay::Clone3, SpawnWay::Clone] {
+            let place = Opening {
+                mode,
+                way,
+                identity: None,
+            }
+            .open();
+            let (outcome, recorder) = place.run(&place.shell(script));
+            assert_eq!(
+                outcome.ending,
+                Ending::Exited(0),
+                "{way:?}: {outcome:?} {}",
+                recorder.err()
+            );
+            check(&recorder.out());
+        }
+    }
+}
+
+#[test]
+fn the_environment_is_the_given_one_and_nothing_else() {
+    let place = Place::new(CgroupMode::Auto);
+    let mut spec = place.spec("/usr/bin/env");
+    spec.env.push(("EMPTY".into(), "".into()));
+    spec.env.push(("LINES".into(), "a=b\nc".into()));
+    let (_, recorder) = place.run(&spec);
+    let expected: String = spec
+        .env
+        .iter()
+        .map(|(name, value)| format!("{}={}\n", name.display(), value.display()))
+        .collect();
+    assert_eq!(recorder.out(), expected);
+}
+
+#[test]
+fn only_the_three_standard_descriptors_are_open() {
+    // One that would be inherited, if it were not closed.
+    let file = std::fs::File::open("/dev/null").expect("a descriptor");
+    let flags = nix::fcntl::FcntlArg::F_DUPFD(100);
+    let inheritable = nix::fcntl::fcntl(&file, flags).expect("a copy without close-on-exec");
+    assert!(inheritable >= 100 && file.as_raw_fd() > 2);
+    in_every_way("ls /proc/$$/fd; true", |out| assert_eq!(out, "0\n1\n2\n"));
+}
+
+#[test]
+fn the_program_leads_a_session_and_a_group_of_its_own() {
+    in_every_way("cut -d' ' -f1,5,6 /proc/$$/stat; true", |out| {
+        let numbers: BTreeSet<&str> = out.split_whitespace().collect();
+        assert_eq!(numbers.len(), 1, "{out}");
+    });
+}
+
+#[test]
+fn no_signal_is_blocked_or_ignored() {
+    // Rust ignores SIGPIPE, and this thread blocks one more.
+    let mut blocked = nix::sys::signal::SigSet::empty();
+    blocked.add(nix::sys::signal::Signal::SIGUSR1);
+    blocked.thread_block().expect("a blocked signal");
+    in_every_way("grep -E '^Sig(Blk|Ign):' /proc/self/status", |out| {
+        assert_eq!(
+            out,
+            "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
+        );
+    });
+    assert!(
+        nix::sys::signal::SigSet::thread_get_mask()
+            .expect("own mask")
+            .contains(nix::sys::signal::Signal::SIGUSR1),
+        "the caller's own mask is as before"
+    );
+}
+
+#[test]
+fn privileges_can_neither_be_had_nor_gained() {
+    in_every_way(
+        "grep -E '^(NoNewPrivs|Cap)' /proc/self/status; umask",
+        |out| {
+            assert!(out.contains("NoNewPrivs:\t1\n"), "{out}");
+            for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+                assert!(
+                    out.contains(&format!("{set}:\t0000000000000000\n")),
+                    "{out}"
+                );
+            }
+            if is_root() {
+                assert!(out.contains("CapBnd:\t0000000000000000\n"), "{out}");
+            }
+            assert!(out.ends_with("0077\n"), "{out}");
+        },
+    );
+}
+
+#[test]
+fn root_gives_its_user_group_and_groups_away() {
+    if !is_root() {
+        return;
+    }
+    for mode in [CgroupMode::Auto, CgroupMode::Off] {
+        let place = as_nobody(mode);
+        assert!(place.enforces(Enforced::User));
+        let spec = place.shell("grep -E '^(Uid|Gid|Groups):' /proc/self/status; touch /proc/1/x");
+        let (_, recorder) = place.run(&spec);
+        let ids = "65534\t65534\t65534\t65534\n";
+        assert_eq!(
+            recorder.out(),
+            format!("Uid:\t{ids}Gid:\t{ids}Groups:\t \n")
+        );
+        assert!(!recorder.err().is_empty());
+    }
+}
+
+#[test]
+fn the_program_dies_with_its_agent_even_after_the_change_of_user() {
+    // PR_GET_PDEATHSIG has no file in /proc; the leftovers' tests see the deed itself. Here: that the
+    // change of user, which clears it, comes first.
+    if !is_root() {
+        return;
+    }
+    let place = as_nobody(CgroupMode::Auto);
+    let mut spec = place.spec("/usr/bin/python3");
+    if !spec.program.exists() {
+        println!("skipped: no python3");
+        return;
+    }
+    let script = "import ctypes; n = ctypes.c_int(); ctypes.CDLL(None).prctl(2, ctypes.byref(n), 0, 0, 0); print(n.value)";
+    spec.args = vec!["-c".into(), script.into()];
+    let (outcome, recorder) = place.run(&spec);
+    assert_eq!(recorder.out(), "9\n", "{outcome:?} {}", recorder.err());
+}
+
+#[test]
+fn resource_limits_hold() {
+    let place = Place::new(CgroupMode::Auto);
+    let mut spec =
+        place.shell("ulimit -n; ulimit -Hn; ulimit -c; ulimit -f; head -c 5000 /dev/zero >big");
+    spec.limits.nofile = Some(64);
+    spec.limits.fsize = Some(4096);
+    let (outcome, recorder) = place.run(&spec);
+    assert_eq!(recorder.out(), "64\n64\n0\n8\n");
+    assert_ne!(outcome.ending, Ending::Exited(0));
+    assert_eq!(
+        std::fs::metadata(place.root().join("big"))
+            .expect("a file")
+            .len(),
+        4096
+    );
+    spec = place.shell("ulimit -n");
+    spec.limits.nofile = Some(u64::MAX);
+    let (outcome, _) = place.run(&spec);
+    assert_eq!(
+        outcome.ending,
+        Ending::Exited(0),
+        "more than the agent has is what the agent has"
+    );
+}
+
+#[test]
+fn the_program_is_born_in_its_cgroup_in_every_way() {
+    for way in [SpawnWay::Clone3, SpawnWay::Clone] {
+        let place = Opening {
+            mode: CgroupMode::Auto,
+            way,
+            identity: is_root().then_some(NOBODY),
+        }
+        .open();
+        if !place.enforces(Enforced::CgroupKill) {
+            return;
+        }
+        let spec = place.shell("grep ^0:: /proc/self/cgroup");
+        let (_, recorder) = place.run(&spec);
+        assert!(
+            recorder
+                .out()
+                .trim_end()
+                .ends_with(spec.execution_id.as_str()),
+            "{way:?}: {}",
+            recorder.out()
+        );
+    }
+}
+
+#[test]
+fn an_execution_can_neither_read_nor_signal_another_of_the_same_user() {
+    for place in both_modes() {
+        if !place.enforces(Enforced::ForeignMemory) {
+            return;
+        }
+        let holds_signals = place.enforces(Enforced::ForeignSignals);
+        let control = Control::new().expect("control");
+        let victim = place.shell("echo; sleep 1000");
+        std::thread::scope(|scope| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let (place, control) = (&place, &control);
+            scope.spawn(move || {
+                let mut recorder = Announcer(sender, Recorder::default());
+                place.sandbox.run(&victim, control, &mut recorder)
+            });
+            let pid: u32 = receiver.recv().expect("the victim's number");
+            let script = format!(
+                "cat /proc/{pid}/environ && echo read; kill -0 {pid} && echo signalled; \
+                 kill -0 $$ && cat /proc/$$/environ >/dev/null && echo itself"
+            );
+            let (_, recorder) = place.run(&place.shell(&script));
+            let out = recorder.out();
+            control.stop(StopReason::Cancelled);
+            assert!(!out.contains("read") && !out.contains("TMPDIR"), "{out}");
+            assert_eq!(out.contains("signalled"), !holds_signals, "{out}");
+            assert!(out.ends_with("itself\n"), "{out} {}", recorder.err());
+        });
+    }
+}
+
+/// Sends the number once the program has said something: then it has executed.
+struct Announcer(std::sync::mpsc::Sender<u32>, Recorder);
+
+impl flux::sandbox::OutputSink for Announcer {
+    fn write(&mut self, stream: flux::model::execution::Stream, data: &[u8]) {
+        self.1.write(stream, data);
+        self.0
+            .send(self.1.pid.expect("started"))
+            .expect("a listener");
+    }
+
+    fn started(&mut self, pid: u32) {
+        self.1.started(pid);
+    }
+}
+
+#[test]
+fn what_is_missing_is_listed_and_refused_where_isolation_is_required() {
+    let root = tempfile::tempdir().expect("a directory");
+    let open = |require_isolation| {
+        Sandbox::open(SandboxConfig {
+            require_isolation,
+            ..config(root.path(), CgroupMode::Off, None)
+        })
+    };
+    let sandbox = open(false).expect("a sandbox with less");
+    for what in Enforced::ALL {
+        let missing = sandbox
+            .missing()
+            .iter()
+            .any(|it| it.what == what && !it.reason.is_empty());
+        assert_ne!(
+            sandbox.enforced().contains(&what),
+            missing,
+            "{what} is the one or the other"
+        );
+    }
+    let error = open(true).expect_err("no cgroup, no isolation");
+    assert!(matches!(error, SandboxError::NotIsolated { .. }));
+    let text = error.to_string();
+    assert!(
+        text.contains("memory") && text.contains("switched off"),
+        "{text}"
+    );
+}
+
+#[test]
+fn names_and_roots_that_would_lead_elsewhere_are_refused() {
+    for name in ["", "a/b", "../x"] {
+        let config = SandboxConfig {
+            name: name.to_owned(),
+            ..config("/tmp".as_ref(), CgroupMode::Auto, None)
+        };
+        assert!(
+            matches!(Sandbox::open(config), Err(SandboxError::Name { .. })),
+            "{name}"
+        );
+    }
+    let relative = config("work".as_ref(), CgroupMode::Auto, None);
+    assert!(matches!(
+        Sandbox::open(relative),
+        Err(SandboxError::WorkRoot { .. })
+    ));
+}
+
+#[test]
+fn the_memory_limit_kills_the_whole_tree_and_is_named() {
+    let place = Place::new(CgroupMode::Auto);
+    if !place.enforces(Enforced::Memory) {
+        return;
+    }
+    let mut spec = place.shell("sleep 1000 & echo $!; tail /dev/zero; exit 0");
+    spec.limits.memory = Some(flux::base::units::Mib(32));
+    let (outcome, recorder) = place.run(&spec);
+    assert_eq!(outcome.ending, Ending::OutOfMemory, "{outcome:?}");
+    assert!(outcome.error.contains("32 MiB"), "{}", outcome.error);
+    eventually("its neighbour is dead", || !is_alive(recorder.out().trim()));
+}
+
+#[test]
+fn the_limits_of_processes_and_processor_are_in_force() {
+    let place = Place::new(CgroupMode::Auto);
+    if !place.enforces(Enforced::Pids) || !place.enforces(Enforced::Cpu) {
+        return;
+    }
+    let mut spec = place.shell("dir=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup); cat $dir/pids.max $dir/cpu.max $dir/memory.swap.max");
+    spec.limits.pids = std::num::NonZeroU32::new(20);
+    spec.limits.cpu_millicores = std::num::NonZeroU32::new(250);
+    let (_, recorder) = place.run(&spec);
+    assert!(
+        recorder.out().starts_with("20\n25000 100000\n"),
+        "{}",
+        recorder.out()
+    );
+}

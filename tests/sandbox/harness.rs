@@ -1,0 +1,300 @@
+//! A sandbox in a directory of its own, a specification to change, and a recorder of what comes out.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use flux::model::execution::Stream;
+use flux::model::ids::ExecutionId;
+use flux::sandbox::{
+    CgroupMode, Control, Enforced, Identity, Outcome, OutputSink, ResourceLimits, Sandbox,
+    SandboxConfig, SpawnWay, Spec, Stdin,
+};
+
+/// For conditions that hold in a moment; longer than any honest delay of a loaded machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Set in a process that runs one test alone.
+const ALONE: &str = "FLUX_SANDBOX_TEST_ALONE";
+
+/// Removes its directory when dropped.
+pub struct Place {
+    pub sandbox: Sandbox,
+    root: tempfile::TempDir,
+}
+
+/// What to open.
+pub struct Opening {
+    pub mode: CgroupMode,
+    pub way: SpawnWay,
+    pub identity: Option<Identity>,
+}
+
+impl Place {
+    pub fn new(mode: CgroupMode) -> Place {
+        Opening {
+            mode,
+            way: SpawnWay::Auto,
+            identity: None,
+        }
+        .open()
+    }
+
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub fn enforces(&self, what: Enforced) -> bool {
+        let enforced = self.sandbox.enforced().contains(&what);
+        if !enforced {
+            let missing: Vec<String> = self
+                .sandbox
+                .missing()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            println!("skipped what needs {what}; missing here: {missing:?}");
+        }
+        enforced
+    }
+
+    /// A shell that runs `script`.
+    pub fn shell(&self, script: &str) -> Spec {
+        let mut spec = self.spec("/bin/sh");
+        spec.args = vec!["-c".into(), script.into()];
+        spec
+    }
+
+    pub fn spec(&self, program: impl Into<PathBuf>) -> Spec {
+        let execution_id = ExecutionId::generate();
+        let tmpdir = self.root().join(execution_id.as_str()).join("tmp");
+        Spec {
+            execution_id,
+            program: program.into(),
+            args: Vec::new(),
+            env: vec![
+                ("PATH".into(), "/usr/bin:/bin".into()),
+                ("TMPDIR".into(), tmpdir.into()),
+            ],
+            cwd: self.root().to_owned(),
+            stdin: Stdin::Null,
+            limits: ResourceLimits {
+                // No test waits for ever.
+                timeout: Some(PATIENCE),
+                ..ResourceLimits::NONE
+            },
+            kill_grace: Spec::KILL_GRACE,
+            pipe_grace: Spec::PIPE_GRACE,
+        }
+    }
+
+    /// A file in the root with these contents and permission bits.
+    pub fn file(&self, name: &str, contents: &[u8], mode: u32) -> PathBuf {
+        let path = self.root().join(name);
+        let mut file = fs::File::create(&path).expect("a file");
+        std::io::Write::write_all(&mut file, contents).expect("its contents");
+        drop(file);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("its mode");
+        path
+    }
+
+    pub fn run(&self, spec: &Spec) -> (Outcome, Recorder) {
+        let control = Control::new().expect("control");
+        let mut recorder = Recorder::default();
+        let outcome = self.sandbox.run(spec, &control, &mut recorder);
+        (outcome, recorder)
+    }
+
+    /// Runs, and calls `at_mark` once, on the run's own thread, when stdout contains `mark`.
+    pub fn run_until(
+        &self,
+        spec: &Spec,
+        mark: &'static str,
+        at_mark: impl FnOnce(&Control, &str) + 'static,
+    ) -> (Outcome, Recorder) {
+        let control = Control::new().expect("control");
+        let for_hook = control.clone();
+        let mut recorder = Recorder {
+            hook: Some((mark, Box::new(move |text| at_mark(&for_hook, text)))),
+            ..Recorder::default()
+        };
+        let outcome = self.sandbox.run(spec, &control, &mut recorder);
+        assert!(
+            recorder.hook.is_none(),
+            "{mark:?} never came: {outcome:?}, {:?}",
+            recorder.out()
+        );
+        (outcome, recorder)
+    }
+}
+
+impl Opening {
+    pub fn open(self) -> Place {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let root = tempfile::Builder::new()
+            .prefix("flux-sandbox-")
+            .tempdir()
+            .expect("a directory");
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("open to all");
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let config = SandboxConfig {
+            name: format!("test-{}-{number}", std::process::id()),
+            ..config(root.path(), self.mode, self.identity)
+        };
+        Place {
+            sandbox: Sandbox::open_by(config, self.way).expect("a sandbox"),
+            root,
+        }
+    }
+}
+
+pub fn config(root: &Path, cgroup: CgroupMode, identity: Option<Identity>) -> SandboxConfig {
+    SandboxConfig {
+        name: "test".to_owned(),
+        work_root: root.to_owned(),
+        identity,
+        require_isolation: false,
+        cgroup,
+    }
+}
+
+/// One place with cgroups, where they are to be had, and one without.
+pub fn both_modes() -> Vec<Place> {
+    [CgroupMode::Auto, CgroupMode::Off]
+        .map(Place::new)
+        .into_iter()
+        .filter(Place::is_worth_a_run)
+        .collect()
+}
+
+impl Place {
+    /// Without cgroups in either mode, the second would be the first again.
+    fn is_worth_a_run(&self) -> bool {
+        let off = self
+            .sandbox
+            .missing()
+            .iter()
+            .any(|it| it.what == Enforced::CgroupKill && it.reason.contains("switched off"));
+        off || self.enforces(Enforced::CgroupKill)
+    }
+}
+
+type Hook = (&'static str, Box<dyn FnOnce(&str)>);
+
+/// Keeps everything.
+#[derive(Default)]
+pub struct Recorder {
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    pub pid: Option<u32>,
+    hook: Option<Hook>,
+}
+
+impl Recorder {
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+impl OutputSink for Recorder {
+    fn write(&mut self, stream: Stream, data: &[u8]) {
+        assert!(!data.is_empty());
+        match stream {
+            Stream::Stdout => self.stdout.extend_from_slice(data),
+            Stream::Stderr => self.stderr.extend_from_slice(data),
+        }
+        let text = self.out();
+        if let Some((_, hook)) = self.hook.take_if(|(mark, _)| text.contains(*mark)) {
+            hook(&text);
+        }
+    }
+
+    fn started(&mut self, pid: u32) {
+        assert_eq!(self.pid.replace(pid), None);
+    }
+}
+
+/// Counts, for outputs that are too large to keep.
+#[derive(Default)]
+pub struct Counter(pub u64);
+
+impl OutputSink for Counter {
+    fn write(&mut self, _stream: Stream, data: &[u8]) {
+        self.0 += data.len() as u64;
+    }
+}
+
+/// Neither gone nor a zombie that waits for its parent.
+pub fn is_alive(pid: &str) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    let state = stat
+        .rsplit(") ")
+        .next()
+        .and_then(|rest| rest.chars().next());
+    !matches!(state, Some('Z' | 'X'))
+}
+
+pub fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        println!("skipped what needs root");
+    }
+    root
+}
+
+/// Whether this process runs one test alone. If it does not, the test is run in such a process, and
+/// must pass there.
+pub fn alone(test: &str) -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let output = this_test(test).output().expect("this program");
+    assert_passed(test, &output);
+    false
+}
+
+/// This program, to run one test alone.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test is about a process around the sandbox, not in it"
+)]
+pub fn this_test(test: &str) -> std::process::Command {
+    let this = std::env::current_exe().expect("this program");
+    let mut command = std::process::Command::new(this);
+    command
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(ALONE, "1");
+    command
+}
+
+fn assert_passed(test: &str, output: &Output) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success() && out.contains("1 passed"),
+        "{test} alone: {}\n{out}\n{err}",
+        output.status
+    );
+}
+
+/// Looks until `condition` holds.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
+
+pub fn strings(values: &[&str]) -> Vec<OsString> {
+    values.iter().map(Into::into).collect()
+}

@@ -1,0 +1,113 @@
+//! What a killed agent leaves running, the next one ends.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use flux::sandbox::{CgroupMode, Control, Enforced, Sandbox, SandboxConfig};
+
+use super::harness::{Place, alone, config, eventually, is_alive, this_test};
+
+/// Tells the helper its mode and directory.
+const HELPER_MODE: &str = "FLUX_SANDBOX_TEST_MODE";
+const HELPER_ROOT: &str = "FLUX_SANDBOX_TEST_ROOT";
+const AGENT: &str = "test-leftovers";
+
+fn agent_config(root: &Path, mode: CgroupMode) -> SandboxConfig {
+    SandboxConfig {
+        name: AGENT.to_owned(),
+        ..config(root, mode, None)
+    }
+}
+
+#[test]
+fn the_next_agent_ends_what_a_killed_one_left_running() {
+    if !alone("leftovers::the_next_agent_ends_what_a_killed_one_left_running") {
+        return;
+    }
+    for (mode, mode_name) in [(CgroupMode::Auto, "auto"), (CgroupMode::Off, "off")] {
+        let root = tempfile::tempdir().expect("a directory");
+        let pids = kill_an_agent(mode_name, root.path());
+        let [leader, daemon] = &pids[..] else {
+            panic!("two numbers: {pids:?}");
+        };
+        eventually("the leader dies with its agent", || !is_alive(leader));
+        assert!(is_alive(daemon), "the daemon is left");
+        let sandbox = Sandbox::open(agent_config(root.path(), mode)).expect("the next agent");
+        let cleared = sandbox.clear_leftovers().expect("cleared");
+        assert!(!is_alive(daemon));
+        // A leader that was still dying may be counted.
+        assert!((1..=2).contains(&cleared), "{cleared}");
+        assert_eq!(sandbox.clear_leftovers().expect("clear"), 0);
+    }
+}
+
+/// Runs an agent with one execution until that has two processes, and kills it. Returns the two.
+fn kill_an_agent(mode: &str, root: &Path) -> Vec<String> {
+    let mut agent = this_test("leftovers::an_agent_to_be_killed")
+        .env(HELPER_MODE, mode)
+        .env(HELPER_ROOT, root)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("an agent");
+    let lines = BufReader::new(agent.stdout.take().expect("its output")).lines();
+    let pids: Vec<String> = lines
+        .map(|line| line.expect("a line"))
+        .filter_map(|line| line.split_once("pid=").map(|(_, pid)| pid.to_owned()))
+        .take(2)
+        .collect();
+    agent.kill().expect("killed");
+    agent.wait().expect("reaped");
+    pids
+}
+
+#[test]
+fn an_agent_to_be_killed() {
+    let (Ok(mode), Some(root)) = (std::env::var(HELPER_MODE), std::env::var_os(HELPER_ROOT)) else {
+        return;
+    };
+    let mode = match mode.as_str() {
+        "off" => CgroupMode::Off,
+        _ => CgroupMode::Auto,
+    };
+    let sandbox = Sandbox::open(agent_config(root.as_ref(), mode)).expect("a sandbox");
+    let place = Place::new(CgroupMode::Off);
+    let mut spec = place.shell("echo pid=$$; setsid sh -c 'sleep 1000 & echo pid=$!'; sleep 1000");
+    let tmpdir = Path::new(&root).join(spec.execution_id.as_str());
+    spec.env = vec![
+        ("PATH".into(), "/usr/bin:/bin".into()),
+        ("TMPDIR".into(), tmpdir.into()),
+    ];
+    let control = Control::new().expect("control");
+    sandbox.run(&spec, &control, &mut Printer);
+}
+
+/// Passes the output on as it comes.
+struct Printer;
+
+impl flux::sandbox::OutputSink for Printer {
+    fn write(&mut self, _stream: flux::model::execution::Stream, data: &[u8]) {
+        print!("{}", String::from_utf8_lossy(data));
+        std::io::Write::flush(&mut std::io::stdout()).expect("flushed");
+    }
+}
+
+#[test]
+fn a_running_execution_is_no_leftover() {
+    if !alone("leftovers::a_running_execution_is_no_leftover") {
+        return;
+    }
+    let root = tempfile::tempdir().expect("a directory");
+    let place = Place::new(CgroupMode::Off);
+    let mut spec = place.shell("echo ready; sleep 1000");
+    spec.env[1].1 = root.path().join("someones").into();
+    let path = root.path().to_owned();
+    let (outcome, _) = place.run_until(&spec, "ready", move |control, _| {
+        let sandbox = Sandbox::open(agent_config(&path, CgroupMode::Off)).expect("a sandbox");
+        // A running execution of this very process.
+        assert_eq!(sandbox.clear_leftovers().expect("cleared"), 0);
+        control.stop(flux::sandbox::StopReason::Cancelled);
+    });
+    assert_eq!(outcome.ending, flux::model::execution::Ending::Cancelled);
+    assert!(!place.sandbox.enforced().contains(&Enforced::CgroupKill));
+}

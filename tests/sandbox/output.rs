@@ -1,0 +1,89 @@
+//! Input and output: whole, apart, in order, and never in the way.
+
+use std::fs::File;
+use std::time::Duration;
+
+use flux::model::execution::Ending;
+use flux::sandbox::{CgroupMode, Control, Stdin, StopReason};
+
+use super::harness::{Counter, Place, both_modes, strings};
+
+#[test]
+fn the_two_streams_stay_apart_and_in_their_order() {
+    for place in both_modes() {
+        let spec = place
+            .shell("i=0; while [ $i -lt 2000 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done");
+        let (outcome, recorder) = place.run(&spec);
+        assert_eq!(outcome.ending, Ending::Exited(0));
+        let lines = |word: &str| -> String { (0..2000).map(|i| format!("{word} {i}\n")).collect() };
+        assert_eq!(recorder.out(), lines("out"));
+        assert_eq!(recorder.err(), lines("err"));
+    }
+}
+
+#[test]
+fn bytes_come_through_as_they_are() {
+    let place = Place::new(CgroupMode::Auto);
+    let (_, recorder) = place.run(&place.shell(r"printf '\377\000\r\nx'"));
+    assert_eq!(recorder.stdout, b"\xff\0\r\nx");
+}
+
+#[test]
+fn a_hundred_megabytes_on_both_streams_are_drained_to_the_last_byte() {
+    let place = Place::new(CgroupMode::Auto);
+    let spec = place.shell("head -c 100000000 /dev/zero & head -c 50000000 /dev/zero >&2; wait");
+    let control = Control::new().expect("control");
+    let mut counter = Counter::default();
+    let outcome = place.sandbox.run(&spec, &control, &mut counter);
+    assert_eq!(outcome.ending, Ending::Exited(0));
+    assert_eq!(counter.0, 150_000_000);
+}
+
+#[test]
+fn what_a_program_wrote_last_is_there_even_when_it_was_killed() {
+    for place in both_modes() {
+        // More than one read, all of it in the pipe when the leader dies.
+        let spec = place.shell("head -c 60000 /dev/zero | tr '\\0' x; kill -KILL $$");
+        let (outcome, recorder) = place.run(&spec);
+        assert_eq!(outcome.ending, Ending::Signalled(9));
+        assert_eq!(recorder.stdout.len(), 60_000);
+    }
+}
+
+#[test]
+fn a_program_that_closes_its_output_runs_on() {
+    let place = Place::new(CgroupMode::Auto);
+    let mut spec = place.shell("exec >&- 2>&-; sleep 0.3; exit 4");
+    spec.pipe_grace = Duration::ZERO;
+    let (outcome, _) = place.run(&spec);
+    assert_eq!(outcome.ending, Ending::Exited(4));
+}
+
+#[test]
+fn a_program_that_never_stops_writing_is_cancelled_all_the_same() {
+    for place in both_modes() {
+        let mut spec = place.spec("/usr/bin/yes");
+        spec.args = strings(&["yes"]);
+        let (outcome, _) = place.run_until(&spec, "yes", |control, _| {
+            control.stop(StopReason::Cancelled);
+        });
+        assert_eq!(outcome.ending, Ending::Cancelled);
+        assert!(outcome.tree_confirmed_dead);
+    }
+}
+
+#[test]
+fn standard_input_is_the_file_or_empty() {
+    let place = Place::new(CgroupMode::Auto);
+    let mut spec = place.spec("/bin/cat");
+    let (outcome, recorder) = place.run(&spec);
+    assert_eq!(
+        (outcome.ending, recorder.out().as_str()),
+        (Ending::Exited(0), "")
+    );
+    let path = place.file("input", b"from a file", 0o600);
+    spec.stdin = Stdin::File(File::open(path).expect("the file"));
+    spec.execution_id = flux::model::ids::ExecutionId::generate();
+    let (_, recorder) = place.run(&spec);
+    assert_eq!(recorder.out(), "from a file");
+}

@@ -1,0 +1,113 @@
+//! Nobody of an execution outlives it.
+
+use std::time::{Duration, Instant};
+
+use flux::model::execution::Ending;
+use flux::sandbox::{CgroupMode, StopReason};
+
+use super::harness::{Place, both_modes, is_alive};
+
+/// Starts a process in a session of its own, whose parent is gone, which holds both pipes and ignores
+/// what can be ignored; prints its number, then `ready`.
+const DAEMON: &str =
+    "setsid sh -c 'trap \"\" TERM HUP; sleep 1000 & echo $!' ; echo ready; sleep 1000";
+
+#[test]
+fn a_cancel_kills_daemons_that_hold_the_pipes_before_it_returns() {
+    for place in both_modes() {
+        let (outcome, recorder) = place.run_until(&place.shell(DAEMON), "ready", |control, out| {
+            let daemon = out.lines().next().expect("a number");
+            assert!(is_alive(daemon), "the daemon runs when it is cancelled");
+            control.stop(StopReason::Cancelled);
+        });
+        assert_eq!(outcome.ending, Ending::Cancelled);
+        assert!(outcome.tree_confirmed_dead, "{}", outcome.error);
+        assert!(!is_alive(recorder.out().lines().next().expect("a number")));
+    }
+}
+
+#[test]
+fn a_timeout_kills_daemons_too() {
+    for place in both_modes() {
+        let mut spec = place.shell(DAEMON);
+        spec.limits.timeout = Some(Duration::from_millis(500));
+        spec.kill_grace = Duration::from_millis(50);
+        spec.pipe_grace = Duration::from_millis(50);
+        let (outcome, recorder) = place.run(&spec);
+        assert_eq!(outcome.ending, Ending::TimedOut);
+        assert!(outcome.leaked_pipes);
+        assert!(!is_alive(recorder.out().lines().next().expect("a number")));
+    }
+}
+
+#[test]
+fn background_processes_do_not_survive_their_execution() {
+    for place in both_modes() {
+        let spec = place.shell(
+            "sleep 1000 >/dev/null 2>&1 & echo $!; setsid sleep 1000 >/dev/null 2>&1 & echo $!",
+        );
+        let (outcome, recorder) = place.run(&spec);
+        assert_eq!(outcome.ending, Ending::Exited(0));
+        assert!(!outcome.leaked_pipes && outcome.tree_confirmed_dead);
+        let pids = recorder.out();
+        assert_eq!(pids.lines().count(), 2);
+        assert!(pids.lines().all(|pid| !is_alive(pid)), "{pids}");
+    }
+}
+
+#[test]
+fn a_pipe_that_a_background_process_holds_costs_the_grace_and_no_more() {
+    for place in both_modes() {
+        let mut spec = place.shell("sleep 1000 & echo $!; exit 5");
+        spec.pipe_grace = Duration::from_millis(300);
+        let began = Instant::now();
+        let (outcome, recorder) = place.run(&spec);
+        assert_eq!(outcome.ending, Ending::Exited(5));
+        assert!(outcome.leaked_pipes && outcome.tree_confirmed_dead);
+        assert!(began.elapsed() >= Duration::from_millis(300));
+        assert!(began.elapsed() < Duration::from_secs(10));
+        assert!(outcome.duration < began.elapsed());
+        assert!(!is_alive(recorder.out().trim()));
+    }
+}
+
+#[test]
+fn what_is_written_within_the_grace_is_recorded() {
+    for place in both_modes() {
+        let mut spec = place.shell("(sleep 0.1; echo late) & exit 0");
+        spec.pipe_grace = Duration::from_secs(20);
+        let (outcome, recorder) = place.run(&spec);
+        assert_eq!(outcome.ending, Ending::Exited(0));
+        assert_eq!(recorder.out(), "late\n");
+        assert!(!outcome.leaked_pipes);
+    }
+}
+
+#[test]
+fn a_crowd_of_processes_dies_whole() {
+    for place in both_modes() {
+        let spec = place.shell(
+            "i=0; while [ $i -lt 60 ]; do setsid sh -c 'sleep 1000; :' & echo $!; i=$((i+1)); done
+             echo ready; wait",
+        );
+        let (outcome, recorder) = place.run_until(&spec, "ready", |control, _| {
+            control.stop(StopReason::Cancelled);
+        });
+        assert!(outcome.tree_confirmed_dead, "{}", outcome.error);
+        let out = recorder.out();
+        let alive: Vec<&str> = out.lines().filter(|line| is_alive(line)).collect();
+        assert!(alive.is_empty(), "{alive:?}");
+    }
+}
+
+#[test]
+fn with_a_cgroup_nobody_escapes_by_hiding_every_trace() {
+    let place = Place::new(CgroupMode::Auto);
+    if !place.enforces(flux::sandbox::Enforced::CgroupKill) {
+        return;
+    }
+    let spec = place.shell("setsid env -i sh -c 'sleep 1000 >/dev/null 2>&1 & echo $!'");
+    let (outcome, recorder) = place.run(&spec);
+    assert!(outcome.tree_confirmed_dead);
+    assert!(!is_alive(recorder.out().trim()));
+}
