@@ -46,11 +46,17 @@ impl Context {
         match self.journal.finish(&record, expires_at, durable) {
             Ok(()) => record,
             // Only an execution of the same id can have done that; what was said first stands.
-            Err(JournalError::AlreadyEnded { .. }) => {
-                self.journal.get(&record.id).ok().flatten().unwrap_or(record)
-            }
+            Err(JournalError::AlreadyEnded { .. }) => self
+                .journal
+                .get(&record.id)
+                .ok()
+                .flatten()
+                .unwrap_or(record),
             Err(error) => {
-                log::error!("execution {}: its record cannot be written: {error}", record.id);
+                log::error!(
+                    "execution {}: its record cannot be written: {error}",
+                    record.id
+                );
                 record
             }
         }

@@ -108,7 +108,7 @@ impl Agent {
         let work_root = config.state_dir.join("work");
         let spool_dir = config.state_dir.join("output");
         create_spool_dir(&spool_dir)?;
-        let journal = Arc::new(Journal::open(&config.state_dir)?);
+        let journal = Arc::new(Journal::open(&config.state_dir.join("journal"))?);
         let identity = runner(&config.runner_user)?;
         let sandbox = Sandbox::open(SandboxConfig {
             name: config.agent_id.to_string(),
@@ -119,7 +119,13 @@ impl Agent {
         })?;
         report_isolation(&sandbox);
         let workdirs = WorkDirs::open(&work_root)?;
-        clear_up(&sandbox, &workdirs, &journal, &spool_dir, config.limits.record_retention)?;
+        clear_up(
+            &sandbox,
+            &workdirs,
+            &journal,
+            &spool_dir,
+            config.limits.record_retention,
+        )?;
         let releases = Releases::open(&config.apps_dir, ArchiveLimits::default())?;
         let functions = Functions::load(Arc::clone(&journal), releases)?;
 
@@ -178,17 +184,28 @@ impl Agent {
         let admission = self.worker.admission();
         let running = admission.set_draining(true);
         if running > 0 {
-            log::info!("waiting for {running} executions, {:?} at the most", self.drain_timeout);
+            log::info!(
+                "waiting for {running} executions, {:?} at the most",
+                self.drain_timeout
+            );
         }
         if !admission.wait_until_idle(self.drain_timeout) {
-            log::warn!("stopping {} executions that did not end in time", admission.running());
+            log::warn!(
+                "stopping {} executions that did not end in time",
+                admission.running()
+            );
             self.worker.context().live.stop_all(StopReason::Shutdown);
             if !admission.wait_until_idle(STOP_TIME) {
                 log::error!("{} executions could not be stopped", admission.running());
             }
         }
         self.worker.context().events.close();
-        let Agent { server, worker, _threads, .. } = self;
+        let Agent {
+            server,
+            worker,
+            _threads,
+            ..
+        } = self;
         server.shutdown(ANSWER_TIME);
         drop(worker);
     }
@@ -248,7 +265,10 @@ fn clear_up(
     let now = Timestamp::now();
     let lost = journal.mark_lost(now, now.after(retention), "the agent ended while it ran")?;
     if killed > 0 || !lost.is_empty() {
-        log::warn!("ended {killed} leftover processes; {} executions are lost", lost.len());
+        log::warn!(
+            "ended {killed} leftover processes; {} executions are lost",
+            lost.len()
+        );
     }
     workdirs.clear_leftovers()?;
     if let Err(error) = clear_orphans(spool_dir, &recorded_ids(journal)?) {

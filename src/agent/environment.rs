@@ -67,7 +67,12 @@ impl Environment {
     }
 
     /// The whole list for one execution.
-    pub fn build(&self, own: &Env, of_call: &Env, belongings: Belongings<'_>) -> Vec<(String, String)> {
+    pub fn build(
+        &self,
+        own: &Env,
+        of_call: &Env,
+        belongings: Belongings<'_>,
+    ) -> Vec<(String, String)> {
         let mut entries = self.inherited.clone();
         let temporary = belongings.temporary.display().to_string();
         entries.insert("HOME".to_owned(), belongings.home.display().to_string());
@@ -82,10 +87,22 @@ impl Environment {
             .unwrap_or_else(PoisonError::into_inner);
         let address = |address: Option<IpAddr>| address.map_or(String::new(), |ip| ip.to_string());
         entries.extend([
-            ("FLUX_EXECUTION_ID".to_owned(), belongings.execution.to_string()),
-            ("FLUX_FUNCTION_NAME".to_owned(), belongings.function.to_string()),
-            ("FLUX_FUNCTION_VERSION".to_owned(), belongings.version.to_string()),
-            ("FLUX_NODE_PRIVATE_IP".to_owned(), address(self.private_address)),
+            (
+                "FLUX_EXECUTION_ID".to_owned(),
+                belongings.execution.to_string(),
+            ),
+            (
+                "FLUX_FUNCTION_NAME".to_owned(),
+                belongings.function.to_string(),
+            ),
+            (
+                "FLUX_FUNCTION_VERSION".to_owned(),
+                belongings.version.to_string(),
+            ),
+            (
+                "FLUX_NODE_PRIVATE_IP".to_owned(),
+                address(self.private_address),
+            ),
             ("FLUX_NODE_PUBLIC_IP".to_owned(), address(public)),
         ]);
         entries.into_iter().collect()
@@ -122,10 +139,21 @@ mod tests {
     fn only_path_lang_and_tz_of_the_agent_reach_a_function() {
         let built = build(&[], &[]);
         let expected = [
-            "FLUX_EXECUTION_ID", "FLUX_FUNCTION_NAME", "FLUX_FUNCTION_VERSION",
-            "FLUX_NODE_PRIVATE_IP", "FLUX_NODE_PUBLIC_IP", "HOME", "LANG", "PATH", "TMPDIR", "TZ",
+            "FLUX_EXECUTION_ID",
+            "FLUX_FUNCTION_NAME",
+            "FLUX_FUNCTION_VERSION",
+            "FLUX_NODE_PRIVATE_IP",
+            "FLUX_NODE_PUBLIC_IP",
+            "HOME",
+            "LANG",
+            "PATH",
+            "TMPDIR",
+            "TZ",
         ];
-        assert!(built.keys().all(|name| expected.contains(&name.as_str())), "{built:?}");
+        assert!(
+            built.keys().all(|name| expected.contains(&name.as_str())),
+            "{built:?}"
+        );
         assert!(built.contains_key("PATH"));
         assert_eq!(built["FLUX_NODE_PRIVATE_IP"], "10.0.0.5");
         assert_eq!(built["FLUX_NODE_PUBLIC_IP"], "");
@@ -135,10 +163,18 @@ mod tests {
     #[test]
     fn the_call_overrides_the_function_and_nobody_overrides_flux() {
         let built = build(
-            &[("A", "function"), ("B", "function"), ("TMPDIR", "/elsewhere"), ("FLUX_EXECUTION_ID", "forged")],
+            &[
+                ("A", "function"),
+                ("B", "function"),
+                ("TMPDIR", "/elsewhere"),
+                ("FLUX_EXECUTION_ID", "forged"),
+            ],
             &[("B", "call"), ("FLUX_FUNCTION_NAME", "forged")],
         );
-        assert_eq!((built["A"].as_str(), built["B"].as_str()), ("function", "call"));
+        assert_eq!(
+            (built["A"].as_str(), built["B"].as_str()),
+            ("function", "call")
+        );
         assert_eq!(built["TMPDIR"], "/work/e-1/.tmp");
         assert_eq!(built["FLUX_EXECUTION_ID"], "e-1");
         assert_eq!(built["FLUX_FUNCTION_NAME"], "f");

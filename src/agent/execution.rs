@@ -77,7 +77,9 @@ impl Execution {
         let id = &self.live.accepted().id;
         let workdir = match context.workdirs.create(id, &self.release, context.owner) {
             Ok(workdir) => workdir,
-            Err(error) => return not_started(&format!("no working directory: {}", with_cause(&error))),
+            Err(error) => {
+                return not_started(&format!("no working directory: {}", with_cause(&error)));
+            }
         };
         let stdin = match stdin(&self.stdin) {
             Ok(stdin) => stdin,

@@ -62,7 +62,9 @@ impl Functions {
             let release = stored.code.as_ref().and_then(|code| {
                 releases
                     .reopen(&name, code.version, &code.digest)
-                    .inspect_err(|error| log::warn!("function {name}: its code is not usable: {error}"))
+                    .inspect_err(|error| {
+                        log::warn!("function {name}: its code is not usable: {error}")
+                    })
                     .ok()
                     .flatten()
             });
@@ -140,7 +142,11 @@ impl Functions {
             },
             (None, None) => return Err(FunctionError::NotFound(name.clone())),
         };
-        let version = if version == 0 { self.next_version(name) } else { version };
+        let version = if version == 0 {
+            self.next_version(name)
+        } else {
+            version
+        };
         let release = self.releases.install(name, version, digest, archive)?;
         self.put_in_force(config, Some(Arc::clone(&release)))?;
         if let Err(error) = self.releases.prune(name, Some(&release)) {

@@ -124,10 +124,12 @@ impl AgentWorker {
         let name = &request.function;
         if request.stdin.len() as u64 > self.stdin_max.bytes() {
             let bytes = request.stdin.len();
-            return Err(WorkerError::new(ErrorKind::Invalid, "stdin").because(format!(
-                "it has {bytes} bytes, and this agent takes {}",
-                self.stdin_max
-            )));
+            return Err(
+                WorkerError::new(ErrorKind::Invalid, "stdin").because(format!(
+                    "it has {bytes} bytes, and this agent takes {}",
+                    self.stdin_max
+                )),
+            );
         }
         let function = self
             .functions
@@ -260,7 +262,13 @@ impl Worker for AgentWorker {
             .finish(&header.digest, header.size_bytes)
             .map_err(|error| failed(error.into()))?;
         self.functions
-            .install(&name, header.version, &header.digest, header.config, &mut archive)
+            .install(
+                &name,
+                header.version,
+                &header.digest,
+                header.config,
+                &mut archive,
+            )
             .map_err(failed)
     }
 

@@ -7,17 +7,13 @@ use super::exit_code::ExitCode;
 use super::printer;
 use super::target::Target;
 use super::{
-    agent, agents, cancel, completions, delete, deploy, dev, exec, execution, executions, functions,
-    init, login, logs, pki, rollback, server, status, versions,
+    agent, agents, cancel, completions, delete, deploy, dev, exec, execution, executions,
+    functions, init, login, logs, pki, rollback, server, status, versions,
 };
 
 /// Runs any executable as a serverless function, on one machine or on a fleet
 #[derive(Debug, Parser)]
-#[command(
-    name = "flux",
-    version,
-    propagate_version = true
-)]
+#[command(name = "flux", version, propagate_version = true)]
 pub struct Cli {
     /// Which control plane, and how to show its answers.
     #[command(flatten)]

@@ -75,7 +75,13 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     register(&front, &agent)?;
 
     let context_file = context::default_path()?;
-    context::write(&context_file, &Context { url: front.url(), api_key })?;
+    context::write(
+        &context_file,
+        &Context {
+            url: front.url(),
+            api_key,
+        },
+    )?;
     announce(&front.url(), &state_dir, &context_file);
 
     supervisor.shutdown().wait();
@@ -86,7 +92,11 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(daemon_exit::after_shutdown(&supervisor))
 }
 
-fn start_agent(state_dir: &Path, certs_dir: &Path, supervisor: &Supervisor) -> anyhow::Result<Agent> {
+fn start_agent(
+    state_dir: &Path,
+    certs_dir: &Path,
+    supervisor: &Supervisor,
+) -> anyhow::Result<Agent> {
     let id = AgentId::new(AGENT_ID)?;
     let authority = Authority::open_or_create(certs_dir)?;
     let layout = authority.layout().clone();
@@ -166,13 +176,16 @@ fn default_state_dir() -> anyhow::Result<PathBuf> {
 }
 
 fn announce(url: &str, state_dir: &Path, context_file: &Path) {
-    printer::note(&format!(
-        "Flux is ready at {url}\n\
-         state in {}, key and address for other terminals in {}\n\n\
+    printer::note(&format!("ready at {url}"));
+    let (state_dir, context_file) = (state_dir.display(), context_file.display());
+    let text = format!(
+        "  state in {state_dir}\n\
+         \x20 address and key for other terminals in {context_file}\n\n\
          Try in a second terminal:\n\
-         \x20 flux init hello --lang sh && flux deploy ./hello && flux exec hello -- world\n\n\
-         Ctrl-C ends it.",
-        state_dir.display(),
-        context_file.display()
-    ));
+         \x20 flux init hello --lang sh\n\
+         \x20 flux deploy ./hello\n\
+         \x20 flux exec hello -- world\n\n\
+         Ctrl-C ends it.\n"
+    );
+    printer::raw_stderr(text.as_bytes());
 }

@@ -15,10 +15,10 @@ use serde_json::Value;
 
 use super::printer;
 use crate::base::atomic_file;
-use crate::wire::names::JOIN_TOKEN_HEADER;
 use crate::pki::enrolment::{EnrolAnswer, EnrolRequest, Enrolled};
 use crate::pki::invitation::Invitation;
 use crate::pki::join::key_and_request;
+use crate::wire::names::JOIN_TOKEN_HEADER;
 
 const DEFAULT_CONFIG: &str = "/etc/flux-agent/agent.yaml";
 /// An answer holds two certificates.
@@ -63,10 +63,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .context("the answer does not come from the fleet that made the token")?;
     write(&config, &invitation, &enrolled, &key.key)?;
     printer::note(&format!(
-        "joined as {}; wrote {}\nnext: start flux-agent, then register its address: flux agent register HOST:{}",
+        "joined as {}; wrote {}",
         invitation.agent,
-        config.display(),
-        port(&enrolled),
+        config.display()
+    ));
+    let port = port(&enrolled);
+    printer::note(&format!(
+        "next: start flux-agent, then register its address: flux agent register HOST:{port}"
     ));
     Ok(ExitCode::SUCCESS)
 }
@@ -104,20 +107,39 @@ fn ask(url: &str, request: &EnrolRequest) -> anyhow::Result<EnrolAnswer> {
         .read_to_vec()
         .with_context(|| format!("read the answer of {url}"))?;
     if status.is_success() {
-        return serde_json::from_slice(&body).with_context(|| format!("{url} gave another answer than expected"));
+        return serde_json::from_slice(&body)
+            .with_context(|| format!("{url} gave another answer than expected"));
     }
     let error: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let text = |field: &str| error["error"][field].as_str().unwrap_or_default().to_owned();
-    bail!("{url} refused ({status}): {}; {}", text("message"), text("hint"));
+    let text = |field: &str| {
+        error["error"][field]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    bail!(
+        "{url} refused ({status}): {}; {}",
+        text("message"),
+        text("hint")
+    );
 }
 
-fn write(config: &Path, invitation: &Invitation, enrolled: &Enrolled, key: &[u8]) -> anyhow::Result<()> {
+fn write(
+    config: &Path,
+    invitation: &Invitation,
+    enrolled: &Enrolled,
+    key: &[u8],
+) -> anyhow::Result<()> {
     let directory = config.parent().unwrap_or(Path::new("/"));
     let certs = directory.join("certs");
     fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
     atomic_file::create_directory(&certs, 0o700)?;
     atomic_file::write(&certs.join("agent-key.pem"), key, 0o600)?;
-    atomic_file::write(&certs.join("agent.pem"), enrolled.certificate.as_bytes(), 0o644)?;
+    atomic_file::write(
+        &certs.join("agent.pem"),
+        enrolled.certificate.as_bytes(),
+        0o644,
+    )?;
     atomic_file::write(&certs.join("ca.pem"), enrolled.ca.as_bytes(), 0o644)?;
     // Last: with it the agent can start.
     let yaml = format!(

@@ -8,7 +8,13 @@ use crate::base::clock::Timestamp;
 /// running installation without a change to its files.
 pub fn start(filter: &str) {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_owned());
-    let started = env_logger::Builder::new()
+    let mut builder = env_logger::Builder::new();
+    if !filter.contains("grpcio") {
+        // The library reports each stranger's failed handshake as an error of its own; what
+        // matters of its news comes back to us as the outcome of a call.
+        builder.filter_module("grpcio", log::LevelFilter::Off);
+    }
+    let started = builder
         .parse_filters(&filter)
         .format(|out, record| {
             writeln!(

@@ -95,7 +95,11 @@ impl FrontDoor {
                 .transpose()
                 .context("use tls_cert and tls_key")?,
         };
-        let scheme = if listen.tls.is_some() { "https" } else { "http" };
+        let scheme = if listen.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let api = Api::new(Arc::clone(&control), config);
         let server = Server::start(listen, limits, Arc::new(api), supervisor)
             .with_context(|| format!("listen on {}", config.listen))?;
@@ -120,7 +124,10 @@ impl FrontDoor {
     pub fn shut_down(self, config: &ServerConfig) {
         self.server.stop_accepting();
         self.control.begin_shutdown();
-        if !self.server.drain(Instant::now() + config.limits.drain_timeout) {
+        if !self
+            .server
+            .drain(Instant::now() + config.limits.drain_timeout)
+        {
             log::warn!("requests that did not end in time were cut off; what they started goes on");
         }
     }

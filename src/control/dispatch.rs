@@ -171,7 +171,9 @@ impl Dispatcher {
         let Some(answer) = pending.wait(&call.client_gone) else {
             // The agent confirms the tree's end; a cancel that comes too late changes nothing.
             if let Err(error) = client.cancel(&id) {
-                log::warn!("execution {id}: its client left, and it could not be cancelled: {error}");
+                log::warn!(
+                    "execution {id}: its client left, and it could not be cancelled: {error}"
+                );
             }
             return Offer::Failed(DispatchError::ClientGone);
         };
@@ -197,7 +199,10 @@ impl Dispatcher {
                     truncated: false,
                     usage: Usage::default(),
                 };
-                Execution { record, output: Vec::new() }
+                Execution {
+                    record,
+                    output: Vec::new(),
+                }
             }
             Err(error) => return self.turned_down(&reservation, &error),
         };
@@ -230,8 +235,18 @@ impl Dispatcher {
         }
         *stored = Some(agent.clone());
         let accepted = client
-            .start_execute(ExecuteRequest { asynchronous: true, ..request }, None)
-            .and_then(|pending| pending.wait(&Token::never()).unwrap_or(Err(RpcError::Deadline)));
+            .start_execute(
+                ExecuteRequest {
+                    asynchronous: true,
+                    ..request
+                },
+                None,
+            )
+            .and_then(|pending| {
+                pending
+                    .wait(&Token::never())
+                    .unwrap_or(Err(RpcError::Deadline))
+            });
         match accepted {
             Ok(_) => {
                 reservation.hand_over();
@@ -247,7 +262,12 @@ impl Dispatcher {
     }
 
     /// The connection broke during the hand-over: has the agent got it?
-    fn settle(&self, id: &ExecutionId, reservation: Reservation, client: &AgentClient) -> Offer<()> {
+    fn settle(
+        &self,
+        id: &ExecutionId,
+        reservation: Reservation,
+        client: &AgentClient,
+    ) -> Offer<()> {
         let deadline = Instant::now() + SETTLE_TIME;
         let never = Token::never();
         while Instant::now() < deadline {
@@ -335,7 +355,12 @@ impl Dispatcher {
     }
 }
 
-fn request(id: &ExecutionId, call: &Call, reservation: &Reservation, queued: Duration) -> ExecuteRequest {
+fn request(
+    id: &ExecutionId,
+    call: &Call,
+    reservation: &Reservation,
+    queued: Duration,
+) -> ExecuteRequest {
     let current = reservation.current();
     ExecuteRequest {
         id: id.clone(),

@@ -81,7 +81,9 @@ pub enum ControlError {
     #[error("the first call with this idempotency key still runs, as execution {0}")]
     IdempotencyPending(ExecutionId),
     /// The first call with that key ended with the control plane, and nobody knows its outcome.
-    #[error("the first call with this idempotency key was execution {0}, of which no agent has a record")]
+    #[error(
+        "the first call with this idempotency key was execution {0}, of which no agent has a record"
+    )]
     IdempotencyUnsettled(ExecutionId),
     /// Certificates are off, so there is nothing to enrol into.
     #[error("certificates are turned off by disable_grpc_tls")]

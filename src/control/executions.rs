@@ -126,8 +126,14 @@ impl Executions {
     /// Unknown, or its agent cannot be asked.
     pub fn get(&self, id: &ExecutionId) -> Result<Execution, ControlError> {
         match self.find(id)? {
-            Whereabouts::Orphaned(route) => Ok(lost(&route, "its agent was removed from the fleet")),
-            Whereabouts::At { agent, route, running } => {
+            Whereabouts::Orphaned(route) => {
+                Ok(lost(&route, "its agent was removed from the fleet"))
+            }
+            Whereabouts::At {
+                agent,
+                route,
+                running,
+            } => {
                 let found = self
                     .links
                     .client(&agent.agent)
@@ -176,7 +182,10 @@ impl Executions {
             }),
             CancelOutcome::UnknownExecution => {
                 let status = self.get(id)?.record.status();
-                Err(ControlError::ExecutionEnded { id: id.clone(), status })
+                Err(ControlError::ExecutionEnded {
+                    id: id.clone(),
+                    status,
+                })
             }
         }
     }
@@ -192,7 +201,11 @@ impl Executions {
         offset: u64,
     ) -> Result<OutputPiece, ControlError> {
         let Whereabouts::At { agent, .. } = self.find(id)? else {
-            return Ok(OutputPiece { data: Vec::new(), total: 0, ended: true });
+            return Ok(OutputPiece {
+                data: Vec::new(),
+                total: 0,
+                ended: true,
+            });
         };
         let client = self
             .links
@@ -209,7 +222,11 @@ impl Executions {
             Ok(None) => {
                 // Says which of the two it is: never known, or lost.
                 self.get(id)?;
-                Ok(OutputPiece { data: Vec::new(), total: 0, ended: true })
+                Ok(OutputPiece {
+                    data: Vec::new(),
+                    total: 0,
+                    ended: true,
+                })
             }
             Err(RpcError::Unimplemented) => self.read_merged_record(id, offset),
             Err(error) => Err(unreachable(&agent.agent.id, error)),
@@ -227,9 +244,9 @@ impl Executions {
         client_gone: Token,
     ) -> Result<Follow, ControlError> {
         let source = match self.find(id)? {
-            Whereabouts::Orphaned(route) => {
-                Source::Ended(Some(Box::new(lost(&route, "its agent was removed from the fleet").record)))
-            }
+            Whereabouts::Orphaned(route) => Source::Ended(Some(Box::new(
+                lost(&route, "its agent was removed from the fleet").record,
+            ))),
             Whereabouts::At { agent, .. } => {
                 // Asked first, so that an unknown execution is an error and not an empty stream.
                 let execution = self.get(id)?;
@@ -238,7 +255,9 @@ impl Executions {
                     .client(&agent.agent)
                     .map_err(|error| unreachable(&agent.agent.id, error))?;
                 match client.follow(id, offset) {
-                    Ok(follower) if execution.record.agent == agent.agent.id => Source::Pushed(follower),
+                    Ok(follower) if execution.record.agent == agent.agent.id => {
+                        Source::Pushed(follower)
+                    }
                     Ok(_) => Source::Ended(Some(Box::new(execution.record))),
                     Err(RpcError::Unimplemented) => Source::Polled {
                         client,
@@ -249,11 +268,17 @@ impl Executions {
                 }
             }
         };
-        Ok(Follow { source, client_gone })
+        Ok(Follow {
+            source,
+            client_gone,
+        })
     }
 
     /// Records of all agents, newest first, without their output.
-    pub fn list(&self, listing: &Listing) -> (Vec<ExecutionRecord>, Option<ExecutionId>, Vec<AgentId>) {
+    pub fn list(
+        &self,
+        listing: &Listing,
+    ) -> (Vec<ExecutionRecord>, Option<ExecutionId>, Vec<AgentId>) {
         let limit = listing.limit.clamp(1, MAX_LISTED);
         let query = ExecutionQuery {
             function: listing.function.clone(),
@@ -279,7 +304,10 @@ impl Executions {
         records.sort_by(|a: &ExecutionRecord, b| b.id.cmp(&a.id));
         let more = records.len() > limit;
         records.truncate(limit);
-        let next = records.last().filter(|_| more).map(|record| record.id.clone());
+        let next = records
+            .last()
+            .filter(|_| more)
+            .map(|record| record.id.clone());
         unreachable.sort();
         (records, next, unreachable)
     }
@@ -321,9 +349,15 @@ impl Executions {
         }
     }
 
-    fn read_merged_record(&self, id: &ExecutionId, offset: u64) -> Result<OutputPiece, ControlError> {
+    fn read_merged_record(
+        &self,
+        id: &ExecutionId,
+        offset: u64,
+    ) -> Result<OutputPiece, ControlError> {
         let execution = self.get(id)?;
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(execution.output.len());
+        let from = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(execution.output.len());
         Ok(OutputPiece {
             total: execution.output.len() as u64,
             data: execution.output[from..].to_vec(),
@@ -334,7 +368,11 @@ impl Executions {
     fn find(&self, id: &ExecutionId) -> Result<Whereabouts, ControlError> {
         if let Some(agent) = self.fleet.whereabouts(id) {
             let route = self.store.get_route(id)?;
-            return Ok(Whereabouts::At { agent: Box::new(agent), route, running: true });
+            return Ok(Whereabouts::At {
+                agent: Box::new(agent),
+                route,
+                running: true,
+            });
         }
         if let Some(route) = self.store.get_route(id)? {
             return Ok(match self.fleet.get(&route.agent) {
@@ -357,7 +395,11 @@ impl Executions {
             match answer {
                 Ok(Some(_)) => {
                     if let Some(agent) = self.fleet.get(&agent) {
-                        return Ok(Whereabouts::At { agent: Box::new(agent), route: None, running: false });
+                        return Ok(Whereabouts::At {
+                            agent: Box::new(agent),
+                            route: None,
+                            running: false,
+                        });
                     }
                 }
                 Ok(None) => {}
@@ -379,12 +421,18 @@ impl Executions {
             if view.agent.state == AgentState::Provisioning {
                 continue;
             }
-            let (question, sender, links) = (Arc::clone(&question), sender.clone(), Arc::clone(&self.links));
+            let (question, sender, links) = (
+                Arc::clone(&question),
+                sender.clone(),
+                Arc::clone(&self.links),
+            );
             let id = view.agent.id.clone();
             let refused = self.asks.submit({
                 let sender = sender.clone();
                 move || {
-                    let answer = links.client(&view.agent).and_then(|client| question(&client));
+                    let answer = links
+                        .client(&view.agent)
+                        .and_then(|client| question(&client));
                     let _ = sender.send((view.agent.id, answer));
                 }
             });
@@ -406,16 +454,17 @@ impl Follow {
         match &mut self.source {
             Source::Pushed(follower) => {
                 // Falls silent now and then, so that the caller can tell its client that all is well.
-                let event = match follower.next(&self.client_gone, Some(Instant::now() + HEARTBEAT))? {
-                    Next::Event(event) => Followed::Event(event),
-                    Next::TimedOut => Followed::Silence,
-                    Next::Over | Next::Cancelled => Followed::Over,
-                };
+                let event =
+                    match follower.next(&self.client_gone, Some(Instant::now() + HEARTBEAT))? {
+                        Next::Event(event) => Followed::Event(event),
+                        Next::TimedOut => Followed::Silence,
+                        Next::Over | Next::Cancelled => Followed::Over,
+                    };
                 Ok(event)
             }
-            Source::Ended(record) => Ok(record
-                .take()
-                .map_or(Followed::Over, |record| Followed::Event(FollowEvent::Ended(*record)))),
+            Source::Ended(record) => Ok(record.take().map_or(Followed::Over, |record| {
+                Followed::Event(FollowEvent::Ended(*record))
+            })),
             Source::Polled { client, id, offset } => loop {
                 let Some(execution) = fetch(client, id)? else {
                     log::warn!("execution {id}: its agent forgot it while it was followed");
@@ -463,7 +512,13 @@ fn unreachable(agent: &AgentId, source: RpcError) -> ControlError {
 
 /// What is known of an execution whose agent has nothing to say about it any more.
 fn lost(route: &Route, why: &str) -> Execution {
-    lost_on(&route.execution, &route.agent, &route.function, route.accepted_at, why)
+    lost_on(
+        &route.execution,
+        &route.agent,
+        &route.function,
+        route.accepted_at,
+        why,
+    )
 }
 
 fn lost_on(

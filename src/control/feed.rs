@@ -104,7 +104,11 @@ impl Feeds {
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
             }
         };
-        match self.links.client(agent).and_then(|client| client.watch(deliver)) {
+        match self
+            .links
+            .client(agent)
+            .and_then(|client| client.watch(deliver))
+        {
             Ok(watch) => {
                 lock(&self.open).insert(
                     agent.id.clone(),
@@ -137,7 +141,11 @@ impl Listener {
     }
 
     fn take(&mut self, event: Event) {
-        let Event { agent, generation, news } = event;
+        let Event {
+            agent,
+            generation,
+            news,
+        } = event;
         match news {
             Ok(numbered) => {
                 if self.is_in_order(&agent, generation, &numbered) {

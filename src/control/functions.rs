@@ -172,7 +172,11 @@ impl Functions {
     ///
     /// # Errors
     /// See [`FunctionError`].
-    pub fn deploy(&self, name: &FunctionName, upload: ArchiveUpload) -> Result<Function, FunctionError> {
+    pub fn deploy(
+        &self,
+        name: &FunctionName,
+        upload: ArchiveUpload,
+    ) -> Result<Function, FunctionError> {
         let plan = archive::inspect(upload.reader().map_err(ArchiveError::Read)?, &self.limits)?;
         let _changes = lock(&self.changes);
         let config = self.get(name)?.config;
@@ -192,7 +196,11 @@ impl Functions {
     ///
     /// # Errors
     /// See [`FunctionError`].
-    pub fn rollback(&self, name: &FunctionName, number: Option<u64>) -> Result<Function, FunctionError> {
+    pub fn rollback(
+        &self,
+        name: &FunctionName,
+        number: Option<u64>,
+    ) -> Result<Function, FunctionError> {
         let _changes = lock(&self.changes);
         let (function, versions) = self.versions(name)?;
         let number = match (number, &function.active) {

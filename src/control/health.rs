@@ -143,9 +143,12 @@ impl Shared {
 
     fn answered(&self, view: &AgentView, report: NodeReport, round: u32) {
         let id = &view.agent.id;
-        let restarted = self
-            .fleet
-            .record_answer(id, report.status, report.boot_id.as_deref(), report.isolation);
+        let restarted = self.fleet.record_answer(
+            id,
+            report.status,
+            report.boot_id.as_deref(),
+            report.isolation,
+        );
         match view.agent.state {
             AgentState::Offline => {
                 self.tell(id, AgentEvent::Contacted);

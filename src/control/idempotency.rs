@@ -90,11 +90,16 @@ impl IdempotentCalls {
         )?;
         match begun {
             Idempotency::New => Ok(Begun::First(guard)),
-            Idempotency::Existing { fingerprint: first, .. } if first != fingerprint => {
-                Err(ControlError::IdempotencyMismatch)
-            }
-            Idempotency::Existing { answer: Some(answer), .. } => Ok(Begun::Answered(answer)),
-            Idempotency::Existing { execution, .. } if lock(&self.under_way).contains(&execution) => {
+            Idempotency::Existing {
+                fingerprint: first, ..
+            } if first != fingerprint => Err(ControlError::IdempotencyMismatch),
+            Idempotency::Existing {
+                answer: Some(answer),
+                ..
+            } => Ok(Begun::Answered(answer)),
+            Idempotency::Existing { execution, .. }
+                if lock(&self.under_way).contains(&execution) =>
+            {
                 Err(ControlError::IdempotencyPending(execution))
             }
             Idempotency::Existing { execution, .. } => Ok(Begun::Unsettled(execution)),
@@ -126,7 +131,10 @@ impl Guard<'_> {
             Ok(_) => Ok(()),
             // Too large to keep: as long as its record lives, the answer is made from that.
             Err(StoreError::LimitReached { what, limit }) => {
-                log::info!("execution {}: its answer is not kept: {what} over {limit}", self.execution);
+                log::info!(
+                    "execution {}: its answer is not kept: {what} over {limit}",
+                    self.execution
+                );
                 Ok(())
             }
             Err(error) => Err(error.into()),

@@ -60,5 +60,8 @@ fn clean(store: &dyn Store) {
     };
     report("routes", store.expire_routes(now));
     report("idempotency keys", store.expire_idempotent(now));
-    report("archives", store.collect_archives(now.before(ARCHIVE_GRACE)));
+    report(
+        "archives",
+        store.collect_archives(now.before(ARCHIVE_GRACE)),
+    );
 }

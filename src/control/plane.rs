@@ -78,10 +78,15 @@ impl ControlPlane {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start(config: &ServerConfig, supervisor: &Supervisor) -> Result<ControlPlane, StartError> {
+    pub fn start(
+        config: &ServerConfig,
+        supervisor: &Supervisor,
+    ) -> Result<ControlPlane, StartError> {
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&config.state_dir)?);
         let authority = if config.disable_grpc_tls {
-            log::warn!("disable_grpc_tls: agents are called in the clear; anyone on the way can read and command them");
+            log::warn!(
+                "disable_grpc_tls: agents are called in the clear; anyone on the way can read and command them"
+            );
             None
         } else {
             Some(Arc::new(Authority::open_or_create(&config.certs_dir)?))
@@ -177,7 +182,11 @@ impl ControlPlane {
             Command::RegisterAgent { address, tls } => self.register_agent(&address, tls)?,
             Command::EnrollAgent(agent) => {
                 let (token, expires_at) = self.enrolment.enroll(&agent)?;
-                Answer::Enrolled { agent, token, expires_at }
+                Answer::Enrolled {
+                    agent,
+                    token,
+                    expires_at,
+                }
             }
             Command::JoinAgent(request) => Answer::Joined(Box::new(self.enrolment.join(&request)?)),
             Command::DrainAgent { id, drain } => self.drain_agent(&id, drain)?,
@@ -202,7 +211,10 @@ impl ControlPlane {
             }
             Command::ListVersions(name) => {
                 let (function, versions) = self.functions.versions(&name)?;
-                Answer::Versions { function: Box::new(function), versions }
+                Answer::Versions {
+                    function: Box::new(function),
+                    versions,
+                }
             }
             Command::Rollback { name, version } => {
                 let function = self.functions.rollback(&name, version)?;
@@ -217,15 +229,29 @@ impl ControlPlane {
             Command::GetExecution(id) => Answer::Execution(Box::new(self.executions.get(&id)?)),
             Command::ListExecutions(listing) => {
                 let (records, next, unreachable) = self.executions.list(&listing);
-                Answer::Executions { records, next, unreachable }
+                Answer::Executions {
+                    records,
+                    next,
+                    unreachable,
+                }
             }
             Command::ReadOutput { id, stream, offset } => {
                 let piece = self.executions.read_output(&id, stream, offset)?;
-                Answer::Output { data: piece.data, total: piece.total, ended: piece.ended }
+                Answer::Output {
+                    data: piece.data,
+                    total: piece.total,
+                    ended: piece.ended,
+                }
             }
-            Command::FollowExecution { id, offset, client_gone } => {
-                Answer::Follow(Box::new(self.executions.follow(&id, offset, client_gone)?))
-            }
+            Command::FollowExecution {
+                id,
+                offset,
+                client_gone,
+            } => Answer::Follow(Box::new(self.executions.follow(
+                &id,
+                offset,
+                client_gone,
+            )?)),
             Command::CancelExecution(id) => {
                 self.executions.cancel(&id)?;
                 Answer::Cancelled(id)
@@ -287,7 +313,11 @@ impl ControlPlane {
     }
 
     fn drain_agent(&self, id: &AgentId, drain: bool) -> Result<Answer, ControlError> {
-        let event = if drain { AgentEvent::Drain } else { AgentEvent::Undrain };
+        let event = if drain {
+            AgentEvent::Drain
+        } else {
+            AgentEvent::Undrain
+        };
         self.fleet.transition(id, event)?;
         let view = self
             .fleet
@@ -347,7 +377,10 @@ impl ControlPlane {
             call,
             |id| {
                 self.dispatcher.start(id, call)?;
-                Ok((Answer::Accepted(id.clone()), idempotency::accepted_answer(id)))
+                Ok((
+                    Answer::Accepted(id.clone()),
+                    idempotency::accepted_answer(id),
+                ))
             },
             |execution| match self.executions.get(execution) {
                 Ok(found) => Ok(Some(found)),
@@ -384,7 +417,9 @@ impl ControlPlane {
                 None => run_guarded(self.idempotent.resume(key, call, &first), &first, run),
                 Some(execution) => {
                     let (answer, stored) = answer(execution)?;
-                    self.idempotent.resume(key, call, &first).answered(&stored)?;
+                    self.idempotent
+                        .resume(key, call, &first)
+                        .answered(&stored)?;
                     Ok(answer)
                 }
             },

@@ -13,7 +13,11 @@ use crate::model::resources::NodeStatus;
 ///
 /// # Errors
 /// The address makes no sense; nobody answers; somebody answers who is no agent of this fleet.
-pub fn identify(links: &Links, address: &str, tls: bool) -> Result<(Agent, NodeStatus), ControlError> {
+pub fn identify(
+    links: &Links,
+    address: &str,
+    tls: bool,
+) -> Result<(Agent, NodeStatus), ControlError> {
     check_address(address)?;
     let id = links
         .identify(address, tls)
@@ -58,7 +62,9 @@ fn check_address(address: &str) -> Result<(), ControlError> {
     let well_formed = !host.is_empty()
         && address.len() <= 262
         && (host.starts_with('[') && host.ends_with(']')
-            || host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')));
+            || host
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')));
     if !well_formed {
         return refuse("expected a host name, an IPv4 address or an IPv6 address in brackets");
     }
@@ -75,7 +81,9 @@ fn check_address(address: &str) -> Result<(), ControlError> {
             }
         };
         if forbidden {
-            return refuse("no agent can be at an unspecified, multicast, broadcast or link-local address");
+            return refuse(
+                "no agent can be at an unspecified, multicast, broadcast or link-local address",
+            );
         }
     }
     Ok(())
@@ -88,9 +96,22 @@ mod tests {
     #[test]
     fn addresses_that_no_agent_can_have_are_refused() {
         for address in [
-            "", "host", "host:", "host:0", "host:65536", ":50052", "http://host:1", "a b:1",
-            "0.0.0.0:1", "169.254.169.254:80", "224.0.0.1:1", "255.255.255.255:1", "[::]:1",
-            "[fe80::1]:1", "user@host:1", "host:1/path",
+            "",
+            "host",
+            "host:",
+            "host:0",
+            "host:65536",
+            ":50052",
+            "http://host:1",
+            "a b:1",
+            "0.0.0.0:1",
+            "169.254.169.254:80",
+            "224.0.0.1:1",
+            "255.255.255.255:1",
+            "[::]:1",
+            "[fe80::1]:1",
+            "user@host:1",
+            "host:1/path",
         ] {
             assert!(check_address(address).is_err(), "{address}");
         }

@@ -146,7 +146,10 @@ impl Syncer {
         let mut results = Vec::with_capacity(agents.len());
         for view in agents {
             let id = view.agent.id;
-            if matches!(view.agent.state, AgentState::Offline | AgentState::Provisioning) {
+            if matches!(
+                view.agent.state,
+                AgentState::Offline | AgentState::Provisioning
+            ) {
                 results.push(AgentOutcome {
                     agent: id,
                     status: OutcomeStatus::Pending,
@@ -154,7 +157,8 @@ impl Syncer {
                 });
                 continue;
             }
-            let (shared, sender, name) = (Arc::clone(&self.shared), sender.clone(), function.clone());
+            let (shared, sender, name) =
+                (Arc::clone(&self.shared), sender.clone(), function.clone());
             let for_job = id.clone();
             let accepted = self.pool.submit(move || {
                 let turn = shared.turn(&for_job);
@@ -253,7 +257,13 @@ impl Shared {
             .into_iter()
             .map(|held| {
                 let code = held.code;
-                (held.name, Held { config_digest: held.config_digest, code })
+                (
+                    held.name,
+                    Held {
+                        config_digest: held.config_digest,
+                        code,
+                    },
+                )
             })
             .collect();
         self.fleet.replace_held(agent, held.clone());

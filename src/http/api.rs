@@ -76,7 +76,6 @@ impl Api {
 
 impl Handler for Api {
     fn handle(&self, request: &mut Request<'_>) -> Response {
-        self.answer(request)
-            .unwrap_or_else(ApiError::into_response)
+        self.answer(request).unwrap_or_else(ApiError::into_response)
     }
 }

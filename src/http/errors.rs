@@ -58,7 +58,12 @@ const RETRY_AFTER_S: u32 = 1;
 
 impl ApiError {
     /// `code` is stable and for programs, `message` and `hint` are for people.
-    pub fn new(status: Status, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+    pub fn new(
+        status: Status,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> ApiError {
         ApiError {
             status,
             code,
@@ -80,27 +85,45 @@ impl ApiError {
             .join("; ");
         ApiError {
             fields,
-            ..ApiError::new(Status::UnprocessableContent, "invalid", message, "correct the named fields and send the request again")
+            ..ApiError::new(
+                Status::UnprocessableContent,
+                "invalid",
+                message,
+                "correct the named fields and send the request again",
+            )
         }
     }
 
     /// A path segment or query value that is no valid name.
     pub fn bad_id(error: &InvalidId) -> ApiError {
-        ApiError::new(Status::UnprocessableContent, "invalid_name", error.to_string(), "names are lowercase; see the API's documentation")
+        ApiError::new(
+            Status::UnprocessableContent,
+            "invalid_name",
+            error.to_string(),
+            "names are lowercase; see the API's documentation",
+        )
     }
 
     /// 405 with the methods there are.
     pub fn method_not_allowed(allow: String) -> ApiError {
         ApiError {
             allow: Some(allow.clone()),
-            ..ApiError::new(Status::MethodNotAllowed, "method_not_allowed", "this path does not take this method", format!("it takes {allow}"))
+            ..ApiError::new(
+                Status::MethodNotAllowed,
+                "method_not_allowed",
+                "this path does not take this method",
+                format!("it takes {allow}"),
+            )
         }
     }
 
     /// Ends the connection after the answer, for a request whose body is not read.
     #[must_use]
     pub fn closing(self) -> ApiError {
-        ApiError { close: true, ..self }
+        ApiError {
+            close: true,
+            ..self
+        }
     }
 
     fn retry(self) -> ApiError {
@@ -120,7 +143,10 @@ impl ApiError {
                 fields: self
                     .fields
                     .iter()
-                    .map(|field| Field { field: &field.field, message: &field.message })
+                    .map(|field| Field {
+                        field: &field.field,
+                        message: &field.message,
+                    })
                     .collect(),
             },
         };
@@ -146,13 +172,21 @@ impl ApiError {
 impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> ApiError {
         let (code, hint) = match &error {
-            BodyError::TooLarge { .. } => ("body_too_large", "send less, or raise the limit in flux.yaml"),
+            BodyError::TooLarge { .. } => (
+                "body_too_large",
+                "send less, or raise the limit in flux.yaml",
+            ),
             BodyError::Timeout => ("body_timeout", "send the body faster, or in smaller parts"),
-            BodyError::Truncated | BodyError::Disconnected(_) => ("body_truncated", "send the whole body"),
+            BodyError::Truncated | BodyError::Disconnected(_) => {
+                ("body_truncated", "send the whole body")
+            }
             BodyError::Malformed(_) => ("body_malformed", "the chunked coding is broken"),
             BodyError::Destination(_) | BodyError::AlreadyRead => {
                 log::error!("{}", with_causes(&error));
-                ("body_not_stored", "the control plane's log tells more; its disk may be full")
+                (
+                    "body_not_stored",
+                    "the control plane's log tells more; its disk may be full",
+                )
             }
         };
         ApiError::new(error.status(), code, with_causes(&error), hint).closing()
@@ -161,7 +195,12 @@ impl From<BodyError> for ApiError {
 
 impl From<Repeated> for ApiError {
     fn from(error: Repeated) -> ApiError {
-        ApiError::new(Status::BadRequest, "repeated_header", error.to_string(), "send the header once")
+        ApiError::new(
+            Status::BadRequest,
+            "repeated_header",
+            error.to_string(),
+            "send the header once",
+        )
     }
 }
 
@@ -171,38 +210,86 @@ impl From<ControlError> for ApiError {
             ControlError::Function(error) => function(error),
             ControlError::Fleet(error) => fleet(&error),
             ControlError::Dispatch(error) => dispatch(&error),
-            ControlError::BadAddress { .. } => {
-                ApiError::new(Status::UnprocessableContent, "invalid_address", error.to_string(), "give the agent's address as host:port")
-            }
-            ControlError::Unidentified { .. } => {
-                ApiError::new(Status::BadGateway, "agent_unreachable", with_causes(&error),
-                    "check that flux-agent runs there, that its certificate is of this fleet, and that tls is set alike on both sides")
-            }
-            ControlError::NoProvider => ApiError::new(Status::ServiceUnavailable, "no_provider", error.to_string(),
-                "add a provider to flux.yaml, or register agents with POST /agents/register"),
-            ControlError::ExecutionNotFound(_) => ApiError::new(Status::NotFound, "execution_not_found", error.to_string(),
-                "records are kept for a limited time after the end"),
-            ControlError::ExecutionEnded { .. } => ApiError::new(Status::Conflict, "execution_ended", error.to_string(),
-                "only a running execution can be cancelled"),
+            ControlError::BadAddress { .. } => ApiError::new(
+                Status::UnprocessableContent,
+                "invalid_address",
+                error.to_string(),
+                "give the agent's address as host:port",
+            ),
+            ControlError::Unidentified { .. } => ApiError::new(
+                Status::BadGateway,
+                "agent_unreachable",
+                with_causes(&error),
+                "check that flux-agent runs there, that its certificate is of this fleet, and that tls is set alike on both sides",
+            ),
+            ControlError::NoProvider => ApiError::new(
+                Status::ServiceUnavailable,
+                "no_provider",
+                error.to_string(),
+                "add a provider to flux.yaml, or register agents with POST /agents/register",
+            ),
+            ControlError::ExecutionNotFound(_) => ApiError::new(
+                Status::NotFound,
+                "execution_not_found",
+                error.to_string(),
+                "records are kept for a limited time after the end",
+            ),
+            ControlError::ExecutionEnded { .. } => ApiError::new(
+                Status::Conflict,
+                "execution_ended",
+                error.to_string(),
+                "only a running execution can be cancelled",
+            ),
             ControlError::AgentUnreachable { .. } => {
                 log::warn!("{}", with_causes(&error));
-                ApiError::new(Status::ServiceUnavailable, "agent_unreachable", with_causes(&error),
-                    "the execution's agent cannot be asked now; try again").retry()
+                ApiError::new(
+                    Status::ServiceUnavailable,
+                    "agent_unreachable",
+                    with_causes(&error),
+                    "the execution's agent cannot be asked now; try again",
+                )
+                .retry()
             }
-            ControlError::CancelUnconfirmed { .. } => ApiError::new(Status::ServiceUnavailable, "cancel_unconfirmed", error.to_string(),
-                "it was told to stop; try again to have its end confirmed").retry(),
-            ControlError::IdempotencyMismatch => ApiError::new(Status::Conflict, "idempotency_key_reused", error.to_string(),
-                "use a fresh key for a different call"),
-            ControlError::IdempotencyPending(_) => ApiError::new(Status::Conflict, "idempotency_pending", error.to_string(),
-                "try again after it has ended, or read the execution").retry(),
-            ControlError::PkiDisabled => ApiError::new(Status::Conflict, "pki_disabled", error.to_string(),
-                "remove disable_grpc_tls from flux.yaml to enrol agents"),
+            ControlError::CancelUnconfirmed { .. } => ApiError::new(
+                Status::ServiceUnavailable,
+                "cancel_unconfirmed",
+                error.to_string(),
+                "it was told to stop; try again to have its end confirmed",
+            )
+            .retry(),
+            ControlError::IdempotencyMismatch => ApiError::new(
+                Status::Conflict,
+                "idempotency_key_reused",
+                error.to_string(),
+                "use a fresh key for a different call",
+            ),
+            ControlError::IdempotencyPending(_) => ApiError::new(
+                Status::Conflict,
+                "idempotency_pending",
+                error.to_string(),
+                "try again after it has ended, or read the execution",
+            )
+            .retry(),
+            ControlError::PkiDisabled => ApiError::new(
+                Status::Conflict,
+                "pki_disabled",
+                error.to_string(),
+                "remove disable_grpc_tls from flux.yaml to enrol agents",
+            ),
             ControlError::Pki(_) => internal(&error, "pki_failed"),
-            ControlError::IdempotencyUnsettled(_) => ApiError::new(Status::Conflict, "outcome_unknown", error.to_string(),
-                "it may have run; use a fresh key to run it again"),
+            ControlError::IdempotencyUnsettled(_) => ApiError::new(
+                Status::Conflict,
+                "outcome_unknown",
+                error.to_string(),
+                "it may have run; use a fresh key to run it again",
+            ),
             ControlError::Record(_) => internal(&error, "bad_record"),
-            ControlError::Enrolment(_) | ControlError::TokenRefused => ApiError::new(Status::Unauthorized, "token_refused", error.to_string(),
-                "make a fresh token with: flux agent enroll ID"),
+            ControlError::Enrolment(_) | ControlError::TokenRefused => ApiError::new(
+                Status::Unauthorized,
+                "token_refused",
+                error.to_string(),
+                "make a fresh token with: flux agent enroll ID",
+            ),
             ControlError::Store(error) => store(&error),
             ControlError::ShuttingDown => shutting_down(),
         }
@@ -211,16 +298,36 @@ impl From<ControlError> for ApiError {
 
 fn function(error: FunctionError) -> ApiError {
     match error {
-        FunctionError::NotFound(_) => ApiError::new(Status::NotFound, "function_not_found", error.to_string(),
-            "register it first with PUT /functions"),
-        FunctionError::NoVersion { .. } => ApiError::new(Status::NotFound, "version_not_found", error.to_string(),
-            "see GET /functions/{name}/versions"),
-        FunctionError::NoEarlierVersion(_) => ApiError::new(Status::Conflict, "no_earlier_version", error.to_string(),
-            "see GET /functions/{name}/versions"),
-        FunctionError::HandlerMissing { .. } => ApiError::new(Status::UnprocessableContent, "handler_missing", error.to_string(),
-            "put the handler into the archive at exactly that path, or register the function with another handler"),
-        FunctionError::TooMany => ApiError::new(Status::Conflict, "too_many_functions", error.to_string(),
-            "delete functions that are not needed any more"),
+        FunctionError::NotFound(_) => ApiError::new(
+            Status::NotFound,
+            "function_not_found",
+            error.to_string(),
+            "register it first with PUT /functions",
+        ),
+        FunctionError::NoVersion { .. } => ApiError::new(
+            Status::NotFound,
+            "version_not_found",
+            error.to_string(),
+            "see GET /functions/{name}/versions",
+        ),
+        FunctionError::NoEarlierVersion(_) => ApiError::new(
+            Status::Conflict,
+            "no_earlier_version",
+            error.to_string(),
+            "see GET /functions/{name}/versions",
+        ),
+        FunctionError::HandlerMissing { .. } => ApiError::new(
+            Status::UnprocessableContent,
+            "handler_missing",
+            error.to_string(),
+            "put the handler into the archive at exactly that path, or register the function with another handler",
+        ),
+        FunctionError::TooMany => ApiError::new(
+            Status::Conflict,
+            "too_many_functions",
+            error.to_string(),
+            "delete functions that are not needed any more",
+        ),
         FunctionError::Archive(error) => archive(&error),
         FunctionError::Store(error) => store(&error),
     }
@@ -228,17 +335,36 @@ fn function(error: FunctionError) -> ApiError {
 
 fn archive(error: &ArchiveError) -> ApiError {
     if error.is_refusal() {
-        return ApiError::new(Status::UnprocessableContent, error.code(), with_causes(error), "make the archive again without it");
+        return ApiError::new(
+            Status::UnprocessableContent,
+            error.code(),
+            with_causes(error),
+            "make the archive again without it",
+        );
     }
     internal(error, "archive_unreadable")
 }
 
 fn fleet(error: &FleetError) -> ApiError {
     match error {
-        FleetError::UnknownAgent(_) => ApiError::new(Status::NotFound, "agent_not_found", error.to_string(), "see GET /agents"),
-        FleetError::AddressConflict { .. } => ApiError::new(Status::Conflict, "agent_conflict", error.to_string(),
-            "remove it first with DELETE /agents/{id}, or give the new agent another id"),
-        FleetError::Illegal(_) => ApiError::new(Status::Conflict, "illegal_transition", error.to_string(), "see GET /agents"),
+        FleetError::UnknownAgent(_) => ApiError::new(
+            Status::NotFound,
+            "agent_not_found",
+            error.to_string(),
+            "see GET /agents",
+        ),
+        FleetError::AddressConflict { .. } => ApiError::new(
+            Status::Conflict,
+            "agent_conflict",
+            error.to_string(),
+            "remove it first with DELETE /agents/{id}, or give the new agent another id",
+        ),
+        FleetError::Illegal(_) => ApiError::new(
+            Status::Conflict,
+            "illegal_transition",
+            error.to_string(),
+            "see GET /agents",
+        ),
         FleetError::Store(error) => store(error),
     }
 }
@@ -246,83 +372,177 @@ fn fleet(error: &FleetError) -> ApiError {
 fn dispatch(error: &DispatchError) -> ApiError {
     match error {
         DispatchError::NoSlot(error) => no_slot(error),
-        DispatchError::Invalid(_) => ApiError::new(Status::UnprocessableContent, "refused_by_agent", error.to_string(),
-            "the agent's own limits are in its agent.yaml"),
-        DispatchError::NotTaken(_) => ApiError::new(Status::ServiceUnavailable, "not_taken", error.to_string(),
-            "the agents are changing; try again").retry(),
-        DispatchError::Unknown { execution, .. } => ApiError::new(Status::ServiceUnavailable, "outcome_unknown", error.to_string(),
-            format!("ask GET /executions/{execution} before you send it again")),
+        DispatchError::Invalid(_) => ApiError::new(
+            Status::UnprocessableContent,
+            "refused_by_agent",
+            error.to_string(),
+            "the agent's own limits are in its agent.yaml",
+        ),
+        DispatchError::NotTaken(_) => ApiError::new(
+            Status::ServiceUnavailable,
+            "not_taken",
+            error.to_string(),
+            "the agents are changing; try again",
+        )
+        .retry(),
+        DispatchError::Unknown { execution, .. } => ApiError::new(
+            Status::ServiceUnavailable,
+            "outcome_unknown",
+            error.to_string(),
+            format!("ask GET /executions/{execution} before you send it again"),
+        ),
         // Nobody reads it.
-        DispatchError::ClientGone => ApiError::new(Status::ServiceUnavailable, "client_gone", error.to_string(), ""),
+        DispatchError::ClientGone => ApiError::new(
+            Status::ServiceUnavailable,
+            "client_gone",
+            error.to_string(),
+            "",
+        ),
         DispatchError::Store(error) => store(error),
     }
 }
 
 fn no_slot(error: &WaitError) -> ApiError {
     match error {
-        WaitError::FunctionNotFound(_) => ApiError::new(Status::NotFound, "function_not_found", error.to_string(),
-            "register it first with PUT /functions"),
-        WaitError::NotDeployed(name) => ApiError::new(Status::Conflict, "function_not_deployed", error.to_string(),
-            format!("deploy it first with PUT /deploy/{name}")),
-        WaitError::NoRoom(reason) | WaitError::WaitedTooLong { reason, .. } => no_room(*reason, error),
-        WaitError::QueueFull { .. } => ApiError::new(Status::ServiceUnavailable, "queue_full", error.to_string(),
-            "more calls wait already than may; try again later").retry(),
-        WaitError::ClientGone => ApiError::new(Status::ServiceUnavailable, "client_gone", error.to_string(), ""),
+        WaitError::FunctionNotFound(_) => ApiError::new(
+            Status::NotFound,
+            "function_not_found",
+            error.to_string(),
+            "register it first with PUT /functions",
+        ),
+        WaitError::NotDeployed(name) => ApiError::new(
+            Status::Conflict,
+            "function_not_deployed",
+            error.to_string(),
+            format!("deploy it first with PUT /deploy/{name}"),
+        ),
+        WaitError::NoRoom(reason) | WaitError::WaitedTooLong { reason, .. } => {
+            no_room(*reason, error)
+        }
+        WaitError::QueueFull { .. } => ApiError::new(
+            Status::ServiceUnavailable,
+            "queue_full",
+            error.to_string(),
+            "more calls wait already than may; try again later",
+        )
+        .retry(),
+        WaitError::ClientGone => ApiError::new(
+            Status::ServiceUnavailable,
+            "client_gone",
+            error.to_string(),
+            "",
+        ),
         WaitError::ShuttingDown => shutting_down(),
     }
 }
 
 fn no_room(reason: NoRoom, error: &WaitError) -> ApiError {
     let waited = match error {
-        WaitError::WaitedTooLong { waited, .. } => format!(", also after waiting {} s", waited.as_secs()),
+        WaitError::WaitedTooLong { waited, .. } => {
+            format!(", also after waiting {} s", waited.as_secs())
+        }
         _ => String::new(),
     };
     match reason {
-        NoRoom::NoAgent => ApiError::new(Status::ServiceUnavailable, "no_agent", format!("no agent is online{waited}"),
-            "register one with POST /agents/register; see GET /agents"),
-        NoRoom::NotSynced => ApiError::new(Status::ServiceUnavailable, "not_synced", format!("no online agent holds the function's current code yet{waited}"),
-            "try again shortly; GET /agents and the log tell what keeps them"),
-        NoRoom::AtCapacity => ApiError::new(Status::ServiceUnavailable, "at_capacity",
+        NoRoom::NoAgent => ApiError::new(
+            Status::ServiceUnavailable,
+            "no_agent",
+            format!("no agent is online{waited}"),
+            "register one with POST /agents/register; see GET /agents",
+        ),
+        NoRoom::NotSynced => ApiError::new(
+            Status::ServiceUnavailable,
+            "not_synced",
+            format!("no online agent holds the function's current code yet{waited}"),
+            "try again shortly; GET /agents and the log tell what keeps them",
+        ),
+        NoRoom::AtCapacity => ApiError::new(
+            Status::ServiceUnavailable,
+            "at_capacity",
             format!("every agent runs as many executions of the function as it may{waited}"),
-            "try again, raise max_concurrency, or set max_concurrency_behavior: wait"),
-        NoRoom::ResourcePressure => ApiError::new(Status::TooManyRequests, "resource_pressure",
+            "try again, raise max_concurrency, or set max_concurrency_behavior: wait",
+        ),
+        NoRoom::ResourcePressure => ApiError::new(
+            Status::TooManyRequests,
+            "resource_pressure",
             format!("no agent has the memory or CPU that the function asks for{waited}"),
-            "try again, ask for less, or set resource_pressure_behavior: wait"),
+            "try again, ask for less, or set resource_pressure_behavior: wait",
+        ),
     }
     .retry()
 }
 
 fn store(error: &StoreError) -> ApiError {
     match error {
-        StoreError::FunctionNotFound { .. } => ApiError::new(Status::NotFound, "function_not_found", error.to_string(),
-            "register it first with PUT /functions"),
-        StoreError::VersionNotKept { .. } => ApiError::new(Status::NotFound, "version_not_found", error.to_string(),
-            "see GET /functions/{name}/versions"),
-        StoreError::Conflict { .. } => ApiError::new(Status::Conflict, "conflict", error.to_string(),
-            "somebody else changed it at the same time; look and try again"),
-        StoreError::LimitReached { .. } => ApiError::new(Status::ServiceUnavailable, "limit_reached", error.to_string(),
-            "wait until older ones have expired").retry(),
+        StoreError::FunctionNotFound { .. } => ApiError::new(
+            Status::NotFound,
+            "function_not_found",
+            error.to_string(),
+            "register it first with PUT /functions",
+        ),
+        StoreError::VersionNotKept { .. } => ApiError::new(
+            Status::NotFound,
+            "version_not_found",
+            error.to_string(),
+            "see GET /functions/{name}/versions",
+        ),
+        StoreError::Conflict { .. } => ApiError::new(
+            Status::Conflict,
+            "conflict",
+            error.to_string(),
+            "somebody else changed it at the same time; look and try again",
+        ),
+        StoreError::LimitReached { .. } => ApiError::new(
+            Status::ServiceUnavailable,
+            "limit_reached",
+            error.to_string(),
+            "wait until older ones have expired",
+        )
+        .retry(),
         StoreError::Full { .. } => {
             log::error!("{}", with_causes(error));
-            ApiError::new(Status::ServiceUnavailable, "store_full", error.to_string(), "free space on the disk of state_dir").retry()
+            ApiError::new(
+                Status::ServiceUnavailable,
+                "store_full",
+                error.to_string(),
+                "free space on the disk of state_dir",
+            )
+            .retry()
         }
         StoreError::Unavailable { .. }
         | StoreError::ArchiveMissing { .. }
         | StoreError::ArchiveMismatch { .. }
         | StoreError::Corrupt { .. } => {
             log::error!("{}", with_causes(error));
-            ApiError::new(Status::ServiceUnavailable, "store_unavailable", "the store does not answer as it should", "the control plane's log tells why").retry()
+            ApiError::new(
+                Status::ServiceUnavailable,
+                "store_unavailable",
+                "the store does not answer as it should",
+                "the control plane's log tells why",
+            )
+            .retry()
         }
     }
 }
 
 fn shutting_down() -> ApiError {
-    ApiError::new(Status::ServiceUnavailable, "shutting_down", "the control plane is shutting down", "try again in a moment").retry()
+    ApiError::new(
+        Status::ServiceUnavailable,
+        "shutting_down",
+        "the control plane is shutting down",
+        "try again in a moment",
+    )
+    .retry()
 }
 
 fn internal(error: &dyn std::error::Error, code: &'static str) -> ApiError {
     log::error!("{}", with_causes(error));
-    ApiError::new(Status::InternalServerError, code, error.to_string(), "the control plane's log tells more")
+    ApiError::new(
+        Status::InternalServerError,
+        code,
+        error.to_string(),
+        "the control plane's log tells more",
+    )
 }
 
 /// An error with its causes, on one line.

@@ -35,7 +35,12 @@ struct Route {
 }
 
 const fn route(method: Method, pattern: &'static str, access: Access, action: Action) -> Route {
-    Route { method, pattern, access, action }
+    Route {
+        method,
+        pattern,
+        access,
+        action,
+    }
 }
 
 use Access::{Key, Open, PublicAgents, Token};
@@ -140,8 +145,12 @@ mod tests {
     #[test]
     fn fixed_segments_win_over_variable_ones_and_methods_are_told() {
         let find = |method, path| find(method, &segments(path));
-        assert!(matches!(find(Post, "/agents/register"), Found::Action(_, Key, params) if params.is_empty()));
-        assert!(matches!(find(Delete, "/agents/a1"), Found::Action(_, Key, params) if params == ["a1"]));
+        assert!(
+            matches!(find(Post, "/agents/register"), Found::Action(_, Key, params) if params.is_empty())
+        );
+        assert!(
+            matches!(find(Delete, "/agents/a1"), Found::Action(_, Key, params) if params == ["a1"])
+        );
         assert!(matches!(find(Get, "/health"), Found::Action(_, Open, _)));
         assert!(matches!(find(Put, "/health"), Found::OtherMethods(allow) if allow == "GET, HEAD"));
         assert!(matches!(find(Get, "/functions/a/b"), Found::Nothing));
@@ -155,6 +164,17 @@ mod tests {
             .filter(|route| route.access != Key)
             .map(|route| route.pattern)
             .collect();
-        assert_eq!(open, ["/health", "/ready", "/agents", "/agents/join", "/health", "/ready", "/agents"]);
+        assert_eq!(
+            open,
+            [
+                "/health",
+                "/ready",
+                "/agents",
+                "/agents/join",
+                "/health",
+                "/ready",
+                "/agents"
+            ]
+        );
     }
 }

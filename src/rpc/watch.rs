@@ -1,7 +1,7 @@
 //! Watching an agent's feed of ends, for as long as the connection lives.
 
-use futures_util::{FutureExt, StreamExt};
 use futures_util::future::{AbortHandle, Abortable};
+use futures_util::{FutureExt, StreamExt};
 use grpcio::CallOption;
 
 use super::client::{AgentClient, Patience};

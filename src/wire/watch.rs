@@ -84,7 +84,10 @@ mod tests {
             WatchEvent::Ended(id, name),
         ] {
             let numbered = Numbered { sequence: 7, event };
-            assert_eq!(from_proto(to_proto(numbered.clone())).expect("event"), numbered);
+            assert_eq!(
+                from_proto(to_proto(numbered.clone())).expect("event"),
+                numbered
+            );
         }
         assert!(from_proto(proto::WatchEvent::default()).is_err());
     }

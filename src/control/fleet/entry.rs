@@ -109,7 +109,10 @@ impl Entry {
         let name = &current.config.name;
         let node = self.contact.node.as_ref();
         Candidate {
-            holds_function: self.held.get(name).is_some_and(|held| current.is_held(held)),
+            holds_function: self
+                .held
+                .get(name)
+                .is_some_and(|held| current.is_held(held)),
             refused: self.refused_all || self.refused.contains(name),
             running_of_function: self.running_of.get(name).copied().unwrap_or(0),
             running: self.running(),
@@ -123,7 +126,13 @@ impl Entry {
     }
 
     /// Takes a slot. The same execution twice takes it once.
-    pub fn occupy(&mut self, execution: ExecutionId, current: Option<&Arc<Current>>, function: &FunctionName, calling: bool) {
+    pub fn occupy(
+        &mut self,
+        execution: ExecutionId,
+        current: Option<&Arc<Current>>,
+        function: &FunctionName,
+        calling: bool,
+    ) {
         if self.inflight.contains_key(&execution) {
             return;
         }

@@ -114,7 +114,9 @@ impl State {
             }
         };
         let patience = patience.ok_or(WaitError::NoRoom(reason))?;
-        let ticket = self.waiters.push(name, execution, limits, patience, reason)?;
+        let ticket = self
+            .waiters
+            .push(name, execution, limits, patience, reason)?;
         Ok(Entered::Waiting(ticket))
     }
 
@@ -190,7 +192,10 @@ impl State {
 /// is the first.
 fn longest_patience(current: &Current) -> Duration {
     let config = &current.config;
-    match (config.max_concurrency_behavior, config.resource_pressure_behavior) {
+    match (
+        config.max_concurrency_behavior,
+        config.resource_pressure_behavior,
+    ) {
         (Behavior::Exit, Behavior::Exit) => SYNC_WAIT,
         (Behavior::Wait, _) | (_, Behavior::Wait) => config.max_wait,
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use crossbeam_channel::{select, after};
+use crossbeam_channel::{after, select};
 use thiserror::Error;
 
 use super::entry::{AgentView, Entry, Held};
@@ -156,7 +156,13 @@ impl Fleet {
 
     /// A probe was answered. Says whether the agent process is another than at the last one, in
     /// which case nothing is known of what it holds and runs.
-    pub fn record_answer(&self, id: &AgentId, node: NodeStatus, boot_id: Option<&str>, isolation: Vec<String>) -> bool {
+    pub fn record_answer(
+        &self,
+        id: &AgentId,
+        node: NodeStatus,
+        boot_id: Option<&str>,
+        isolation: Vec<String>,
+    ) -> bool {
         let mut state = lock(&self.state);
         let Some(entry) = state.agents.get_mut(id) else {
             return false;
@@ -278,7 +284,11 @@ impl Fleet {
             Entered::Placed(placed) => placed,
             Entered::Waiting(ticket) => self.wait(&ticket, execution, client_gone)?,
         };
-        Ok(Reservation::new(Arc::clone(self), placed, execution.clone()))
+        Ok(Reservation::new(
+            Arc::clone(self),
+            placed,
+            execution.clone(),
+        ))
     }
 
     /// The agent with which this control plane knows an execution to be, or to be about to be.
@@ -346,7 +356,12 @@ impl Fleet {
         state.serve_waiters();
         drop(state);
         if agent.state != before {
-            log::info!("agent {}: {} → {}", agent.id, before.as_str(), agent.state.as_str());
+            log::info!(
+                "agent {}: {} → {}",
+                agent.id,
+                before.as_str(),
+                agent.state.as_str()
+            );
         }
     }
 }

@@ -61,7 +61,11 @@ pub fn enroll(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Respon
         return Err(mismatched());
     };
     match api.run(Command::EnrollAgent(agent))? {
-        Answer::Enrolled { agent, token, expires_at } => render::json(
+        Answer::Enrolled {
+            agent,
+            token,
+            expires_at,
+        } => render::json(
             Status::Created,
             &json!({
                 "agent_id": agent.as_str(),
@@ -75,7 +79,10 @@ pub fn enroll(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Respon
 
 /// `POST /agents/join`: open to whoever holds a token, and to nobody else's bytes.
 pub fn join(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
-    let token = request.header(JOIN_TOKEN_HEADER)?.unwrap_or_default().to_owned();
+    let token = request
+        .header(JOIN_TOKEN_HEADER)?
+        .unwrap_or_default()
+        .to_owned();
     api.control()
         .expect_token(&token)
         .map_err(|error| ApiError::from(error).closing())?;

@@ -36,7 +36,11 @@ const MAX_KEY_CHARACTERS: usize = 255;
 const DEFAULT_LISTED: usize = 50;
 
 /// `POST /execute/{name}`.
-pub fn execute(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub fn execute(
+    api: &Api,
+    request: &mut Request<'_>,
+    params: &Params,
+) -> Result<Response, ApiError> {
     let call = read_call(api, request, params)?;
     match api.run(Command::Execute(call))? {
         Answer::Ended(execution) => ended(&execution),
@@ -45,7 +49,11 @@ pub fn execute(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<
 }
 
 /// `POST /execute/{name}/async`.
-pub fn execute_async(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub fn execute_async(
+    api: &Api,
+    request: &mut Request<'_>,
+    params: &Params,
+) -> Result<Response, ApiError> {
     let call = read_call(api, request, params)?;
     match api.run(Command::ExecuteAsync(call))? {
         Answer::Accepted(id) => {
@@ -103,9 +111,18 @@ pub fn list(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response
         .map(ExecutionId::new)
         .transpose()
         .map_err(|_| bad_query("cursor", "expected the next_cursor of an answer".to_owned()))?;
-    let listing = Listing { function, status, limit, before };
+    let listing = Listing {
+        function,
+        status,
+        limit,
+        before,
+    };
     match api.run(Command::ListExecutions(listing))? {
-        Answer::Executions { records, next, unreachable } => {
+        Answer::Executions {
+            records,
+            next,
+            unreachable,
+        } => {
             let executions: Vec<_> = records.iter().map(listed).collect();
             let unreachable: Vec<_> = unreachable.iter().map(|agent| agent.as_str()).collect();
             render::json(
@@ -134,9 +151,11 @@ pub fn output(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<R
     let offset = query_number(request, "offset")?.unwrap_or(0);
     match api.run(Command::ReadOutput { id, stream, offset })? {
         Answer::Output { data, total, ended } => {
-            Ok(Response::bytes(Status::Ok, "application/octet-stream", data)
-                .header("X-Flux-Output-Total", total.to_string())
-                .header("X-Flux-Output-Ended", ended.to_string()))
+            Ok(
+                Response::bytes(Status::Ok, "application/octet-stream", data)
+                    .header("X-Flux-Output-Total", total.to_string())
+                    .header("X-Flux-Output-Ended", ended.to_string()),
+            )
         }
         _ => Err(mismatched()),
     }
@@ -148,11 +167,18 @@ pub fn events(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<R
     let offset = match request.header("last-event-id")? {
         None => 0,
         Some(text) => text.trim().parse().map_err(|_| {
-            bad_query("Last-Event-ID", "expected the id of an event of this execution".to_owned())
+            bad_query(
+                "Last-Event-ID",
+                "expected the id of an event of this execution".to_owned(),
+            )
         })?,
     };
     let client_gone = request.client_gone();
-    match api.run(Command::FollowExecution { id, offset, client_gone })? {
+    match api.run(Command::FollowExecution {
+        id,
+        offset,
+        client_gone,
+    })? {
         Answer::Follow(follow) => Ok(Response::events(move |events| send_events(*follow, events))),
         _ => Err(mismatched()),
     }
@@ -161,7 +187,10 @@ pub fn events(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<R
 fn send_events(mut follow: Follow, events: &mut EventWriter<'_>) -> io::Result<()> {
     loop {
         let followed = follow.next().map_err(|error| {
-            log::warn!("an execution cannot be followed further: {}", with_causes(&error));
+            log::warn!(
+                "an execution cannot be followed further: {}",
+                with_causes(&error)
+            );
             // Cuts the stream, so that the client comes back with the last id it has.
             io::Error::other("the agent cannot be followed")
         })?;
@@ -214,17 +243,23 @@ fn ended(execution: &Execution) -> Result<Response, ApiError> {
     let ending = execution.record.ending;
     let status = match execution.record.status() {
         execution::Status::Success => Status::Ok,
-        execution::Status::Failed
-        | execution::Status::Cancelled
-        | execution::Status::Running => Status::InternalServerError,
+        execution::Status::Failed | execution::Status::Cancelled | execution::Status::Running => {
+            Status::InternalServerError
+        }
     };
     Ok(record(status, execution)?
         .header("X-Flux-Execution-Id", execution.record.id.as_str())
-        .header("X-Flux-Reason", ending.map_or("running", |ending| ending.reason())))
+        .header(
+            "X-Flux-Reason",
+            ending.map_or("running", |ending| ending.reason()),
+        ))
 }
 
 fn record(status: Status, execution: &Execution) -> Result<Response, ApiError> {
-    render::json(status, &RecordJson::new(&execution.record, &execution.output))
+    render::json(
+        status,
+        &RecordJson::new(&execution.record, &execution.output),
+    )
 }
 
 fn read_call(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Call, ApiError> {
@@ -283,7 +318,10 @@ fn args(value: Value) -> Result<Vec<String>, String> {
 
 fn check_args(args: &[String]) -> Result<(), String> {
     if args.len() > MAX_ARGS {
-        return Err(format!("there are {} arguments, {MAX_ARGS} at the most", args.len()));
+        return Err(format!(
+            "there are {} arguments, {MAX_ARGS} at the most",
+            args.len()
+        ));
     }
     if args.iter().any(|arg| arg.contains('\0')) {
         return Err("an argument contains a NUL, which no process can be given".to_owned());
@@ -299,7 +337,10 @@ fn check_args(args: &[String]) -> Result<(), String> {
 
 fn env(value: Value) -> Result<Env, String> {
     let Value::Object(entries) = value else {
-        return Err(format!("expected an object of texts, found {}", kind(&value)));
+        return Err(format!(
+            "expected an object of texts, found {}",
+            kind(&value)
+        ));
     };
     let env = entries
         .into_iter()
@@ -316,8 +357,8 @@ fn read_key(request: &Request<'_>) -> Result<Option<String>, ApiError> {
     let Some(key) = request.header("idempotency-key")? else {
         return Ok(None);
     };
-    let well_formed =
-        (1..=MAX_KEY_CHARACTERS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let well_formed = (1..=MAX_KEY_CHARACTERS).contains(&key.len())
+        && key.bytes().all(|byte| byte.is_ascii_graphic());
     if !well_formed {
         let expected = format!("expected 1 to {MAX_KEY_CHARACTERS} visible ASCII characters");
         return Err(bad_query("Idempotency-Key", expected));
@@ -330,9 +371,10 @@ fn read_timeout(request: &Request<'_>) -> Result<Option<Duration>, ApiError> {
         return Ok(None);
     };
     match parse_duration(text) {
-        Ok(timeout) if timeout.is_zero() => {
-            Err(bad_query("X-Flux-Timeout", "expected more than 0".to_owned()))
-        }
+        Ok(timeout) if timeout.is_zero() => Err(bad_query(
+            "X-Flux-Timeout",
+            "expected more than 0".to_owned(),
+        )),
         Ok(timeout) => Ok(Some(timeout)),
         Err(message) => Err(bad_query("X-Flux-Timeout", message)),
     }

@@ -72,9 +72,10 @@ pub fn deploy(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<R
         .body()
         .copy_to(&mut upload, api.control().archive_limit())?;
     match api.run(Command::Deploy { name, upload })? {
-        Answer::Distributed { function, agents } => {
-            render::json(Status::Ok, &distributed(&function, &agents, "deployed_count"))
-        }
+        Answer::Distributed { function, agents } => render::json(
+            Status::Ok,
+            &distributed(&function, &agents, "deployed_count"),
+        ),
         _ => Err(mismatched()),
     }
 }
@@ -107,7 +108,11 @@ pub fn versions(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Respo
 }
 
 /// `POST /functions/{name}/rollback`.
-pub fn rollback(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub fn rollback(
+    api: &Api,
+    request: &mut Request<'_>,
+    params: &Params,
+) -> Result<Response, ApiError> {
     let name = id(params, FunctionName::new)?;
     let mut fields = small_fields(request)?;
     let version = fields.take("version", |value: Value| {
@@ -118,9 +123,10 @@ pub fn rollback(api: &Api, request: &mut Request<'_>, params: &Params) -> Result
     });
     fields.finish()?;
     match api.run(Command::Rollback { name, version })? {
-        Answer::Distributed { function, agents } => {
-            render::json(Status::Ok, &distributed(&function, &agents, "deployed_count"))
-        }
+        Answer::Distributed { function, agents } => render::json(
+            Status::Ok,
+            &distributed(&function, &agents, "deployed_count"),
+        ),
         _ => Err(mismatched()),
     }
 }

@@ -42,7 +42,10 @@ impl Fields {
     }
 
     fn of(object: Map<String, Value>) -> Fields {
-        Fields { object, errors: Vec::new() }
+        Fields {
+            object,
+            errors: Vec::new(),
+        }
     }
 
     /// Takes a field; `read` turns its value into what is wanted, or says what was expected.
@@ -186,7 +189,10 @@ pub fn only_query_keys(request: &Request<'_>, known: &[&str]) -> Result<(), ApiE
         .filter(|(key, _)| !known.contains(&key.as_str()))
         .map(|(key, _)| {
             let shown: String = key.chars().take(100).collect();
-            field_error(&shown, format!("is not known here; known are: {}", known.join(", ")))
+            field_error(
+                &shown,
+                format!("is not known here; known are: {}", known.join(", ")),
+            )
         })
         .collect();
     if unknown.is_empty() {
@@ -220,7 +226,11 @@ mod tests {
         assert_eq!(fields.take("b", text).as_deref(), Some("x"));
         assert_eq!(fields.require("c", text), None);
         let error = fields.finish().expect_err("invalid");
-        let body = error.into_response().body_bytes().map(<[u8]>::to_vec).expect("body");
+        let body = error
+            .into_response()
+            .body_bytes()
+            .map(<[u8]>::to_vec)
+            .expect("body");
         let body: Value = serde_json::from_slice(&body).expect("JSON");
         let named: Vec<_> = body["error"]["fields"]
             .as_array()

@@ -33,9 +33,10 @@ pub fn initialize(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response
 /// `DELETE /nodes`.
 pub fn remove_nodes(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
     match api.run(Command::RemoveNodes)? {
-        Answer::NodesRemoved(removed) => {
-            render::json(Status::Ok, &json!({"status": "removed", "removed": removed}))
-        }
+        Answer::NodesRemoved(removed) => render::json(
+            Status::Ok,
+            &json!({"status": "removed", "removed": removed}),
+        ),
         _ => Err(mismatched()),
     }
 }
