@@ -63,7 +63,7 @@ impl Functions {
                 releases
                     .reopen(&name, code.version, &code.digest)
                     .inspect_err(|error| {
-                        log::warn!("function {name}: its code is not usable: {error}")
+                        log::warn!("function {name}: its code is not usable: {error}");
                     })
                     .ok()
                     .flatten()

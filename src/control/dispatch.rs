@@ -100,7 +100,7 @@ impl Dispatcher {
     /// See [`DispatchError`].
     pub fn run(&self, id: &ExecutionId, call: &Call) -> Result<Execution, DispatchError> {
         self.offer(id, call, |reservation, client, request| {
-            self.run_there(call, reservation, client, request)
+            self.run_there(call, &reservation, client, request)
         })
     }
 
@@ -156,7 +156,7 @@ impl Dispatcher {
     fn run_there(
         &self,
         call: &Call,
-        reservation: Reservation,
+        reservation: &Reservation,
         client: &AgentClient,
         request: ExecuteRequest,
     ) -> Offer<Execution> {
@@ -166,7 +166,7 @@ impl Dispatcher {
         let timeout = tighter(reservation.current().config.timeout, call.timeout);
         let pending = match client.start_execute(request, timeout) {
             Ok(pending) => pending,
-            Err(error) => return self.turned_down(&reservation, &error),
+            Err(error) => return self.turned_down(reservation, &error),
         };
         let Some(answer) = pending.wait(&call.client_gone) else {
             // The agent confirms the tree's end; a cancel that comes too late changes nothing.
@@ -204,7 +204,7 @@ impl Dispatcher {
                     output: Vec::new(),
                 }
             }
-            Err(error) => return self.turned_down(&reservation, &error),
+            Err(error) => return self.turned_down(reservation, &error),
         };
         Offer::Done(execution)
     }

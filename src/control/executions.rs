@@ -450,7 +450,7 @@ impl Follow {
     ///
     /// # Errors
     /// The connection to the agent broke; the client may follow again from where it stands.
-    pub fn next(&mut self) -> Result<Followed, RpcError> {
+    pub fn next_event(&mut self) -> Result<Followed, RpcError> {
         match &mut self.source {
             Source::Pushed(follower) => {
                 // Falls silent now and then, so that the caller can tell its client that all is well.

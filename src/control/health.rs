@@ -160,7 +160,7 @@ impl Shared {
                 self.syncer.request(id);
             }
             AgentState::Online => {
-                if round % PROBES_BETWEEN_REPAIRS == 0 && self.lacks_something(view) {
+                if round.is_multiple_of(PROBES_BETWEEN_REPAIRS) && self.lacks_something(view) {
                     self.syncer.request(id);
                 }
             }

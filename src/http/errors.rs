@@ -19,9 +19,13 @@ use crate::model::ids::InvalidId;
 use crate::policy::placement::NoRoom;
 use crate::store::StoreError;
 
-/// An error as the client sees it.
+/// An error as the client sees it. Boxed, so that answers that succeed carry only a pointer's
+/// worth of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiError {
+pub struct ApiError(Box<Details>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Details {
     status: Status,
     code: &'static str,
     message: String,
@@ -64,7 +68,7 @@ impl ApiError {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> ApiError {
-        ApiError {
+        ApiError(Box::new(Details {
             status,
             code,
             message: message.into(),
@@ -73,7 +77,7 @@ impl ApiError {
             retry_after_s: None,
             allow: None,
             close: false,
-        }
+        }))
     }
 
     /// 422 with each bad field named.
@@ -83,15 +87,14 @@ impl ApiError {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join("; ");
-        ApiError {
-            fields,
-            ..ApiError::new(
-                Status::UnprocessableContent,
-                "invalid",
-                message,
-                "correct the named fields and send the request again",
-            )
-        }
+        let mut error = ApiError::new(
+            Status::UnprocessableContent,
+            "invalid",
+            message,
+            "correct the named fields and send the request again",
+        );
+        error.0.fields = fields;
+        error
     }
 
     /// A path segment or query value that is no valid name.
@@ -106,41 +109,37 @@ impl ApiError {
 
     /// 405 with the methods there are.
     pub fn method_not_allowed(allow: String) -> ApiError {
-        ApiError {
-            allow: Some(allow.clone()),
-            ..ApiError::new(
-                Status::MethodNotAllowed,
-                "method_not_allowed",
-                "this path does not take this method",
-                format!("it takes {allow}"),
-            )
-        }
+        let mut error = ApiError::new(
+            Status::MethodNotAllowed,
+            "method_not_allowed",
+            "this path does not take this method",
+            format!("it takes {allow}"),
+        );
+        error.0.allow = Some(allow);
+        error
     }
 
     /// Ends the connection after the answer, for a request whose body is not read.
     #[must_use]
-    pub fn closing(self) -> ApiError {
-        ApiError {
-            close: true,
-            ..self
-        }
+    pub fn closing(mut self) -> ApiError {
+        self.0.close = true;
+        self
     }
 
-    fn retry(self) -> ApiError {
-        ApiError {
-            retry_after_s: Some(RETRY_AFTER_S),
-            ..self
-        }
+    fn retry(mut self) -> ApiError {
+        self.0.retry_after_s = Some(RETRY_AFTER_S);
+        self
     }
 
     /// The HTTP answer.
     pub fn into_response(self) -> Response {
+        let details = *self.0;
         let body = Body {
             error: Inner {
-                code: self.code,
-                message: &self.message,
-                hint: &self.hint,
-                fields: self
+                code: details.code,
+                message: &details.message,
+                hint: &details.hint,
+                fields: details
                     .fields
                     .iter()
                     .map(|field| Field {
@@ -152,17 +151,17 @@ impl ApiError {
         };
         // Texts alone: there is nothing that could fail to become JSON.
         let body = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = Response::bytes(self.status, "application/json", body);
-        if let Some(seconds) = self.retry_after_s {
+        let mut response = Response::bytes(details.status, "application/json", body);
+        if let Some(seconds) = details.retry_after_s {
             response = response.header("Retry-After", seconds.to_string());
         }
-        if let Some(allow) = self.allow {
+        if let Some(allow) = details.allow {
             response = response.header("Allow", allow);
         }
-        if self.status == Status::Unauthorized {
+        if details.status == Status::Unauthorized {
             response = response.header("WWW-Authenticate", "Bearer");
         }
-        if self.close {
+        if details.close {
             response = response.close();
         }
         response

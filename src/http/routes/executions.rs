@@ -186,7 +186,7 @@ pub fn events(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<R
 
 fn send_events(mut follow: Follow, events: &mut EventWriter<'_>) -> io::Result<()> {
     loop {
-        let followed = follow.next().map_err(|error| {
+        let followed = follow.next_event().map_err(|error| {
             log::warn!(
                 "an execution cannot be followed further: {}",
                 with_causes(&error)
