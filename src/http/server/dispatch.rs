@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::connection::Connection;
+use super::connection::Held;
 use super::serve::serve;
 use super::shared::Shared;
 use crate::base::pool::{Pool, PoolLimits};
@@ -24,7 +24,7 @@ pub(super) struct Dispatcher {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<(Instant, Box<Connection>)>,
+    waiting: VecDeque<(Instant, Held)>,
     /// Workers that run, or have been asked for.
     active: usize,
     closed: bool,
@@ -48,7 +48,7 @@ impl Dispatcher {
     }
 
     /// Queues the connection, and asks for a worker if not all are active.
-    pub(super) fn submit(&self, shared: &Arc<Shared>, connection: Box<Connection>) {
+    pub(super) fn submit(&self, shared: &Arc<Shared>, connection: Held) {
         let mut queue = lock(&self.queue);
         if queue.closed {
             drop(queue);
@@ -83,7 +83,7 @@ impl Dispatcher {
     }
 
     /// Takes the connections that have waited too long.
-    pub(super) fn take_expired(&self, now: Instant) -> Vec<Box<Connection>> {
+    pub(super) fn take_expired(&self, now: Instant) -> Vec<Held> {
         let mut queue = lock(&self.queue);
         let expired = queue
             .waiting
@@ -120,7 +120,7 @@ struct Active<'a>(Option<&'a Mutex<Queue>>);
 impl Active<'_> {
     /// The next connection. With none, the worker stops being active under the same lock, so
     /// that what is queued a moment later asks for another.
-    fn next(&mut self) -> Option<Box<Connection>> {
+    fn next(&mut self) -> Option<Held> {
         let mutex = self.0?;
         let mut queue = lock(mutex);
         let next = queue.waiting.pop_front();

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::{After, Connection, Output, Phase};
+use super::connection::{After, Connection, Held, Output, Phase};
 use super::refuse::malformed;
 use super::shared::Shared;
 use super::transport::Interest;
@@ -32,7 +32,7 @@ enum Step {
 }
 
 /// Runs the connection as far as it goes without waiting for its client, handlers excepted.
-pub(super) fn serve(shared: &Arc<Shared>, mut connection: Box<Connection>) {
+pub(super) fn serve(shared: &Arc<Shared>, mut connection: Held) {
     loop {
         match step(shared, &mut connection) {
             Step::Again => {}
