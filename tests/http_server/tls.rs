@@ -73,15 +73,17 @@ fn requests_are_served_under_tls() {
     let mut client = connect(&fixture);
     client.send(&get("/tls"));
     assert_eq!(client.answer().body, "true");
-    // One record with two requests: the second is in the TLS layer, not in the socket.
     client.send(&get("/hello").repeat(2));
     assert_eq!(client.answer().body, "hello");
     assert_eq!(client.answer().body, "hello");
     client.send(&get("/big"));
     assert_eq!(client.answer().body.len(), BIG_BYTES);
     client.send("POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
-    client.send(&"b".repeat(1_000_000));
+    // The last record holds the body's end and a request, which the handler's reading leaves
+    // in the TLS layer, not in the socket.
+    client.send(&format!("{}{}", "b".repeat(1_000_000), get("/hello")));
     assert_eq!(client.answer().body, "1000000");
+    assert_eq!(client.answer().body, "hello");
     client.send(&get("/stream"));
     assert_eq!(client.answer().body, "one two three");
     client.send(&get("/close"));
