@@ -178,6 +178,34 @@ fn processor_time() -> i64 {
 }
 
 #[test]
+fn three_hundred_clients_that_send_a_byte_at_once_start_few_threads() {
+    if !alone("overload::three_hundred_clients_that_send_a_byte_at_once_start_few_threads") {
+        return;
+    }
+    let fixture = Fixture::start(Limits {
+        connections_per_peer: None,
+        ..Limits::default()
+    });
+    let mut clients: Vec<_> = (0..300).map(|_| fixture.connect()).collect();
+    for byte in get("/hello").chars() {
+        for client in &mut clients {
+            client.send(&byte.to_string());
+        }
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().body, "hello");
+    }
+    // A few: each handler lets one more thread come for the next step.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = std::fs::read_dir("/proc/self/task").expect("a process has threads");
+    let workers = threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok())
+        .filter(|name| name.starts_with("http-worker"))
+        .count();
+    assert!(workers <= 4 * processors, "{workers} workers");
+}
+
+#[test]
 fn an_idle_connection_costs_less_than_two_kibibytes() {
     if !alone("overload::an_idle_connection_costs_less_than_two_kibibytes") {
         return;

@@ -9,6 +9,7 @@ fn what_cannot_be_read_in_one_way_is_refused_with_the_rule_and_closed() {
     let fixture = Fixture::start(Limits::default());
     for (request, code) in [
         ("GET / HTTP/1.1\nHost: a\n\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a\nA: b\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n", 400),

@@ -169,6 +169,8 @@ fn serve_request(shared: &Arc<Shared>, connection: &mut Connection, head: Head) 
     };
     let body = Body::new(&mut connection.wire, &head, limits);
     let mut request = Request::new(head, connection.peer, is_tls, body, watch);
+    // Also while a stream is sent, which may wait like a handler.
+    let handling = shared.dispatcher.handling(shared);
     let response = shared.handler.handle(&mut request);
     let body_finished = request.finish_body();
     let watched = request.is_watched();
@@ -188,6 +190,7 @@ fn serve_request(shared: &Arc<Shared>, connection: &mut Connection, head: Head) 
         after,
         limits,
     );
+    drop(handling);
     if watched {
         shared.poller.unwatch(&connection.registration);
     }
