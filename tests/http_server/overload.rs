@@ -111,6 +111,21 @@ fn a_short_burst_waits_for_a_worker_instead_of_being_refused() {
     }
 }
 
+#[test]
+fn handlers_that_wait_keep_nobody_else_from_beginning() {
+    let fixture = Fixture::start(Limits {
+        queue_wait: Duration::from_secs(60),
+        ..Limits::default()
+    });
+    let mut clients: Vec<_> = (0..100).map(|_| fixture.connect()).collect();
+    for client in &mut clients {
+        client.send(&get("/hold"));
+    }
+    for _ in &clients {
+        assert_eq!(fixture.next_held(), Held::Begun);
+    }
+}
+
 /// Runs the rest of the calling test in a process of its own, where it may exhaust what other
 /// tests need too; true in that process.
 fn alone(test: &str) -> bool {
