@@ -126,8 +126,10 @@ fn an_end_that_was_seen_before_a_cancel_stays_the_end() {
 #[test]
 fn an_end_before_a_cancel_is_the_end_even_when_a_slow_sink_hid_it() {
     for place in both_modes() {
-        let spec = place.shell("echo $$; exit 3");
-        let (outcome, _) = place.run_until(&spec, "\n", |control, out| {
+        let spec = place.shell("echo $$; while [ ! -e go ]; do :; done; exit 3");
+        let root = place.root().to_owned();
+        let (outcome, _) = place.run_until(&spec, "\n", move |control, out| {
+            std::fs::File::create(root.join("go")).expect("a sign");
             eventually("the leader has ended", || !is_alive(out.trim()));
             control.stop(StopReason::Cancelled);
         });
