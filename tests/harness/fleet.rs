@@ -269,6 +269,8 @@ fn start_agent(directory: &Path, id: &str, starts: usize) -> (Daemon, String) {
         id,
     );
     let address = daemon.await_log("listening on ", starts);
+    // With TLS it listens on every address, which is none to dial.
+    let address = address.replace("0.0.0.0:", "127.0.0.1:");
     (daemon, address)
 }
 

@@ -4,7 +4,7 @@
 //! Everything that waits here waits for a condition with a deadline. A daemon that logs a panic
 //! or ends when it should not fails the test that started it.
 
-#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part of the harness")]
 
 pub mod archive;
 pub mod client;
