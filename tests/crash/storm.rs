@@ -41,7 +41,10 @@ fn a_storm_of_kills_breaks_no_promise_with_a_seed_of_choice() {
     storm(seed.map_or(4, |seed| seed.parse().expect("FLUX_CRASH_SEED is a number")));
 }
 
-#[expect(clippy::print_stdout, reason = "shown when it fails, or with --nocapture")]
+#[expect(
+    clippy::print_stdout,
+    reason = "shown when it fails, or with --nocapture"
+)]
 fn storm(seed: u64) {
     let mut random = Random::new(seed);
     let (mut fleet, witness) = fleet();
