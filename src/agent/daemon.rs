@@ -105,7 +105,11 @@ impl Agent {
     /// See [`StartError`].
     pub fn start(config: &AgentConfig, supervisor: &Supervisor) -> Result<Agent, StartError> {
         atomic_file::create_directory(&config.state_dir, 0o711)?;
-        let work_root = config.state_dir.join("work");
+        // Absolute, because the sandbox recognises processes by it; the configuration's may be
+        // relative to a file that was named without its directory.
+        let state_dir = &config.state_dir;
+        let work_root = std::path::absolute(state_dir.join("work"))
+            .map_err(FileError::at("resolve", state_dir))?;
         let spool_dir = config.state_dir.join("output");
         create_spool_dir(&spool_dir)?;
         let journal = Arc::new(Journal::open(&config.state_dir.join("journal"))?);

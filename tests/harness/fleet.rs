@@ -288,7 +288,10 @@ pub fn run(program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("output is UTF-8")
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own file needs no atomicity")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test's own file needs no atomicity"
+)]
 pub fn fs_write(path: &Path, text: &str) {
     fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
