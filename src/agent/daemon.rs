@@ -115,7 +115,7 @@ impl Agent {
         let journal = Arc::new(Journal::open(&config.state_dir.join("journal"))?);
         let identity = runner(&config.runner_user)?;
         let sandbox = Sandbox::open(SandboxConfig {
-            name: config.agent_id.to_string(),
+            name: cgroup_name(config),
             work_root: work_root.clone(),
             identity,
             require_isolation: config.require_isolation,
@@ -213,6 +213,14 @@ impl Agent {
         server.shutdown(ANSWER_TIME);
         drop(worker);
     }
+}
+
+/// The agent's part of the cgroup tree. Clearing up kills everything in it, and two agents of one
+/// machine may bear the same id in two fleets: what they never share is the state directory.
+fn cgroup_name(config: &AgentConfig) -> String {
+    let directory = config.state_dir.as_os_str().as_encoded_bytes();
+    let [a, b, c, d, ..] = openssl::sha::sha256(directory);
+    format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}", config.agent_id)
 }
 
 /// Whom functions run as: nobody else where this process is not root, for only root can switch.

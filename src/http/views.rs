@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::base::clock::Timestamp;
 use crate::base::units::format_duration;
 use crate::control::fleet::AgentView;
 use crate::control::sync::{AgentOutcome, OutcomeStatus};
@@ -98,7 +99,7 @@ impl AgentJson {
             status: view.agent.state.api_status(),
             phase: view.agent.state.as_str(),
             active_count: view.active_count,
-            last_heartbeat: view.contact.last_heartbeat.map(|time| time.to_rfc3339()),
+            last_heartbeat: view.contact.last_heartbeat.map(Timestamp::to_rfc3339),
             provider: text(|machine| &machine.provider),
             provider_id: text(|machine| &machine.instance_id),
             instance_type: text(|machine| &machine.instance_type),
