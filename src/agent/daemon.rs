@@ -105,13 +105,17 @@ impl Agent {
     /// See [`StartError`].
     pub fn start(config: &AgentConfig, supervisor: &Supervisor) -> Result<Agent, StartError> {
         atomic_file::create_directory(&config.state_dir, 0o711)?;
-        let work_root = config.state_dir.join("work");
+        // Absolute, because the sandbox recognises processes by it; the configuration's may be
+        // relative to a file that was named without its directory.
+        let state_dir = &config.state_dir;
+        let work_root = std::path::absolute(state_dir.join("work"))
+            .map_err(FileError::at("resolve", state_dir))?;
         let spool_dir = config.state_dir.join("output");
         create_spool_dir(&spool_dir)?;
         let journal = Arc::new(Journal::open(&config.state_dir.join("journal"))?);
         let identity = runner(&config.runner_user)?;
         let sandbox = Sandbox::open(SandboxConfig {
-            name: config.agent_id.to_string(),
+            name: cgroup_name(config),
             work_root: work_root.clone(),
             identity,
             require_isolation: config.require_isolation,
@@ -182,7 +186,7 @@ impl Agent {
     /// be stopped is recorded as lost.
     pub fn shut_down(self) {
         let admission = self.worker.admission();
-        let running = admission.set_draining(true);
+        let running = admission.close();
         if running > 0 {
             log::info!(
                 "waiting for {running} executions, {:?} at the most",
@@ -209,6 +213,14 @@ impl Agent {
         server.shutdown(ANSWER_TIME);
         drop(worker);
     }
+}
+
+/// The agent's part of the cgroup tree. Clearing up kills everything in it, and two agents of one
+/// machine may bear the same id in two fleets: what they never share is the state directory.
+fn cgroup_name(config: &AgentConfig) -> String {
+    let directory = config.state_dir.as_os_str().as_encoded_bytes();
+    let [a, b, c, d, ..] = openssl::sha::sha256(directory);
+    format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}", config.agent_id)
 }
 
 /// Whom functions run as: nobody else where this process is not root, for only root can switch.

@@ -6,6 +6,7 @@
 pub mod atomic_file;
 pub mod backoff;
 pub mod clock;
+pub mod descriptors;
 pub mod group_commit;
 pub mod notify;
 pub mod pool;

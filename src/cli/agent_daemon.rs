@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use super::{daemon_exit, join, logging, printer};
 use crate::agent::daemon::Agent;
 use crate::base::threads::Supervisor;
-use crate::base::{notify, signals};
+use crate::base::{descriptors, notify, signals};
 use crate::config::agent::AgentConfig;
 
 /// Runs functions for a Flux control plane, each execution an isolated native process
@@ -53,6 +53,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&config.log);
+    descriptors::raise_limit();
     let supervisor = Supervisor::new();
     let _signals = signals::watch(&supervisor).context("handle signals")?;
     let agent = Agent::start(&config, &supervisor)?;

@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory};
 
 use super::{daemon_exit, logging};
 use crate::base::threads::Supervisor;
-use crate::base::{notify, signals};
+use crate::base::{descriptors, notify, signals};
 use crate::config::error::ConfigError;
 use crate::config::server::ServerConfig;
 use crate::control::plane::ControlPlane;
@@ -55,6 +55,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&config.log);
+    descriptors::raise_limit();
     let supervisor = Supervisor::new();
     let _signals = signals::watch(&supervisor).context("handle signals")?;
     let front = FrontDoor::open(&config, &supervisor)?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::command::{Call, Execution};
-use super::fleet::{Fleet, Reservation, WaitError};
+use super::fleet::{Fleet, RefusedFor, Reservation, WaitError};
 use super::links::Links;
 use super::sync::Syncer;
 use crate::base::clock::Timestamp;
@@ -28,8 +28,7 @@ use crate::wire::execution::{ExecuteRequest, Executed, Protocol};
 /// agents and control plane disagree about something that trying again does not mend.
 const MAX_OFFERS: u32 = 16;
 
-/// How long to ask an agent whose connection broke while it was handed an asynchronous
-/// execution, whether it has it.
+/// How long to ask an agent whose connection broke, what became of the execution.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 /// Between two such questions.
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
@@ -40,6 +39,7 @@ pub struct Dispatcher {
     links: Arc<Links>,
     syncer: Arc<Syncer>,
     store: Arc<dyn Store>,
+    shutdown: Token,
 }
 
 /// Why an execution was not run, or its end is not known.
@@ -54,8 +54,8 @@ pub enum DispatchError {
     /// Offered again and again without success; the last refusal.
     #[error("no agent took the execution: {0}")]
     NotTaken(String),
-    /// The connection broke while it was handed over, and the agent cannot be asked.
-    #[error("agent {agent} may or may not have accepted execution {execution}")]
+    /// The connection broke while it was handed over or ran, and the agent cannot be asked.
+    #[error("agent {agent} may or may not have run execution {execution}")]
     Unknown {
         /// Where it may run.
         agent: AgentId,
@@ -79,28 +79,31 @@ enum Offer<T> {
 }
 
 impl Dispatcher {
-    /// Needs nothing but its neighbours.
+    /// `shutdown`: from its pull on, a client that is cut off is no client that left.
     pub fn new(
         fleet: Arc<Fleet>,
         links: Arc<Links>,
         syncer: Arc<Syncer>,
         store: Arc<dyn Store>,
+        shutdown: Token,
     ) -> Dispatcher {
         Dispatcher {
             fleet,
             links,
             syncer,
             store,
+            shutdown,
         }
     }
 
-    /// Runs it and returns once it has ended. An execution whose agent is lost ends as lost.
+    /// Runs it and returns once it has ended. An execution whose agent was restarted meanwhile ends
+    /// as the agent says, or as lost; while the agent cannot be asked, nobody knows.
     ///
     /// # Errors
     /// See [`DispatchError`].
     pub fn run(&self, id: &ExecutionId, call: &Call) -> Result<Execution, DispatchError> {
         self.offer(id, call, |reservation, client, request| {
-            self.run_there(call, &reservation, client, request)
+            self.run_there(call, reservation, client, request)
         })
     }
 
@@ -156,7 +159,7 @@ impl Dispatcher {
     fn run_there(
         &self,
         call: &Call,
-        reservation: &Reservation,
+        reservation: Reservation,
         client: &AgentClient,
         request: ExecuteRequest,
     ) -> Offer<Execution> {
@@ -166,24 +169,21 @@ impl Dispatcher {
         let timeout = tighter(reservation.current().config.timeout, call.timeout);
         let pending = match client.start_execute(request, timeout) {
             Ok(pending) => pending,
-            Err(error) => return self.turned_down(reservation, &error),
+            Err(error) => return self.turned_down(&id, reservation, &error),
         };
         let Some(answer) = pending.wait(&call.client_gone) else {
-            // The agent confirms the tree's end; a cancel that comes too late changes nothing.
-            if let Err(error) = client.cancel(&id) {
-                log::warn!(
-                    "execution {id}: its client left, and it could not be cancelled: {error}"
-                );
+            // Cut off by us at the end of the drain: the execution is the agent's, and goes on.
+            if self.shutdown.is_pulled() {
+                return Offer::Failed(WaitError::ShuttingDown.into());
             }
-            return Offer::Failed(DispatchError::ClientGone);
+            return cancel_for_nobody(client, &id);
         };
-        let execution = match answer {
-            Ok(Executed { record, output }) => Execution { record, output },
+        match answer {
+            Ok(Executed { record, output }) => Offer::Done(Execution { record, output }),
             Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
-                log::error!("execution {id}: agent {agent} was lost while it ran: {error}");
+                log::warn!("execution {id}: agent {agent}, while it ran: {error}");
                 self.touch_failed(&agent);
-                let now = Timestamp::now();
-                let record = ExecutionRecord {
+                let lost = ExecutionRecord {
                     id: id.clone(),
                     agent: agent.clone(),
                     function: call.function.clone(),
@@ -191,22 +191,18 @@ impl Dispatcher {
                     ending: Some(Ending::Lost),
                     error: format!("lost: the connection to agent {agent} broke while it ran"),
                     started_at: accepted_at,
-                    status_at: now,
-                    duration: now.since(accepted_at),
+                    status_at: accepted_at,
+                    duration: Duration::ZERO,
                     queued,
                     stdout_bytes: 0,
                     stderr_bytes: 0,
                     truncated: false,
                     usage: Usage::default(),
                 };
-                Execution {
-                    record,
-                    output: Vec::new(),
-                }
+                settle_end(lost, client, &call.client_gone)
             }
-            Err(error) => return self.turned_down(reservation, &error),
-        };
-        Offer::Done(execution)
+            Err(error) => self.turned_down(&id, reservation, &error),
+        }
     }
 
     fn start_there(
@@ -257,7 +253,7 @@ impl Dispatcher {
                 self.touch_failed(&agent);
                 self.settle(&id, reservation, client)
             }
-            Err(error) => self.turned_down(&reservation, &error),
+            Err(error) => self.turned_down(&id, reservation, &error),
         }
     }
 
@@ -290,24 +286,26 @@ impl Dispatcher {
         })
     }
 
-    /// The agent, or the way to it, refused; nothing started there.
-    fn turned_down<T>(&self, reservation: &Reservation, error: &RpcError) -> Offer<T> {
-        let agent = reservation.agent();
-        let function = &reservation.current().config.name;
+    /// The agent, or the way to it, refused.
+    fn turned_down<T>(
+        &self,
+        id: &ExecutionId,
+        reservation: Reservation,
+        error: &RpcError,
+    ) -> Offer<T> {
+        let agent = reservation.agent().clone();
         match error {
             RpcError::Refused(refusal) => match refusal.kind {
-                ErrorKind::FunctionAtCapacity => {
-                    self.fleet.record_refusal(agent, Some(function));
-                }
+                ErrorKind::FunctionAtCapacity => reservation.turn_down(RefusedFor::Function),
                 ErrorKind::AgentAtCapacity
                 | ErrorKind::Draining
                 | ErrorKind::Busy
-                | ErrorKind::Storage => self.fleet.record_refusal(agent, None),
+                | ErrorKind::Storage => reservation.turn_down(RefusedFor::Everything),
                 ErrorKind::FunctionNotFound
                 | ErrorKind::FunctionNotDeployed
                 | ErrorKind::FunctionOutOfDate => {
-                    self.fleet.set_held(agent, function, None);
-                    self.syncer.request(agent);
+                    self.fleet.disprove_held(&agent, reservation.current());
+                    self.syncer.request(&agent);
                 }
                 ErrorKind::Invalid
                 | ErrorKind::ExecutionExists
@@ -317,18 +315,26 @@ impl Dispatcher {
                     return Offer::Failed(DispatchError::Invalid(refusal.message.clone()));
                 }
             },
-            RpcError::Unreachable => self.lost_touch(agent, error),
-            RpcError::Interrupted { .. }
-            | RpcError::Rejected { .. }
-            | RpcError::Deadline
+            RpcError::Unreachable => self.lost_touch(&agent, error),
+            RpcError::Rejected { .. }
             | RpcError::Unimplemented
             | RpcError::TooLarge { .. }
             | RpcError::Address(_)
             | RpcError::NoIdentity
-            | RpcError::Source(_)
+            | RpcError::Source(_) => {
+                return Offer::Failed(DispatchError::Invalid(error.to_string()));
+            }
+            // Whether it started is unknown, so it is not said to be refused either: a caller with
+            // an idempotency key would start it again.
+            RpcError::Interrupted { .. }
+            | RpcError::Deadline
             | RpcError::Answer(_)
             | RpcError::Status { .. } => {
-                return Offer::Failed(DispatchError::Invalid(error.to_string()));
+                log::error!("execution {id}: agent {agent}: {error}");
+                return Offer::Failed(DispatchError::Unknown {
+                    agent,
+                    execution: id.clone(),
+                });
             }
         }
         Offer::Again(error.to_string())
@@ -353,6 +359,56 @@ impl Dispatcher {
             log::warn!("execution {id}: its route stays: {error}");
         }
     }
+}
+
+/// The connection broke while it ran: how did it end? Called lost without the agent's word, it
+/// could turn out a success that the agent had recorded just before, and an end never changes.
+fn settle_end(
+    lost: ExecutionRecord,
+    client: &AgentClient,
+    client_gone: &Token,
+) -> Offer<Execution> {
+    let deadline = Instant::now() + SETTLE_TIME;
+    while Instant::now() < deadline {
+        match client.get_execution(&lost.id) {
+            Ok(Some((record, output))) if record.ending.is_some() => {
+                let output = output.into_bytes();
+                return Offer::Done(Execution { record, output });
+            }
+            // The agent ended first, and forgot it with its memory.
+            Ok(None) => {
+                let status_at = Timestamp::now();
+                let record = ExecutionRecord {
+                    duration: status_at.since(lost.started_at),
+                    status_at,
+                    ..lost
+                };
+                return Offer::Done(Execution {
+                    record,
+                    output: Vec::new(),
+                });
+            }
+            // It runs on, or the agent is not back yet.
+            Ok(Some(_)) | Err(_) => {
+                if client_gone.wait_timeout(SETTLE_PAUSE) {
+                    return cancel_for_nobody(client, &lost.id);
+                }
+            }
+        }
+    }
+    Offer::Failed(DispatchError::Unknown {
+        agent: lost.agent,
+        execution: lost.id,
+    })
+}
+
+/// The client left. The agent confirms the tree's end; a cancel that comes too late changes
+/// nothing.
+fn cancel_for_nobody<T>(client: &AgentClient, id: &ExecutionId) -> Offer<T> {
+    if let Err(error) = client.cancel(id) {
+        log::warn!("execution {id}: its client left, and it could not be cancelled: {error}");
+    }
+    Offer::Failed(DispatchError::ClientGone)
 }
 
 fn request(

@@ -141,7 +141,6 @@ impl ControlPlane {
                 misses: limits.heartbeat_misses.get(),
             },
             Arc::clone(&fleet),
-            Arc::clone(&functions),
             Arc::clone(&links),
             Arc::clone(&syncer),
             Arc::clone(&feeds),
@@ -156,6 +155,7 @@ impl ControlPlane {
                 Arc::clone(&links),
                 Arc::clone(&syncer),
                 Arc::clone(&store),
+                supervisor.shutdown(),
             ),
             executions,
             syncer,
@@ -332,6 +332,8 @@ impl ControlPlane {
             log::info!("agent {id}: not told of the drain: {error}");
         }
         if !drain {
+            // What it said while it drained stands until it is asked again.
+            self.health.probe_now(id);
             self.syncer.request(id);
         }
         Ok(Answer::Agent(Box::new(view)))

@@ -198,7 +198,7 @@ impl Response {
         }
         for (name, value) in &self.headers {
             let frames = |framing: &&str| framing.eq_ignore_ascii_case(name);
-            if !FRAMING_HEADERS.iter().any(|framing| frames(framing)) {
+            if !FRAMING_HEADERS.iter().any(frames) {
                 push(
                     &mut head,
                     &[&printable(name), ": ", &printable(value), "\r\n"],

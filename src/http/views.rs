@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::base::clock::Timestamp;
 use crate::base::units::format_duration;
 use crate::control::fleet::AgentView;
 use crate::control::sync::{AgentOutcome, OutcomeStatus};
@@ -98,13 +99,13 @@ impl AgentJson {
             status: view.agent.state.api_status(),
             phase: view.agent.state.as_str(),
             active_count: view.active_count,
-            last_heartbeat: view.contact.last_heartbeat.map(|time| time.to_rfc3339()),
+            last_heartbeat: view.contact.last_heartbeat.map(Timestamp::to_rfc3339),
             provider: text(|machine| &machine.provider),
             provider_id: text(|machine| &machine.instance_id),
             instance_type: text(|machine| &machine.instance_type),
             node_status: view.contact.node.as_ref().map(NodeJson::new),
             isolation: view.contact.isolation.clone(),
-            functions: view.held.len(),
+            functions: view.functions,
             registered_at: view.agent.registered_at.to_rfc3339(),
         }
     }

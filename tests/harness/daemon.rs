@@ -74,7 +74,10 @@ impl Daemon {
                 return rest.trim().to_owned();
             }
             if let Some(status) = self.child.try_wait().expect("wait") {
-                panic!("{} ended with {status} before {marker:?}:\n{log}", self.name);
+                panic!(
+                    "{} ended with {status} before {marker:?}:\n{log}",
+                    self.name
+                );
             }
             assert!(Instant::now() < deadline, "no {marker:?} in:\n{log}");
             pause();

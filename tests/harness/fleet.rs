@@ -291,6 +291,8 @@ fn start_agent(
         id,
     );
     let address = daemon.await_log("listening on ", starts);
+    // With TLS it listens on every address, which is none to dial.
+    let address = address.replace("0.0.0.0:", "127.0.0.1:");
     (daemon, address)
 }
 
@@ -308,7 +310,10 @@ pub fn run(program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("output is UTF-8")
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own file needs no atomicity")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test's own file needs no atomicity"
+)]
 pub fn fs_write(path: &Path, text: &str) {
     fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }

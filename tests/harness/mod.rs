@@ -4,7 +4,12 @@
 //! Everything that waits here waits for a condition with a deadline. A daemon that logs a panic
 //! or ends when it should not fails the test that started it.
 
-#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::print_stderr,
+    reason = "each test file uses its own part of the harness; a failing one shows the logs"
+)]
 
 pub mod archive;
 pub mod client;

@@ -27,6 +27,7 @@ use flux::wire::execution::{
 use flux::wire::function::{HeldFunction, ReceivedConfig, ReleaseHeader};
 use flux::wire::node::NodeReport;
 use flux::wire::output::{FollowEvent, OutputPiece, OutputQuery};
+use flux::wire::watch::{Numbered, WatchEvent};
 
 pub const BIG: usize = 20 << 20;
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -180,6 +181,23 @@ impl Worker for Double {
             }
             other => panic!("no script for {other}"),
         }
+        Ok(())
+    }
+
+    fn watch(
+        &self,
+        left: &Token,
+        emit: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
+    ) -> Result<(), WorkerError> {
+        let running = vec![(execution("runs"), function("echo"))];
+        for (sequence, event) in [
+            (6, WatchEvent::Running(running)),
+            (7, WatchEvent::Ended(execution("runs"), function("echo"))),
+        ] {
+            let _ = emit(Numbered { sequence, event });
+        }
+        left.wait();
+        self.see(Seen::FollowerLeft);
         Ok(())
     }
 

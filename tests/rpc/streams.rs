@@ -11,8 +11,9 @@ use flux::rpc::follow::{Follower, Next};
 use flux::rpc::release::OutgoingRelease;
 use flux::wire::error::ErrorKind;
 use flux::wire::output::FollowEvent;
+use flux::wire::watch::{Numbered, WatchEvent};
 
-use crate::fixture::{Pair, Seen, execution, function, pair, within};
+use crate::fixture::{PATIENCE, Pair, Seen, execution, function, pair, within};
 
 const LARGE: usize = 60 << 20;
 
@@ -171,6 +172,39 @@ fn a_wait_for_an_event_ends_by_token_or_deadline_and_can_go_on() {
     let (trigger, cancel) = token_pair();
     trigger.pull();
     assert_eq!(follower.next(&cancel, None).unwrap(), Next::Cancelled);
+}
+
+#[test]
+fn a_watched_feed_tells_what_runs_then_what_ends_and_ends_with_its_watcher() {
+    let pair = pair();
+    let (sender, events) = crossbeam_channel::unbounded();
+    let watch = pair
+        .client
+        .watch(move |event| sender.send(event).is_ok())
+        .expect("watch");
+    let next = || {
+        events
+            .recv_timeout(PATIENCE)
+            .expect("in time")
+            .expect("event")
+    };
+    let (runs, echo) = (execution("runs"), function("echo"));
+    assert_eq!(
+        next(),
+        Numbered {
+            sequence: 6,
+            event: WatchEvent::Running(vec![(runs.clone(), echo.clone())]),
+        }
+    );
+    assert_eq!(
+        next(),
+        Numbered {
+            sequence: 7,
+            event: WatchEvent::Ended(runs, echo),
+        }
+    );
+    drop(watch);
+    assert!(matches!(pair.agent.next_seen(), Seen::FollowerLeft));
 }
 
 #[test]

@@ -33,12 +33,14 @@ fn run_all(place: &Place, runs: usize) {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 while next.fetch_add(1, Ordering::Relaxed) < runs {
-                    let spec = place.shell(
+                    let mut spec = place.shell(
                         "setsid sh -c 'sleep 100 >/dev/null 2>&1 &'; sleep 100 >/dev/null 2>&1 & exit 6",
                     );
+                    // A background process holds the pipes until it has redirected its output.
+                    spec.pipe_grace = super::harness::PATIENCE;
                     let (outcome, _) = place.run(&spec);
                     assert_eq!(outcome.ending, Ending::Exited(6), "{outcome:?}");
-                    assert!(outcome.tree_confirmed_dead && !outcome.leaked_pipes);
+                    assert!(outcome.tree_confirmed_dead && !outcome.leaked_pipes, "{outcome:?}");
                 }
             });
         }

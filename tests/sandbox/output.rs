@@ -6,7 +6,7 @@ use std::time::Duration;
 use flux::model::execution::Ending;
 use flux::sandbox::{CgroupMode, Control, Stdin, StopReason};
 
-use super::harness::{Counter, Place, both_modes, strings};
+use super::harness::{Counter, Place, both_modes, eventually, strings};
 
 #[test]
 fn the_two_streams_stay_apart_and_in_their_order() {
@@ -47,6 +47,23 @@ fn what_a_program_wrote_last_is_there_even_when_it_was_killed() {
         let (outcome, recorder) = place.run(&spec);
         assert_eq!(outcome.ending, Ending::Signalled(9));
         assert_eq!(recorder.stdout.len(), 60_000);
+    }
+}
+
+#[test]
+fn what_is_in_the_pipe_when_a_cancel_comes_is_recorded() {
+    for place in both_modes() {
+        let spec = place.shell(
+            "echo first; while [ ! -e go ]; do :; done; echo second; touch done; sleep 1000",
+        );
+        let root = place.root().to_owned();
+        let (outcome, recorder) = place.run_until(&spec, "first", move |control, _| {
+            std::fs::File::create(root.join("go")).expect("a sign");
+            eventually("the rest is in the pipe", || root.join("done").exists());
+            control.stop(StopReason::Cancelled);
+        });
+        assert_eq!(outcome.ending, Ending::Cancelled);
+        assert_eq!(recorder.out(), "first\nsecond\n");
     }
 }
 

@@ -200,8 +200,12 @@ fn it_starts_programs_even_when_the_agents_own_standard_descriptors_are_closed()
     ) {
         return;
     }
-    let input = std::fs::File::open("/proc/self/status").expect("a file");
-    let place = Place::new(CgroupMode::Auto);
+    // Without a cgroup and with everything else there, the first descriptors become the pipes.
+    let place = Place::new(CgroupMode::Off);
+    let mut spec = place.shell("cat; echo err >&2; ls /proc/$$/fd; true");
+    spec.stdin = Stdin::File(std::fs::File::open("/proc/self/status").expect("a file"));
+    let control = Control::new().expect("control");
+    let mut recorder = Recorder::default();
     let copies: Vec<_> = (0..3)
         .map(|fd| {
             // SAFETY: a plain copy of a descriptor.
@@ -211,9 +215,7 @@ fn it_starts_programs_even_when_the_agents_own_standard_descriptors_are_closed()
             copy
         })
         .collect();
-    let mut spec = place.shell("cat; echo err >&2; ls /proc/$$/fd; true");
-    spec.stdin = Stdin::File(input);
-    let (outcome, recorder) = place.run(&spec);
+    let outcome = place.sandbox.run(&spec, &control, &mut recorder);
     for (fd, copy) in copies.iter().enumerate() {
         // SAFETY: puts the copy back.
         unsafe { libc::dup2(*copy, fd as i32) };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use flux::model::execution::Ending;
 use flux::sandbox::{CgroupMode, StopReason};
 
-use super::harness::{Place, both_modes, is_alive};
+use super::harness::{PATIENCE, Place, both_modes, is_alive};
 
 /// Starts a process in a session of its own, whose parent is gone, which holds both pipes and ignores
 /// what can be ignored; prints its number, then `ready`.
@@ -30,7 +30,8 @@ fn a_cancel_kills_daemons_that_hold_the_pipes_before_it_returns() {
 fn a_timeout_kills_daemons_too() {
     for place in both_modes() {
         let mut spec = place.shell(DAEMON);
-        spec.limits.timeout = Some(Duration::from_millis(500));
+        // Enough for a slow machine to get that far.
+        spec.limits.timeout = Some(Duration::from_secs(3));
         spec.kill_grace = Duration::from_millis(50);
         spec.pipe_grace = Duration::from_millis(50);
         let (outcome, recorder) = place.run(&spec);
@@ -43,9 +44,11 @@ fn a_timeout_kills_daemons_too() {
 #[test]
 fn background_processes_do_not_survive_their_execution() {
     for place in both_modes() {
-        let spec = place.shell(
+        let mut spec = place.shell(
             "sleep 1000 >/dev/null 2>&1 & echo $!; setsid sleep 1000 >/dev/null 2>&1 & echo $!",
         );
+        // They hold the pipes until they have redirected their output.
+        spec.pipe_grace = PATIENCE;
         let (outcome, recorder) = place.run(&spec);
         assert_eq!(outcome.ending, Ending::Exited(0));
         assert!(!outcome.leaked_pipes && outcome.tree_confirmed_dead);

@@ -30,7 +30,7 @@ pub fn list(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiE
 pub fn register(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
     let mut fields = small_fields(request)?;
     let address = fields.require("address", text);
-    let tls = fields.take("tls", flag);
+    let tls = fields.take("tls", |value| flag(&value));
     fields.finish()?;
     let command = Command::RegisterAgent {
         address: address.unwrap_or_default(),
@@ -105,7 +105,7 @@ pub fn join(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response
 pub fn drain(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
     let id = id(params, AgentId::new)?;
     let mut fields = small_fields(request)?;
-    let drain = fields.take("drain", flag).unwrap_or(true);
+    let drain = fields.take("drain", |value| flag(&value)).unwrap_or(true);
     fields.finish()?;
     match api.run(Command::DrainAgent { id, drain })? {
         Answer::Agent(view) => render::json(Status::Ok, &AgentJson::new(&view)),

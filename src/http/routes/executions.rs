@@ -19,7 +19,7 @@ use crate::http::sse::{Event, EventWriter};
 use crate::http::status::Status;
 use crate::model::execution::{self, OutputChunk, Stream};
 use crate::model::function::{Env, check_env};
-use crate::model::ids::{ExecutionId, FunctionName};
+use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::wire::json::RecordJson;
 use crate::wire::output::FollowEvent;
 
@@ -124,7 +124,7 @@ pub fn list(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response
             unreachable,
         } => {
             let executions: Vec<_> = records.iter().map(listed).collect();
-            let unreachable: Vec<_> = unreachable.iter().map(|agent| agent.as_str()).collect();
+            let unreachable: Vec<_> = unreachable.iter().map(AgentId::as_str).collect();
             render::json(
                 Status::Ok,
                 &json!({

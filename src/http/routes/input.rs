@@ -125,10 +125,10 @@ pub fn text(value: Value) -> Result<String, String> {
 ///
 /// # Errors
 /// What was expected.
-pub fn flag(value: Value) -> Result<bool, String> {
+pub fn flag(value: &Value) -> Result<bool, String> {
     value
         .as_bool()
-        .ok_or_else(|| format!("expected true or false, found {}", kind(&value)))
+        .ok_or_else(|| format!("expected true or false, found {}", kind(value)))
 }
 
 /// What a JSON value is, without its content.

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,6 +19,7 @@ use super::shared::Shared;
 use super::throttle::Throttle;
 use super::transport::{Interest, Transport};
 use super::wire::Wire;
+use crate::base::token::Token;
 
 /// 100 ms without accepting after an error that the next attempt would meet again.
 const PAUSE_MS: u8 = 100;
@@ -94,6 +95,8 @@ impl Acceptor {
             Err(errno) => {
                 self.failed
                     .warn(|| format!("failed to wait for connections: {errno}"));
+                // No memory in the kernel, most likely: a pause that does not need its poll.
+                Token::never().wait_timeout(Duration::from_millis(PAUSE_MS.into()));
                 false
             }
         }

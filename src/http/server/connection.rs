@@ -19,6 +19,9 @@ pub(super) struct Connection {
     pub(super) _admitted: Admitted,
 }
 
+/// As it moves between the table, the queue and the workers: one pointer.
+pub(super) type Held = Box<Connection>;
+
 /// What the connection waits for.
 pub(super) enum Phase {
     /// The end of the TLS handshake.

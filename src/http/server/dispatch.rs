@@ -1,13 +1,17 @@
 //! From the poller to the workers: a queue of readable connections, each for a short time only.
 //!
-//! The queue is here and not in the pool, because what waits too long must be found and told.
-//! Invariant: while the queue is not empty, either every worker is busy or one is on its way.
+//! The queue is here and not in the pool, because what waits too long must be found and told,
+//! and because the pool would start a thread for each of 500 clients that send a byte at once.
+//! A step without a handler does not wait, so a few threads take as many as there are.
+//! Invariant: while the queue is not empty, either every worker is active, or one that is active
+//! runs no handler and comes for the next.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::connection::Connection;
+use super::connection::Held;
 use super::serve::serve;
 use super::shared::Shared;
 use crate::base::pool::{Pool, PoolLimits};
@@ -18,15 +22,19 @@ use crate::http::limits::Limits;
 pub(super) struct Dispatcher {
     pool: Pool,
     workers: usize,
+    /// Workers outside of handlers at the most: what the processors can run at once.
+    steppers: usize,
     queue_wait: Duration,
     queue: Mutex<Queue>,
 }
 
 #[derive(Default)]
-struct Queue {
-    waiting: VecDeque<(Instant, Box<Connection>)>,
+pub(super) struct Queue {
+    waiting: VecDeque<(Instant, Held)>,
     /// Workers that run, or have been asked for.
     active: usize,
+    /// Those of them that run a handler.
+    handling: usize,
     closed: bool,
 }
 
@@ -42,13 +50,14 @@ impl Dispatcher {
         Dispatcher {
             pool: Pool::new("http-worker", pool_limits, supervisor),
             workers,
+            steppers: std::thread::available_parallelism().map_or(1, NonZero::get),
             queue_wait: limits.queue_wait,
             queue: Mutex::default(),
         }
     }
 
-    /// Queues the connection, and asks for a worker if not all are active.
-    pub(super) fn submit(&self, shared: &Arc<Shared>, connection: Box<Connection>) {
+    /// Queues the connection, and asks for a worker if too few are there to come for it.
+    pub(super) fn submit(&self, shared: &Arc<Shared>, connection: Held) {
         let mut queue = lock(&self.queue);
         if queue.closed {
             drop(queue);
@@ -56,7 +65,22 @@ impl Dispatcher {
             return;
         }
         queue.waiting.push_back((Instant::now(), connection));
-        if queue.active >= self.workers {
+        self.reinforce(queue, shared);
+    }
+
+    /// To be held by a worker while it runs a handler, and so may wait.
+    pub(super) fn handling<'a>(&'a self, shared: &Arc<Shared>) -> Handling<'a> {
+        let mut queue = lock(&self.queue);
+        queue.handling += 1;
+        if !queue.waiting.is_empty() {
+            self.reinforce(queue, shared);
+        }
+        Handling(&self.queue)
+    }
+
+    fn reinforce(&self, mut queue: MutexGuard<'_, Queue>, shared: &Arc<Shared>) {
+        let stepping = queue.active - queue.handling;
+        if queue.active >= self.workers || stepping >= self.steppers {
             return;
         }
         queue.active += 1;
@@ -83,7 +107,7 @@ impl Dispatcher {
     }
 
     /// Takes the connections that have waited too long.
-    pub(super) fn take_expired(&self, now: Instant) -> Vec<Box<Connection>> {
+    pub(super) fn take_expired(&self, now: Instant) -> Vec<Held> {
         let mut queue = lock(&self.queue);
         let expired = queue
             .waiting
@@ -106,6 +130,15 @@ impl Dispatcher {
     }
 }
 
+/// Counts a worker as handling.
+pub(super) struct Handling<'a>(&'a Mutex<Queue>);
+
+impl Drop for Handling<'_> {
+    fn drop(&mut self) {
+        lock(self.0).handling -= 1;
+    }
+}
+
 /// A worker's whole life: until nothing waits.
 fn work(shared: &Arc<Shared>) {
     let mut active = Active(Some(&shared.dispatcher.queue));
@@ -120,7 +153,7 @@ struct Active<'a>(Option<&'a Mutex<Queue>>);
 impl Active<'_> {
     /// The next connection. With none, the worker stops being active under the same lock, so
     /// that what is queued a moment later asks for another.
-    fn next(&mut self) -> Option<Box<Connection>> {
+    fn next(&mut self) -> Option<Held> {
         let mutex = self.0?;
         let mut queue = lock(mutex);
         let next = queue.waiting.pop_front();

@@ -20,6 +20,7 @@ mod poller;
 mod refuse;
 mod serve;
 mod shared;
+mod table;
 mod throttle;
 mod tls;
 mod transport;

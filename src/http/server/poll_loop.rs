@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use nix::sys::epoll::EpollEvent;
 
-use super::connection::{Connection, Phase};
+use super::connection::{Held, Phase};
 use super::refuse::{overloaded, say_and_close, timed_out};
 use super::shared::Shared;
 
@@ -38,16 +38,16 @@ pub(super) fn run(shared: &Arc<Shared>) {
     }
 }
 
-fn expire(connection: Box<Connection>) {
+fn expire(connection: Held) {
     match connection.phase {
         Phase::Head { .. } => say_and_close(connection, &timed_out()),
         Phase::Handshake { .. } | Phase::Idle | Phase::Writing { .. } | Phase::Lingering { .. } => {
-            drop(connection)
+            drop(connection);
         }
     }
 }
 
-fn refuse(connection: Box<Connection>) {
+fn refuse(connection: Held) {
     match connection.phase {
         Phase::Idle | Phase::Head { .. } => say_and_close(connection, &overloaded()),
         Phase::Handshake { .. } | Phase::Writing { .. } | Phase::Lingering { .. } => {

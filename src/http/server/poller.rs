@@ -9,7 +9,6 @@
 //! nix's epoll and not the `polling` crate: that one cannot wait for EPOLLRDHUP alone, which is
 //! how a hang-up is seen behind pipelined bytes that nobody reads; and its `add` is unsafe.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,17 +17,11 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::connection::{Connection, Phase};
+use super::connection::{Held, Phase};
+use super::table::{Key, Mode, Occupant, Table, Woken};
 use super::transport::Interest;
 use crate::base::threads::lock;
-use crate::base::token::{Token, Trigger, pair};
-
-/// A slot's index, and how often that slot was used before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    index: u32,
-    generation: u32,
-}
+use crate::base::token::{Token, pair};
 
 /// The event that ends a wait early; no slot has this index.
 const WAKE: u64 = u64::MAX;
@@ -39,53 +32,6 @@ pub(super) struct Poller {
     wake: EventFd,
     table: Mutex<Table>,
     emptied: Condvar,
-}
-
-#[derive(Default)]
-struct Table {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-    deadlines: BTreeSet<(Instant, Key)>,
-    /// While the poller's thread sleeps: until when, if it has nothing earlier to do.
-    sleeping: Option<Option<Instant>>,
-    mode: Mode,
-}
-
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    #[default]
-    Open,
-    /// A connection that becomes idle is closed.
-    Draining,
-    /// Every connection that is parked is closed.
-    Closed,
-}
-
-struct Slot {
-    generation: u32,
-    occupant: Occupant,
-}
-
-enum Occupant {
-    Free,
-    /// With a worker, or on its way to one.
-    Busy {
-        socket: Arc<TcpStream>,
-        gone: Option<Trigger>,
-    },
-    Parked {
-        connection: Box<Connection>,
-        deadline: Instant,
-    },
-}
-
-/// What one wait has brought.
-#[derive(Default)]
-pub(super) struct Woken {
-    /// Ready for a step of a worker.
-    pub(super) ready: Vec<Box<Connection>>,
-    /// Past their deadline.
-    pub(super) expired: Vec<Box<Connection>>,
 }
 
 /// A connection's place in the table; leaves it on drop.
@@ -123,7 +69,7 @@ impl Poller {
 
     /// Takes the connection until it is ready for `interest` or past `deadline`. Closes it
     /// instead if the server ends.
-    pub(super) fn park(&self, connection: Box<Connection>, interest: Interest, deadline: Instant) {
+    pub(super) fn park(&self, connection: Held, interest: Interest, deadline: Instant) {
         let refused = self.park_or_refuse(connection, interest, deadline);
         // Outside of the lock, which its own drop takes.
         drop(refused);
@@ -244,10 +190,10 @@ impl Poller {
 
     fn park_or_refuse(
         &self,
-        connection: Box<Connection>,
+        connection: Held,
         interest: Interest,
         deadline: Instant,
-    ) -> Option<Box<Connection>> {
+    ) -> Option<Held> {
         let key = connection.registration.key;
         let socket = Arc::clone(connection.wire.transport.socket());
         let readiness = match interest {
@@ -303,132 +249,5 @@ impl Poller {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.poller.remove(self.key);
-    }
-}
-
-impl Key {
-    fn to_data(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.index)
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the two halves are taken apart"
-    )]
-    fn from_data(data: u64) -> Key {
-        Key {
-            index: data as u32,
-            generation: (data >> 32) as u32,
-        }
-    }
-}
-
-impl Table {
-    fn occupied(&self) -> usize {
-        self.slots.len() - self.free.len()
-    }
-
-    fn occupy(&mut self, socket: &Arc<TcpStream>) -> Key {
-        let occupant = Occupant::Busy {
-            socket: Arc::clone(socket),
-            gone: None,
-        };
-        if let Some(index) = self.free.pop() {
-            let slot = &mut self.slots[index as usize];
-            slot.occupant = occupant;
-            return Key {
-                index,
-                generation: slot.generation,
-            };
-        }
-        let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.slots.push(Slot {
-            generation: 0,
-            occupant,
-        });
-        Key {
-            index,
-            generation: 0,
-        }
-    }
-
-    fn occupant(&mut self, key: Key) -> Option<&mut Occupant> {
-        let slot = self.slots.get_mut(key.index as usize)?;
-        (slot.generation == key.generation).then_some(&mut slot.occupant)
-    }
-
-    fn vacate(&mut self, key: Key) -> Option<Occupant> {
-        let occupant = self.occupant(key)?;
-        let removed = std::mem::replace(occupant, Occupant::Free);
-        let slot = &mut self.slots[key.index as usize];
-        // Wraps after 2^32 uses of one slot: an event cannot be that late.
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(key.index);
-        Some(removed)
-    }
-
-    fn park(&mut self, key: Key, connection: Box<Connection>, deadline: Instant) {
-        self.deadlines.insert((deadline, key));
-        if let Some(occupant) = self.occupant(key) {
-            *occupant = Occupant::Parked {
-                connection,
-                deadline,
-            };
-        }
-    }
-
-    /// Out of the table's hands, and busy from here.
-    fn unpark(&mut self, key: Key) -> Option<Box<Connection>> {
-        let occupant = self.occupant(key)?;
-        match std::mem::replace(occupant, Occupant::Free) {
-            Occupant::Parked {
-                connection,
-                deadline,
-            } => {
-                *occupant = Occupant::Busy {
-                    socket: Arc::clone(connection.wire.transport.socket()),
-                    gone: None,
-                };
-                self.deadlines.remove(&(deadline, key));
-                Some(connection)
-            }
-            other @ (Occupant::Free | Occupant::Busy { .. }) => {
-                *occupant = other;
-                None
-            }
-        }
-    }
-
-    fn on_event(&mut self, key: Key, woken: &mut Woken, hung_up: &mut Vec<Trigger>) {
-        match self.occupant(key) {
-            Some(Occupant::Busy { gone, .. }) => hung_up.extend(gone.take()),
-            Some(Occupant::Parked { .. }) => woken.ready.extend(self.unpark(key)),
-            // A late event of a connection that is no more.
-            Some(Occupant::Free) | None => {}
-        }
-    }
-
-    fn expire(&mut self, now: Instant, woken: &mut Woken) {
-        while let Some(&(deadline, key)) = self.deadlines.first()
-            && deadline <= now
-        {
-            match self.unpark(key) {
-                Some(connection) => woken.expired.push(connection),
-                None => drop(self.deadlines.pop_first()),
-            }
-        }
-    }
-
-    fn take_parked(&mut self, which: impl Fn(&Connection) -> bool) -> Vec<Box<Connection>> {
-        let keys: Vec<Key> = self.deadlines.iter().map(|(_, key)| *key).collect();
-        keys.into_iter()
-            .filter(|key| {
-                matches!(self.occupant(*key),
-                    Some(Occupant::Parked { connection, .. }) if which(connection))
-            })
-            .collect::<Vec<_>>()
-            .into_iter()
-            .filter_map(|key| self.unpark(key))
-            .collect()
     }
 }

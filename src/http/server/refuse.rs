@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
 use super::admission::Excess;
-use super::connection::Connection;
+use super::connection::Held;
 use crate::http::parse::HeadError;
 use crate::http::response::Response;
 use crate::http::status::Status;
@@ -67,7 +67,7 @@ pub(super) fn malformed(error: HeadError) -> Response {
 }
 
 /// Writes what the socket takes at once, and closes.
-pub(super) fn say_and_close(mut connection: Box<Connection>, response: &Response) {
+pub(super) fn say_and_close(mut connection: Held, response: &Response) {
     let mut swallowed = [0; SWALLOWED_BYTES];
     // All of it best effort: a client that has filled its window does not read answers either.
     let _ = connection.wire.read_now(&mut swallowed);

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::{After, Connection, Output, Phase};
+use super::connection::{After, Connection, Held, Output, Phase};
 use super::refuse::malformed;
 use super::shared::Shared;
 use super::transport::Interest;
@@ -32,7 +32,7 @@ enum Step {
 }
 
 /// Runs the connection as far as it goes without waiting for its client, handlers excepted.
-pub(super) fn serve(shared: &Arc<Shared>, mut connection: Box<Connection>) {
+pub(super) fn serve(shared: &Arc<Shared>, mut connection: Held) {
     loop {
         match step(shared, &mut connection) {
             Step::Again => {}
@@ -169,6 +169,8 @@ fn serve_request(shared: &Arc<Shared>, connection: &mut Connection, head: Head) 
     };
     let body = Body::new(&mut connection.wire, &head, limits);
     let mut request = Request::new(head, connection.peer, is_tls, body, watch);
+    // Also while a stream is sent, which may wait like a handler.
+    let handling = shared.dispatcher.handling(shared);
     let response = shared.handler.handle(&mut request);
     let body_finished = request.finish_body();
     let watched = request.is_watched();
@@ -188,6 +190,7 @@ fn serve_request(shared: &Arc<Shared>, connection: &mut Connection, head: Head) 
         after,
         limits,
     );
+    drop(handling);
     if watched {
         shared.poller.unwatch(&connection.registration);
     }

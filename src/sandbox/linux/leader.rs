@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 use super::orphans;
 
 /// Not reaped until [`Leader::reap`]: until then its number, which is also that of its session and
@@ -58,6 +60,12 @@ impl Leader {
     pub(super) fn signal_group(&self, signal: i32) {
         // SAFETY: no memory is involved. ESRCH says that nobody of the group is left.
         unsafe { libc::kill(-self.pid, signal) };
+    }
+
+    /// Whether it has, now.
+    pub(super) fn has_ended(&self) -> bool {
+        let mut fds = [PollFd::new(self.pidfd(), PollFlags::POLLIN)];
+        matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1))
     }
 
     /// Waits for its end and reaps it.

@@ -93,12 +93,16 @@ pub(super) fn watch(
             pipes.read(stream, sink);
         }
         let now = Instant::now();
-        // The leader first: an end that was there before a stop or a timeout was handled is the end.
-        if ready.leader_ended {
+        let stop = control.stopped();
+        let is_late = phase.deadline().is_some_and(|deadline| now >= deadline);
+        // The leader first, and looked at again: an end that was there before a stop or a timeout was
+        // handled is the end, also when the sink took its time in between.
+        let must_look_again = leader_ended.is_none() && (stop.is_some() || is_late);
+        if ready.leader_ended || (must_look_again && leader.has_ended()) {
             leader_ended = Some(now);
             phase = phase.after(Event::LeaderEnded, now, graces);
         }
-        if let Some(reason) = control.stopped() {
+        if let Some(reason) = stop {
             phase = phase.after(Event::Stop(reason), now, graces);
         }
         if pipes.have_ended() {

@@ -2,7 +2,8 @@
 //! leaf per execution.
 //!
 //! Refuses: changing mounts, version 1, and moving processes that are not the agent's own.
-//! Layout: `<own cgroup, or the root>/flux-<name>/<execution id>`.
+//! Layout: `<own cgroup, or the root>/flux-<name>/<execution id>`, and `flux.agent` beside
+//! `flux-<name>` for the agent itself where it must not stay in its own cgroup.
 
 mod error;
 mod files;

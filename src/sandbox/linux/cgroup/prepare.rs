@@ -20,15 +20,15 @@ use super::subtree::{Controllers, Subtree};
 
 /// What executions are limited and measured by.
 const WANTED: [&str; 4] = ["memory", "cpu", "pids", "io"];
-/// Leaf for the agent itself is the subtree's name with this at its end.
-const AGENT_SUFFIX: &str = "-agent";
+/// Leaf for the agent itself, the same for all agents in one base; no subtree is called like it.
+const AGENT_LEAF: &str = "flux.agent";
 
 /// The best subtree that can be had: one with controllers, if any place gives one.
 pub(super) fn subtree(name: &str) -> Result<Subtree, CgroupError> {
     let name = format!("flux-{name}");
     let mut without_controllers = None;
     let mut first_error = None;
-    for base in bases(&find::hierarchy()?, &name) {
+    for base in bases(&find::hierarchy()?) {
         match subtree_in(&base, &name) {
             Ok(subtree) if subtree.controllers().limit_anything() => return Ok(subtree),
             Ok(subtree) => {
@@ -44,11 +44,8 @@ pub(super) fn subtree(name: &str) -> Result<Subtree, CgroupError> {
 
 /// Our own cgroup, or what it was before an earlier opening moved us into a leaf of it; then the root,
 /// for an agent that root started by hand in a session full of other processes.
-fn bases(hierarchy: &Hierarchy, name: &str) -> Vec<PathBuf> {
-    let is_leaf = hierarchy
-        .own
-        .file_name()
-        .is_some_and(|last| last.to_str() == Some(&format!("{name}{AGENT_SUFFIX}")));
+fn bases(hierarchy: &Hierarchy) -> Vec<PathBuf> {
+    let is_leaf = hierarchy.own.file_name() == Some(AGENT_LEAF.as_ref());
     let own = match hierarchy.own.parent() {
         Some(parent) if is_leaf => parent,
         _ => &hierarchy.own,
@@ -70,7 +67,7 @@ fn subtree_in(base: &Path, name: &str) -> Result<Subtree, CgroupError> {
         AtFlags::AT_EACCESS,
     )
     .map_err(|errno| CgroupError::at("place processes in", base)(errno.into()))?;
-    let problem = hand_down(base_dir.as_fd(), base, name);
+    let problem = hand_down(base_dir.as_fd(), base);
     let path = base.join(name);
     match mkdirat(&base_dir, name, Mode::from_bits_truncate(0o755)) {
         Ok(()) | Err(Errno::EEXIST) => {}
@@ -83,20 +80,20 @@ fn subtree_in(base: &Path, name: &str) -> Result<Subtree, CgroupError> {
 }
 
 /// Gives the base's controllers to its children; returns what stood in the way, if anything.
-fn hand_down(base_dir: BorrowedFd<'_>, base: &Path, name: &str) -> Option<String> {
+fn hand_down(base_dir: BorrowedFd<'_>, base: &Path) -> Option<String> {
     if unenabled(base_dir).is_empty() {
         return None;
     }
     // The root alone has no type, and may hold processes.
     let is_root = files::open_for_reading(base_dir, "cgroup.type").is_err();
-    if !is_root && let Err(problem) = step_aside(base_dir, base, name) {
+    if !is_root && let Err(problem) = step_aside(base_dir, base) {
         return Some(problem);
     }
     enable(base_dir, base)
 }
 
 /// Moves this process, and no other, out of the base.
-fn step_aside(base_dir: BorrowedFd<'_>, base: &Path, name: &str) -> Result<(), String> {
+fn step_aside(base_dir: BorrowedFd<'_>, base: &Path) -> Result<(), String> {
     let procs = files::read(base_dir, "cgroup.procs").unwrap_or_default();
     let own = std::process::id().to_string();
     if procs.lines().any(|pid| pid != own) {
@@ -108,15 +105,14 @@ fn step_aside(base_dir: BorrowedFd<'_>, base: &Path, name: &str) -> Result<(), S
     if procs.is_empty() {
         return Ok(());
     }
-    let leaf = format!("{name}{AGENT_SUFFIX}");
-    let moved = match mkdirat(base_dir, leaf.as_str(), Mode::from_bits_truncate(0o755)) {
-        Ok(()) | Err(Errno::EEXIST) => files::open_directory(base_dir, &leaf)
+    let moved = match mkdirat(base_dir, AGENT_LEAF, Mode::from_bits_truncate(0o755)) {
+        Ok(()) | Err(Errno::EEXIST) => files::open_directory(base_dir, AGENT_LEAF)
             .and_then(|leaf| files::write(leaf.as_fd(), "cgroup.procs", &own)),
         Err(errno) => Err(errno.into()),
     };
     moved.map_err(|error| {
         format!(
-            "the agent cannot move into {}/{leaf}: {error}",
+            "the agent cannot move into {}/{AGENT_LEAF}: {error}",
             base.display()
         )
     })
@@ -163,14 +159,14 @@ mod tests {
             own: own.into(),
         };
         let service = "/sys/fs/cgroup/system.slice/flux-agent.service";
-        for own in [service, &format!("{service}/flux-a1-agent")] {
+        for own in [service, &format!("{service}/flux.agent")] {
             assert_eq!(
-                bases(&hierarchy(own), "flux-a1"),
+                bases(&hierarchy(own)),
                 [Path::new(service), Path::new("/sys/fs/cgroup")]
             );
         }
         assert_eq!(
-            bases(&hierarchy("/sys/fs/cgroup"), "flux-a1"),
+            bases(&hierarchy("/sys/fs/cgroup")),
             [Path::new("/sys/fs/cgroup")]
         );
     }
