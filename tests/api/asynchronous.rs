@@ -32,7 +32,9 @@ fn a_raw_body_is_taken_asynchronously_too() {
     let fleet = plain();
     fleet.deploy_script("asy-raw", "", "echo \"$1\"; cat");
     let path = "/execute/asy-raw/async?arg=x%20y";
-    let reply = fleet.api.call("POST", path, &[("content-type", "text/csv")], b"1,2");
+    let reply = fleet
+        .api
+        .call("POST", path, &[("content-type", "text/csv")], b"1,2");
     let record = fleet.await_end(reply.expect(202)["execution_id"].as_str().expect("id"));
     assert_eq!(record["output"], "x y\n1,2");
 }
@@ -43,7 +45,10 @@ fn a_failure_is_recorded_as_such() {
     fleet.deploy_script("asy-fails", "", "exit 7");
     let record = fleet.await_end(&fleet.execute_async("asy-fails", &[]));
     assert_eq!(record["status"], "failed");
-    assert_eq!((&record["reason"], &record["exit_code"]), (&json!("exited"), &json!(7)));
+    assert_eq!(
+        (&record["reason"], &record["exit_code"]),
+        (&json!("exited"), &json!(7))
+    );
 }
 
 #[test]
@@ -65,15 +70,23 @@ fn output_grows_while_it_runs_and_so_does_its_total() {
         is_record(&record);
         assert_eq!(record["status"], "running");
         assert_eq!(record["output"], expected);
-        assert_eq!((&record["reason"], &record["exit_code"]), (&Value::Null, &Value::Null));
+        assert_eq!(
+            (&record["reason"], &record["exit_code"]),
+            (&Value::Null, &Value::Null)
+        );
         assert_eq!(record["stdout_bytes"], expected.len());
-        let raw = fleet.api.get(&format!("/executions/{id}/output?stream=stdout"));
+        let raw = fleet
+            .api
+            .get(&format!("/executions/{id}/output?stream=stdout"));
         assert_eq!(raw.text(), expected);
         assert_eq!(raw.header("x-flux-output-ended"), Some("false"));
         fs_write(&gates.join(i.to_string()), "");
     }
     let record = fleet.await_end(&id);
-    assert_eq!((&record["status"], &record["output"]), (&json!("success"), &json!(expected)));
+    assert_eq!(
+        (&record["status"], &record["output"]),
+        (&json!("success"), &json!(expected))
+    );
 }
 
 #[test]
@@ -82,8 +95,14 @@ fn a_final_record_never_changes() {
     fleet.deploy_script("asy-final", "", "echo end");
     let id = fleet.execute_async("asy-final", &[]);
     let record = fleet.await_end(&id);
-    fleet.api.delete(&format!("/executions/{id}")).expect_error(409, "execution_ended");
-    assert_eq!(fleet.api.get(&format!("/executions/{id}")).expect(200), record);
+    fleet
+        .api
+        .delete(&format!("/executions/{id}"))
+        .expect_error(409, "execution_ended");
+    assert_eq!(
+        fleet.api.get(&format!("/executions/{id}")).expect(200),
+        record
+    );
 }
 
 #[test]
@@ -103,10 +122,16 @@ fn the_whole_tree_is_dead_when_a_cancel_answers() {
     for pid in tree {
         assert!(!is_alive(pid), "{pid} is alive");
     }
-    assert_eq!(cancelled, json!({"status": "cancelled", "execution_id": id}));
+    assert_eq!(
+        cancelled,
+        json!({"status": "cancelled", "execution_id": id})
+    );
     let record = fleet.api.get(&path).expect(200);
     is_record(&record);
-    assert_eq!((&record["status"], &record["reason"]), (&json!("cancelled"), &json!("cancelled")));
+    assert_eq!(
+        (&record["status"], &record["reason"]),
+        (&json!("cancelled"), &json!("cancelled"))
+    );
     assert_eq!(record["output"], "grown\n");
     fleet.api.delete(&path).expect_error(409, "execution_ended");
     assert_eq!(fleet.api.get(&path).expect(200), record);
@@ -119,7 +144,9 @@ fn a_synchronous_execution_can_be_cancelled_by_its_id_and_its_caller_hears_so() 
     std::thread::scope(|scope| {
         let caller = scope.spawn(|| fleet.execute("asy-sync-cancel", &[]));
         let id = eventually("it runs", || {
-            let listed = fleet.api.get("/executions?function=asy-sync-cancel&status=running");
+            let listed = fleet
+                .api
+                .get("/executions?function=asy-sync-cancel&status=running");
             let id = listed.expect(200)["executions"][0]["execution_id"].clone();
             id.as_str().map(str::to_owned)
         });
@@ -141,11 +168,19 @@ fn of_two_cancels_at_once_one_at_most_hears_that_it_was_the_one() {
     fleet.await_output(&id, "begun");
     let path = format!("/executions/{id}");
     let mut statuses = std::thread::scope(|scope| {
-        let calls: Vec<_> = (0..4).map(|_| scope.spawn(|| fleet.api.delete(&path).status)).collect();
-        calls.into_iter().map(|call| call.join().expect("call")).collect::<Vec<_>>()
+        let calls: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| fleet.api.delete(&path).status))
+            .collect();
+        calls
+            .into_iter()
+            .map(|call| call.join().expect("call"))
+            .collect::<Vec<_>>()
     });
     statuses.sort_unstable();
     assert!(statuses.contains(&200), "{statuses:?}");
-    assert!(statuses.iter().all(|status| matches!(status, 200 | 409)), "{statuses:?}");
+    assert!(
+        statuses.iter().all(|status| matches!(status, 200 | 409)),
+        "{statuses:?}"
+    );
     assert_eq!(fleet.await_end(&id)["status"], "cancelled");
 }

@@ -61,7 +61,10 @@ fn a_call_without_any_credentials_is_refused() {
     .expect("request");
     let answer = std::io::read_to_string(stream).expect("answer");
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
-    assert!(answer.contains(r#"{"error":{"code":"unauthorized""#), "{answer}");
+    assert!(
+        answer.contains(r#"{"error":{"code":"unauthorized""#),
+        "{answer}"
+    );
 }
 
 #[test]

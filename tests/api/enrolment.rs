@@ -14,9 +14,17 @@ use crate::api::plain::plain;
 use crate::harness::{Api, Fleet, FleetOptions, fleet::FLUX_AGENT};
 
 fn enrol(fleet: &Fleet, id: &str) -> String {
-    let reply = fleet.api.post_json("/agents/enroll", &json!({"agent_id": id})).expect(201);
+    let reply = fleet
+        .api
+        .post_json("/agents/enroll", &json!({"agent_id": id}))
+        .expect(201);
     assert_eq!(reply["agent_id"], id);
-    assert!(reply["expires_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{reply}");
+    assert!(
+        reply["expires_at"]
+            .as_str()
+            .is_some_and(|at| at.ends_with('Z')),
+        "{reply}"
+    );
     reply["token"].as_str().expect("token").to_owned()
 }
 
@@ -36,7 +44,9 @@ fn refused(api: &Api, token: &str) -> String {
     let directory = tempfile::tempdir().expect("tempdir");
     let output = join(api, token, directory.path());
     assert!(!output.status.success());
-    let left = std::fs::read_dir(directory.path()).expect("directory").count();
+    let left = std::fs::read_dir(directory.path())
+        .expect("directory")
+        .count();
     assert_eq!(left, 0, "nothing is written by a join that failed");
     String::from_utf8(output.stderr).expect("text")
 }
@@ -46,12 +56,20 @@ fn request(id: &str, token: &EnrolmentToken) -> (Value, String) {
     let agent = AgentId::new(id).expect("id");
     let key = key_and_request(&agent).expect("key");
     let request = EnrolRequest::new(token, &agent, &key.request).expect("request");
-    (serde_json::to_value(&request).expect("JSON"), token.id.to_string())
+    (
+        serde_json::to_value(&request).expect("JSON"),
+        token.id.to_string(),
+    )
 }
 
 fn post(api: &Api, token_id: &str, body: &Value) -> crate::harness::Reply {
     let headers = [("x-api-key", ""), ("x-flux-token-id", token_id)];
-    api.call("POST", "/agents/join", &headers, body.to_string().as_bytes())
+    api.call(
+        "POST",
+        "/agents/join",
+        &headers,
+        body.to_string().as_bytes(),
+    )
 }
 
 fn token_of(text: &str) -> EnrolmentToken {
@@ -64,7 +82,11 @@ fn a_token_works_once() {
     let token = enrol(&fleet, "once");
     let directory = tempfile::tempdir().expect("tempdir");
     let output = join(&fleet.api, &token, directory.path());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let yaml = std::fs::read_to_string(directory.path().join("agent.yaml")).expect("written");
     assert!(yaml.contains("agent_id: once"), "{yaml}");
     let said = refused(&fleet.api, &token);
@@ -123,7 +145,10 @@ fn an_agent_that_expects_another_ca_refuses_the_answer_and_writes_nothing() {
     let fleet = plain();
     let other = EnrolmentToken::generate(flux::pki::Fingerprint::from_sha256([7; 32]));
     let token = token_of(&enrol(&fleet, "pinned"));
-    let mispinned = EnrolmentToken { ca: other.expect("token").ca, ..token };
+    let mispinned = EnrolmentToken {
+        ca: other.expect("token").ca,
+        ..token
+    };
     let said = refused(&fleet.api, &format!("pinned:{}", mispinned.reveal()));
     assert!(said.contains("CA"), "{said}");
 }
@@ -146,7 +171,9 @@ fn expire_tokens(state: &Path) {
         .find(|path| path.extension().is_some_and(|extension| extension == "db"))
         .expect("the store's file");
     let store = rusqlite::Connection::open(file).expect("open");
-    let changed = store.execute("UPDATE tokens SET expires_at = 1", []).expect("update");
+    let changed = store
+        .execute("UPDATE tokens SET expires_at = 1", [])
+        .expect("update");
     assert_eq!(changed, 1);
 }
 
@@ -167,7 +194,9 @@ fn without_certificates_there_is_nothing_to_enrol_into() {
         flux_yaml: "disable_grpc_tls: true\n".to_owned(),
         ..FleetOptions::default()
     });
-    let reply = fleet.api.post_json("/agents/enroll", &json!({"agent_id": "a"}));
+    let reply = fleet
+        .api
+        .post_json("/agents/enroll", &json!({"agent_id": "a"}));
     reply.expect_error(409, "pki_disabled");
     post(&fleet.api, "0123456789abcdef", &json!({})).expect_error(409, "pki_disabled");
 }
@@ -181,5 +210,8 @@ fn what_a_join_sends_is_bounded() {
         &format!("X-Flux-Token-Id: {}", token.id),
         "Content-Length: 100000",
     ];
-    fleet.api.raw(&head, b"").expect_error(413, "body_too_large");
+    fleet
+        .api
+        .raw(&head, b"")
+        .expect_error(413, "body_too_large");
 }

@@ -24,11 +24,18 @@ fn the_environment_is_what_the_contract_says_and_nothing_else() {
     let body = json!({"env": {"OF_CALL": "c a l l"}});
     let record = fleet.api.post_json("/execute/env-all", &body).expect(200);
     let mut found = environment(&record);
-    let mut taken = |name: &str| found.remove(name).unwrap_or_else(|| panic!("{name} is missing"));
+    let mut taken = |name: &str| {
+        found
+            .remove(name)
+            .unwrap_or_else(|| panic!("{name} is missing"))
+    };
     assert_eq!(taken("OWN"), "value");
     assert_eq!(taken("LEVEL"), "3");
     assert_eq!(taken("OF_CALL"), "c a l l");
-    assert_eq!(taken("FLUX_EXECUTION_ID"), record["execution_id"].as_str().expect("id"));
+    assert_eq!(
+        taken("FLUX_EXECUTION_ID"),
+        record["execution_id"].as_str().expect("id")
+    );
     assert_eq!(taken("FLUX_FUNCTION_NAME"), "env-all");
     assert_eq!(taken("FLUX_FUNCTION_VERSION"), "1");
     assert_eq!(taken("FLUX_NODE_PRIVATE_IP"), "10.9.8.7");
@@ -48,9 +55,15 @@ fn a_call_overrides_the_functions_own_environment_for_itself_alone() {
     let fleet = plain();
     fleet.deploy_script("env-override", "env: {WORD: own}\n", "echo $WORD");
     let body = json!({"env": {"WORD": "called"}});
-    let called = fleet.api.post_json("/execute/env-override", &body).expect(200);
+    let called = fleet
+        .api
+        .post_json("/execute/env-override", &body)
+        .expect(200);
     assert_eq!(called["output"], "called\n");
-    assert_eq!(fleet.execute("env-override", &[]).expect(200)["output"], "own\n");
+    assert_eq!(
+        fleet.execute("env-override", &[]).expect(200)["output"],
+        "own\n"
+    );
 }
 
 #[test]
@@ -81,9 +94,17 @@ fn every_execution_has_an_id_of_its_own_and_the_version_it_runs() {
 fn a_function_does_not_see_the_environment_of_another() {
     let fleet = plain();
     fleet.deploy_script("env-one", "env: {PASSWORD: of-the-first}\n", "env");
-    fleet.deploy_script("env-two", "", "env; cat /proc/[0-9]*/environ 2>/dev/null; true");
+    fleet.deploy_script(
+        "env-two",
+        "",
+        "env; cat /proc/[0-9]*/environ 2>/dev/null; true",
+    );
     let first = fleet.execute("env-one", &[]).expect(200);
-    assert!(first["output"].as_str().is_some_and(|text| text.contains("of-the-first")));
+    assert!(
+        first["output"]
+            .as_str()
+            .is_some_and(|text| text.contains("of-the-first"))
+    );
     let second = fleet.execute("env-two", &[]).expect(200);
     let output = second["output"].as_str().expect("text");
     assert!(!output.contains("of-the-first"), "{output}");

@@ -16,13 +16,19 @@ fn read_through(events: &[Event], from: u64) -> (String, Value) {
     let mut offset = from;
     for chunk in chunks {
         assert_eq!(chunk.name, "output");
-        assert_eq!(chunk.data["offset"], offset, "no byte twice and none left out");
+        assert_eq!(
+            chunk.data["offset"], offset,
+            "no byte twice and none left out"
+        );
         let data = chunk.data["data"].as_str().expect("text");
         assert_eq!(
             chunk.data["data_base64"],
             openssl::base64::encode_block(data.as_bytes())
         );
-        assert!(matches!(chunk.data["stream"].as_str(), Some("stdout" | "stderr")));
+        assert!(matches!(
+            chunk.data["stream"].as_str(),
+            Some("stdout" | "stderr")
+        ));
         assert!(chunk.data["stream_offset"].as_u64() <= Some(offset));
         offset += data.len() as u64;
         assert_eq!(chunk.id.as_deref(), Some(offset.to_string().as_str()));
@@ -65,27 +71,39 @@ fn chunks_come_while_it_runs_with_offsets_and_then_one_final_event() {
     assert_eq!(text.len(), WHOLE.len());
     let of = |name: &str| -> String {
         let chunks = events.iter().filter(|event| event.data["stream"] == name);
-        chunks.filter_map(|chunk| chunk.data["data"].as_str()).collect()
+        chunks
+            .filter_map(|chunk| chunk.data["data"].as_str())
+            .collect()
     };
     assert_eq!(of("stdout"), "out 1\nout 2\nout 3\n");
     assert_eq!(of("stderr"), "err 1\nerr 2\nerr 3\n");
     assert_eq!(end["status"], "success");
     assert_eq!(end["execution_id"], id);
-    assert_eq!((&end["reason"], &end["exit_code"]), (&json!("exited"), &json!(0)));
+    assert_eq!(
+        (&end["reason"], &end["exit_code"]),
+        (&json!("exited"), &json!(0))
+    );
     assert_eq!(end.get("output"), None, "the output was in the chunks");
 }
 
 #[test]
 fn after_the_end_the_whole_output_and_the_final_event_come_at_once() {
     let fleet = plain();
-    fleet.deploy_script("eve-after", "", "echo one; sleep 0.05; echo two >&2; exit 3");
+    fleet.deploy_script(
+        "eve-after",
+        "",
+        "echo one; sleep 0.05; echo two >&2; exit 3",
+    );
     let record = fleet.execute("eve-after", &[]).expect(500);
     let id = record["execution_id"].as_str().expect("id");
     for _ in 0..2 {
         let events: Vec<_> = fleet.api.events(id, None).collect();
         let (text, end) = read_through(&events, 0);
         assert_eq!(text, "one\ntwo\n");
-        assert_eq!((&end["status"], &end["exit_code"]), (&json!("failed"), &json!(3)));
+        assert_eq!(
+            (&end["status"], &end["exit_code"]),
+            (&json!("failed"), &json!(3))
+        );
     }
 }
 
@@ -150,7 +168,10 @@ fn a_follower_hears_of_a_cancel_as_the_end() {
     assert_eq!(stream.next().expect("chunk").data["data"], "begun\n");
     fleet.api.delete(&format!("/executions/{id}")).expect(200);
     let end = stream.next().expect("the end");
-    assert_eq!((end.name.as_str(), &end.data["status"]), ("ended", &json!("cancelled")));
+    assert_eq!(
+        (end.name.as_str(), &end.data["status"]),
+        ("ended", &json!("cancelled"))
+    );
     assert_eq!(stream.next(), None);
 }
 

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::api::plain::plain;
-use crate::harness::{AgentOptions, Fleet, FleetOptions, eventually, function_yaml, script_archive};
+use crate::harness::{
+    AgentOptions, Fleet, FleetOptions, eventually, function_yaml, script_archive,
+};
 
 const WHOLE: &str = "resources: {cpu: 500, memory: 128}
 timeout: 30
@@ -96,20 +98,50 @@ fn every_bad_field_is_named_and_nothing_is_stored() {
         ("name: bad-fields\nhandler: /bin/sh", "handler"),
         ("name: bad-fields\nhandler: ../run", "handler"),
         ("name: bad-fields\nhandler: a/../../run", "handler"),
-        ("name: bad-fields\nhandler: run\nresources: {cpu: 0}", "resources.cpu"),
-        ("name: bad-fields\nhandler: run\nresources: {cpu: -1}", "resources.cpu"),
-        ("name: bad-fields\nhandler: run\nresources: {memory: 0}", "resources.memory"),
-        ("name: bad-fields\nhandler: run\nresources: {memory: lots}", "resources.memory"),
-        ("name: bad-fields\nhandler: run\nresources: {memory: 99999999999999}", "resources.memory"),
-        ("name: bad-fields\nhandler: run\nresources: {disk: 1}", "resources.disk"),
+        (
+            "name: bad-fields\nhandler: run\nresources: {cpu: 0}",
+            "resources.cpu",
+        ),
+        (
+            "name: bad-fields\nhandler: run\nresources: {cpu: -1}",
+            "resources.cpu",
+        ),
+        (
+            "name: bad-fields\nhandler: run\nresources: {memory: 0}",
+            "resources.memory",
+        ),
+        (
+            "name: bad-fields\nhandler: run\nresources: {memory: lots}",
+            "resources.memory",
+        ),
+        (
+            "name: bad-fields\nhandler: run\nresources: {memory: 99999999999999}",
+            "resources.memory",
+        ),
+        (
+            "name: bad-fields\nhandler: run\nresources: {disk: 1}",
+            "resources.disk",
+        ),
         ("name: bad-fields\nhandler: run\nresources: 5", "resources"),
         ("name: bad-fields\nhandler: run\ntimeout: -1", "timeout"),
         ("name: bad-fields\nhandler: run\ntimeout: soon", "timeout"),
         ("name: bad-fields\nhandler: run\ntimeout: 500ms", "timeout"),
-        ("name: bad-fields\nhandler: run\nmax_concurrency: 0", "max_concurrency"),
-        ("name: bad-fields\nhandler: run\nmax_concurrency: many", "max_concurrency"),
-        ("name: bad-fields\nhandler: run\nmax_concurrency_behavior: queue", "max_concurrency_behavior"),
-        ("name: bad-fields\nhandler: run\nresource_pressure_behavior: maybe", "resource_pressure_behavior"),
+        (
+            "name: bad-fields\nhandler: run\nmax_concurrency: 0",
+            "max_concurrency",
+        ),
+        (
+            "name: bad-fields\nhandler: run\nmax_concurrency: many",
+            "max_concurrency",
+        ),
+        (
+            "name: bad-fields\nhandler: run\nmax_concurrency_behavior: queue",
+            "max_concurrency_behavior",
+        ),
+        (
+            "name: bad-fields\nhandler: run\nresource_pressure_behavior: maybe",
+            "resource_pressure_behavior",
+        ),
         ("name: bad-fields\nhandler: run\nmax_wait: 25h", "max_wait"),
         ("name: bad-fields\nhandler: run\nenv: [a]", "env"),
         ("name: bad-fields\nhandler: run\nenv: {FLUX_X: 1}", "env"),
@@ -120,7 +152,10 @@ fn every_bad_field_is_named_and_nothing_is_stored() {
         assert_eq!(reply.status, 422, "{yaml}: {}", reply.text());
         reply.expect_invalid(&[field]);
     }
-    fleet.api.get("/functions/bad-fields").expect_error(404, "function_not_found");
+    fleet
+        .api
+        .get("/functions/bad-fields")
+        .expect_error(404, "function_not_found");
 }
 
 #[test]
@@ -134,7 +169,10 @@ fn all_bad_fields_are_named_at_once_and_a_registered_function_stays_as_it_was() 
     reply.expect_error(422, "invalid");
     let text = reply.text();
     for field in ["handler", "timeout", "max_concurrency", "unknown"] {
-        assert!(text.contains(&format!(r#""field":"{field}""#)), "{field}: {text}");
+        assert!(
+            text.contains(&format!(r#""field":"{field}""#)),
+            "{field}: {text}"
+        );
     }
     assert_eq!(fleet.api.get("/functions/reg-stays").expect(200), before);
 }
@@ -151,7 +189,10 @@ fn a_refused_environment_does_not_show_its_values() {
 #[test]
 fn a_yaml_beyond_its_limit_is_413() {
     let fleet = plain();
-    let yaml = function_yaml("reg-large", &format!("env: {{A: {}}}\n", "x".repeat(65_536)));
+    let yaml = function_yaml(
+        "reg-large",
+        &format!("env: {{A: {}}}\n", "x".repeat(65_536)),
+    );
     let reply = fleet.api.put("/functions", yaml.as_bytes());
     reply.expect_error(413, "body_too_large");
 }
@@ -160,7 +201,10 @@ fn a_yaml_beyond_its_limit_is_413() {
 fn registering_again_replaces_the_configuration_and_keeps_the_code() {
     let fleet = plain();
     fleet.deploy_script("reg-again", "env: {WORD: one}\n", "echo $WORD");
-    assert_eq!(fleet.execute("reg-again", &[]).expect(200)["output"], "one\n");
+    assert_eq!(
+        fleet.execute("reg-again", &[]).expect(200)["output"],
+        "one\n"
+    );
     let yaml = function_yaml("reg-again", "env: {WORD: two}\n");
     fleet.api.put("/functions", yaml.as_bytes()).expect(201);
     let record = fleet.execute("reg-again", &[]).expect(200);
@@ -181,12 +225,19 @@ fn unknown_functions_are_404_and_impossible_names_422_everywhere() {
         ("POST", "/execute/{}", b"{}"),
         ("POST", "/execute/{}/async", b"{}"),
     ] {
-        let unknown = fleet.api.call(method, &of.replace("{}", "never-there"), &[], body);
+        let unknown = fleet
+            .api
+            .call(method, &of.replace("{}", "never-there"), &[], body);
         assert_eq!(unknown.status, 404, "{method} {of}: {}", unknown.text());
         unknown.expect_error(404, "function_not_found");
         for name in ["Upper", "a.b", "-a", &"a".repeat(64), "%C3%A4"] {
             let refused = fleet.api.call(method, &of.replace("{}", name), &[], body);
-            assert_eq!(refused.status, 422, "{method} {of} {name}: {}", refused.text());
+            assert_eq!(
+                refused.status,
+                422,
+                "{method} {of} {name}: {}",
+                refused.text()
+            );
             refused.expect_error(422, "invalid_name");
         }
     }
@@ -215,20 +266,34 @@ fn a_function_stored_without_any_agent_reaches_the_agent_that_comes_later() {
 fn deleting_a_function_ends_it_everywhere_but_not_what_runs() {
     let fleet = Fleet::start();
     let gate = fleet.directory().join("gate");
-    let script = format!("echo started; until [ -e {} ]; do sleep 0.02; done; echo done", gate.display());
+    let script = format!(
+        "echo started; until [ -e {} ]; do sleep 0.02; done; echo done",
+        gate.display()
+    );
     fleet.deploy_script("goner", "", &script);
     let running = fleet.execute_async("goner", &[]);
     fleet.await_output(&running, "started");
 
     let deleted = fleet.api.delete("/functions/goner").expect(200);
     assert_eq!(deleted, json!({"status": "removed", "name": "goner"}));
-    fleet.api.get("/functions/goner").expect_error(404, "function_not_found");
-    fleet.api.delete("/functions/goner").expect_error(404, "function_not_found");
-    fleet.execute("goner", &[]).expect_error(404, "function_not_found");
+    fleet
+        .api
+        .get("/functions/goner")
+        .expect_error(404, "function_not_found");
+    fleet
+        .api
+        .delete("/functions/goner")
+        .expect_error(404, "function_not_found");
+    fleet
+        .execute("goner", &[])
+        .expect_error(404, "function_not_found");
 
     crate::harness::fleet::fs_write(&gate, "");
     let record = fleet.await_end(&running);
-    assert_eq!((&record["status"], &record["output"]), (&json!("success"), &json!("started\ndone\n")));
+    assert_eq!(
+        (&record["status"], &record["output"]),
+        (&json!("success"), &json!("started\ndone\n"))
+    );
     eventually("the agent holds nothing of it any more", || {
         (fleet.agent("agent-1")?["functions"] == 0).then_some(())
     });
@@ -255,7 +320,12 @@ fn a_function_registered_anew_after_its_deletion_starts_without_code() {
     fleet.api.delete("/functions/reborn").expect(200);
     let yaml = function_yaml("reborn", "");
     fleet.api.put("/functions", yaml.as_bytes()).expect(201);
-    fleet.execute("reborn", &[]).expect_error(409, "function_not_deployed");
-    fleet.api.put("/deploy/reborn", &script_archive("echo new")).expect(200);
+    fleet
+        .execute("reborn", &[])
+        .expect_error(409, "function_not_deployed");
+    fleet
+        .api
+        .put("/deploy/reborn", &script_archive("echo new"))
+        .expect(200);
     assert_eq!(fleet.execute("reborn", &[]).expect(200)["output"], "new\n");
 }

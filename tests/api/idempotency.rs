@@ -9,18 +9,30 @@ use crate::harness::{Fleet, Reply, eventually, fleet::fs_write};
 
 /// Runs of a function so far, in any state.
 fn runs(fleet: &Fleet, name: &str) -> usize {
-    let listed = fleet.api.get(&format!("/executions?function={name}")).expect(200);
+    let listed = fleet
+        .api
+        .get(&format!("/executions?function={name}"))
+        .expect(200);
     listed["executions"].as_array().expect("array").len()
 }
 
 fn call(fleet: &Fleet, path: &str, key: &str, body: &Value) -> Reply {
-    let headers = [("content-type", "application/json"), ("idempotency-key", key)];
-    fleet.api.call("POST", path, &headers, body.to_string().as_bytes())
+    let headers = [
+        ("content-type", "application/json"),
+        ("idempotency-key", key),
+    ];
+    fleet
+        .api
+        .call("POST", path, &headers, body.to_string().as_bytes())
 }
 
 fn counting(name: &str) -> Arc<Fleet> {
     let fleet = plain();
-    fleet.deploy_script(name, "", "echo $FLUX_EXECUTION_ID \"$@\"; [ \"$1\" != fail ]");
+    fleet.deploy_script(
+        name,
+        "",
+        "echo $FLUX_EXECUTION_ID \"$@\"; [ \"$1\" != fail ]",
+    );
     fleet
 }
 
@@ -38,7 +50,10 @@ fn the_same_key_gives_a_synchronous_call_its_first_answer_again() {
         }
     }
     assert_eq!(runs(&fleet, "ide-sync"), 1);
-    assert_ne!(call(&fleet, "/execute/ide-sync", "key-2", &body).expect(200), first.json());
+    assert_ne!(
+        call(&fleet, "/execute/ide-sync", "key-2", &body).expect(200),
+        first.json()
+    );
     assert_eq!(runs(&fleet, "ide-sync"), 2);
 }
 
@@ -77,7 +92,12 @@ fn a_key_for_a_different_call_is_409_and_runs_nothing() {
     ] {
         call(&fleet, path, "key", &body).expect_error(409, "idempotency_key_reused");
     }
-    let other_kind = call(&fleet, "/execute/ide-other/async", "key", &json!({"args": ["a"]}));
+    let other_kind = call(
+        &fleet,
+        "/execute/ide-other/async",
+        "key",
+        &json!({"args": ["a"]}),
+    );
     other_kind.expect_error(409, "idempotency_key_reused");
     assert_eq!(runs(&fleet, "ide-other"), 1);
 }
@@ -95,11 +115,16 @@ fn a_key_belongs_to_its_function() {
 fn a_twin_of_a_call_that_still_runs_is_told_so_and_runs_nothing() {
     let fleet = plain();
     let gate = fleet.directory().join("ide-gate");
-    let script = format!("echo begun; until [ -e {} ]; do sleep 0.02; done", gate.display());
+    let script = format!(
+        "echo begun; until [ -e {} ]; do sleep 0.02; done",
+        gate.display()
+    );
     fleet.deploy_script("ide-twin", "", &script);
     std::thread::scope(|scope| {
         let first = scope.spawn(|| call(&fleet, "/execute/ide-twin", "key", &json!({})));
-        eventually("the first runs", || (runs(&fleet, "ide-twin") == 1).then_some(()));
+        eventually("the first runs", || {
+            (runs(&fleet, "ide-twin") == 1).then_some(())
+        });
         for _ in 0..2 {
             let twin = call(&fleet, "/execute/ide-twin", "key", &json!({}));
             twin.expect_error(409, "idempotency_pending");
@@ -107,7 +132,10 @@ fn a_twin_of_a_call_that_still_runs_is_told_so_and_runs_nothing() {
         }
         fs_write(&gate, "");
         let first = first.join().expect("call").expect(200);
-        assert_eq!(call(&fleet, "/execute/ide-twin", "key", &json!({})).expect(200), first);
+        assert_eq!(
+            call(&fleet, "/execute/ide-twin", "key", &json!({})).expect(200),
+            first
+        );
     });
     assert_eq!(runs(&fleet, "ide-twin"), 1);
 }
@@ -121,9 +149,15 @@ fn of_many_calls_at_once_with_one_key_one_runs() {
             let calls: Vec<_> = (0..8)
                 .map(|_| scope.spawn(|| call(&fleet, path, &key, &json!({}))))
                 .collect();
-            calls.into_iter().map(|call| call.join().expect("call")).collect()
+            calls
+                .into_iter()
+                .map(|call| call.join().expect("call"))
+                .collect()
         });
-        let answered: Vec<_> = replies.iter().filter(|reply| reply.status == expected).collect();
+        let answered: Vec<_> = replies
+            .iter()
+            .filter(|reply| reply.status == expected)
+            .collect();
         assert!(!answered.is_empty());
         for reply in &replies {
             if reply.status == expected {
@@ -165,8 +199,14 @@ fn a_key_survives_a_restart_of_the_control_plane() {
     for stop in [Fleet::stop_flux, Fleet::kill_flux] {
         stop(&mut fleet);
         fleet.restart_flux();
-        assert_eq!(call(&fleet, "/execute/ide-restart", "sync-key", &json!({})).expect(200), sync);
-        assert_eq!(call(&fleet, path, "async-key", &json!({})).expect(202), accepted);
+        assert_eq!(
+            call(&fleet, "/execute/ide-restart", "sync-key", &json!({})).expect(200),
+            sync
+        );
+        assert_eq!(
+            call(&fleet, path, "async-key", &json!({})).expect(202),
+            accepted
+        );
         let other = call(&fleet, path, "async-key", &json!({"args": ["b"]}));
         other.expect_error(409, "idempotency_key_reused");
     }
@@ -178,7 +218,10 @@ fn a_key_survives_a_restart_of_the_control_plane() {
 fn a_call_cut_off_by_a_crash_of_the_control_plane_is_settled_and_not_run_again() {
     let mut fleet = Fleet::start();
     let gate = fleet.directory().join("gate");
-    let script = format!("echo begun; until [ -e {} ]; do sleep 0.02; done", gate.display());
+    let script = format!(
+        "echo begun; until [ -e {} ]; do sleep 0.02; done",
+        gate.display()
+    );
     fleet.deploy_script("ide-crash", "", &script);
     let head = [
         "POST /execute/ide-crash HTTP/1.1",
@@ -201,6 +244,9 @@ fn a_call_cut_off_by_a_crash_of_the_control_plane_is_settled_and_not_run_again()
         (reply.status != 409).then_some(reply)
     });
     assert!(matches!(settled.status, 200 | 500), "{}", settled.text());
-    assert_eq!(call(&fleet, "/execute/ide-crash", "key", &json!({})).json(), settled.json());
+    assert_eq!(
+        call(&fleet, "/execute/ide-crash", "key", &json!({})).json(),
+        settled.json()
+    );
     assert_eq!(runs(&fleet, "ide-crash"), 1);
 }

@@ -42,7 +42,10 @@ pub fn is_alive(pid: i32) -> bool {
     let Ok(status) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return false;
     };
-    let state = status.rsplit(')').next().and_then(|rest| rest.trim().chars().next());
+    let state = status
+        .rsplit(')')
+        .next()
+        .and_then(|rest| rest.trim().chars().next());
     !matches!(state, Some('Z' | 'X'))
 }
 
@@ -60,7 +63,10 @@ fn a_client_that_leaves_during_a_synchronous_execution_cancels_it() {
         (tree.len() == 4).then_some(tree)
     });
     let listed = fleet.api.get("/executions?function=lea-cancel").expect(200);
-    let id = listed["executions"][0]["execution_id"].as_str().expect("id").to_owned();
+    let id = listed["executions"][0]["execution_id"]
+        .as_str()
+        .expect("id")
+        .to_owned();
     assert_eq!(listed["executions"][0]["status"], "running");
     drop(stream);
     let record = fleet.await_end(&id);
@@ -89,7 +95,11 @@ fn a_client_that_leaves_while_it_waits_for_room_leaves_the_queue() {
     let call = |name: &str| {
         let body = json!({ "args": [name] }).to_string();
         let length = format!("Content-Length: {}", body.len());
-        let head = ["POST /execute/lea-queue HTTP/1.1", "Content-Type: application/json", &length];
+        let head = [
+            "POST /execute/lea-queue HTTP/1.1",
+            "Content-Type: application/json",
+            &length,
+        ];
         fleet.api.begin(&head, body.as_bytes())
     };
     let leaver = call("leaver");
@@ -102,7 +112,10 @@ fn a_client_that_leaves_while_it_waits_for_room_leaves_the_queue() {
     assert!(marks.join("stayer").exists());
     // Whoever comes after has the slot to itself: nothing was taken for the one that left.
     fleet.execute("lea-queue", &["after"]).expect(200);
-    assert!(!marks.join("leaver").exists(), "the call of the client that left has run");
+    assert!(
+        !marks.join("leaver").exists(),
+        "the call of the client that left has run"
+    );
 }
 
 #[test]

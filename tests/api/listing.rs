@@ -18,7 +18,13 @@ fn pages_hold_every_execution_once_newest_first() {
     let fleet = plain();
     fleet.deploy_script("lst-pages", "", "exit ${1:-0}");
     let made: Vec<_> = (0..7)
-        .map(|_| fleet.execute("lst-pages", &[]).header("x-flux-execution-id").expect("id").to_owned())
+        .map(|_| {
+            fleet
+                .execute("lst-pages", &[])
+                .header("x-flux-execution-id")
+                .expect("id")
+                .to_owned()
+        })
         .collect();
     let mut expected = made;
     expected.reverse();
@@ -44,7 +50,11 @@ fn pages_hold_every_execution_once_newest_first() {
 fn filters_by_function_and_status_are_combined() {
     let fleet = plain();
     for name in ["lst-one", "lst-two"] {
-        fleet.deploy_script(name, "", "[ \"$1\" = stay ] && exec sleep 600; exit ${1:-0}");
+        fleet.deploy_script(
+            name,
+            "",
+            "[ \"$1\" = stay ] && exec sleep 600; exit ${1:-0}",
+        );
     }
     let good = fleet.execute("lst-one", &[]).expect(200)["execution_id"].clone();
     let bad = fleet.execute("lst-one", &["1"]).expect(500)["execution_id"].clone();
@@ -54,14 +64,23 @@ fn filters_by_function_and_status_are_combined() {
     fleet.api.delete(&format!("/executions/{gone}")).expect(200);
     let list = |query: &str| ids(&fleet.api.get(&format!("/executions?{query}")).expect(200));
     assert_eq!(list("function=lst-one").len(), 4);
-    assert_eq!(list("function=lst-one&status=success"), [good.as_str().expect("id")]);
-    assert_eq!(list("function=lst-one&status=failed"), [bad.as_str().expect("id")]);
+    assert_eq!(
+        list("function=lst-one&status=success"),
+        [good.as_str().expect("id")]
+    );
+    assert_eq!(
+        list("function=lst-one&status=failed"),
+        [bad.as_str().expect("id")]
+    );
     assert_eq!(list("function=lst-one&status=running"), [running.as_str()]);
     assert_eq!(list("function=lst-one&status=cancelled"), [gone.as_str()]);
     assert_eq!(list("function=lst-two").len(), 1);
     assert_eq!(list("function=lst-never"), [""; 0]);
     assert!(list("limit=500").len() >= 5);
-    fleet.api.delete(&format!("/executions/{running}")).expect(200);
+    fleet
+        .api
+        .delete(&format!("/executions/{running}"))
+        .expect(200);
 }
 
 #[test]
@@ -77,8 +96,8 @@ fn a_listed_record_is_whole_but_for_its_output() {
 #[test]
 fn an_agent_that_cannot_be_asked_is_named_and_its_executions_are_no_404() {
     let mut fleet = Fleet::with(&FleetOptions {
+        flux_yaml: "limits: {heartbeat_interval: 100ms}\n".to_owned(),
         agents: vec![AgentOptions::default()],
-        ..FleetOptions::default()
     });
     fleet.deploy_script("lst-out", "", "echo kept");
     let id = fleet.execute_async("lst-out", &[]);
@@ -91,11 +110,19 @@ fn an_agent_that_cannot_be_asked_is_named_and_its_executions_are_no_404() {
         let reply = fleet.api.get(&format!("/executions/{id}{path}"));
         reply.expect_error(503, "agent_unreachable");
     }
-    fleet.api.delete(&format!("/executions/{id}")).expect_error(503, "agent_unreachable");
+    fleet
+        .api
+        .delete(&format!("/executions/{id}"))
+        .expect_error(503, "agent_unreachable");
     // Nobody knows whether an id without a route is with the one that cannot be asked.
-    let reply = fleet.api.get("/executions/0198f0c2-0000-7000-8000-000000000001");
+    let reply = fleet
+        .api
+        .get("/executions/0198f0c2-0000-7000-8000-000000000001");
     reply.expect_error(503, "agent_unreachable");
     fleet.agents[0].restart();
     fleet.await_status("agent-1", "online");
-    assert_eq!(fleet.api.get(&format!("/executions/{id}")).expect(200), record);
+    assert_eq!(
+        fleet.api.get(&format!("/executions/{id}")).expect(200),
+        record
+    );
 }

@@ -29,7 +29,10 @@ fn delete_nodes_removes_no_machine_that_flux_did_not_make() {
     let removed = fleet.api.delete("/nodes");
     assert_eq!(removed.text(), r#"{"removed":0,"status":"removed"}"#);
     assert_eq!(removed.status, 200);
-    assert_eq!(fleet.agent("agent-1").expect("still there")["status"], "online");
+    assert_eq!(
+        fleet.agent("agent-1").expect("still there")["status"],
+        "online"
+    );
 }
 
 #[test]
@@ -50,7 +53,10 @@ fn agents_are_listed_with_every_field_of_the_contract() {
     assert_eq!(agent["address"], fleet.agents[0].address.as_str());
     assert_eq!(agent["status"], "online");
     assert!(agent["active_count"].is_u64());
-    assert!(agent["last_heartbeat"].as_str().is_some_and(is_time), "{agent}");
+    assert!(
+        agent["last_heartbeat"].as_str().is_some_and(is_time),
+        "{agent}"
+    );
     for absent in ["provider", "provider_id", "instance_type"] {
         assert_eq!(agent[absent], "", "{absent}");
     }

@@ -11,7 +11,8 @@ const CAP: u64 = 1 << 20;
 #[test]
 fn standard_output_and_error_are_merged_in_the_order_in_which_they_were_written() {
     let fleet = plain();
-    let script = "for i in 1 2 3 4 5; do echo out $i; sleep 0.05; echo err $i >&2; sleep 0.05; done";
+    let script =
+        "for i in 1 2 3 4 5; do echo out $i; sleep 0.05; echo err $i >&2; sleep 0.05; done";
     fleet.deploy_script("out-order", "", script);
     let record = fleet.execute("out-order", &[]).expect(200);
     let expected: String = (1..=5).map(|i| format!("out {i}\nerr {i}\n")).collect();
@@ -24,7 +25,10 @@ fn standard_output_and_error_are_merged_in_the_order_in_which_they_were_written(
     assert_eq!(read("?stream=stderr").text(), only("err"));
     let reply = read("?stream=stdout&offset=6");
     assert_eq!(reply.text(), only("out")[6..]);
-    assert_eq!(reply.header("content-type"), Some("application/octet-stream"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/octet-stream")
+    );
     assert_eq!(reply.header("x-flux-output-total"), Some("30"));
     assert_eq!(reply.header("x-flux-output-ended"), Some("true"));
     assert_eq!(read("?offset=60").text(), "");
@@ -51,7 +55,10 @@ fn output_up_to_the_cap_is_whole_and_not_truncated() {
     let record = fleet.execute("out-full", &[]).expect(200);
     assert_eq!(record["truncated"], false);
     assert_eq!(record["stdout_bytes"], CAP);
-    assert_eq!(record["output"].as_str().map(|text| text.len() as u64), Some(CAP));
+    assert_eq!(
+        record["output"].as_str().map(|text| text.len() as u64),
+        Some(CAP)
+    );
 }
 
 #[test]
@@ -65,7 +72,10 @@ fn output_beyond_the_cap_is_cut_said_so_and_still_a_success() {
     let kept = record["output"].as_str().expect("text").len() as u64;
     assert!(kept <= CAP, "{kept}");
     // What was written is counted, whether kept or not.
-    assert_eq!((&record["stdout_bytes"], &record["stderr_bytes"]), (&json!(3_000_000), &json!(4)));
+    assert_eq!(
+        (&record["stdout_bytes"], &record["stderr_bytes"]),
+        (&json!(3_000_000), &json!(4))
+    );
 }
 
 #[test]
@@ -73,7 +83,10 @@ fn no_output_is_an_empty_text() {
     let fleet = plain();
     fleet.deploy_script("out-none", "", "true");
     let record = fleet.execute("out-none", &[]).expect(200);
-    assert_eq!((&record["output"], &record["truncated"]), (&json!(""), &json!(false)));
+    assert_eq!(
+        (&record["output"], &record["truncated"]),
+        (&json!(""), &json!(false))
+    );
     let id = record["execution_id"].as_str().expect("id");
     let raw = fleet.api.get(&format!("/executions/{id}/output"));
     assert_eq!((raw.status, raw.body.len()), (200, 0));
@@ -86,7 +99,11 @@ fn output_without_a_last_line_end_and_with_long_lines_is_kept_as_it_is() {
     fleet.api.put("/functions", yaml.as_bytes()).expect(201);
     let long = "y".repeat(200_000);
     let code = archive_of(&[
-        ("run", b"#!/bin/sh\ncat \"${0%/*}/long\"; printf 'no end'", true),
+        (
+            "run",
+            b"#!/bin/sh\ncat \"${0%/*}/long\"; printf 'no end'",
+            true,
+        ),
         ("long", long.as_bytes(), false),
     ]);
     fleet.api.put("/deploy/out-lines", &code).expect(200);

@@ -10,7 +10,9 @@ const BOTH: [&str; 2] = ["/execute/req", "/execute/req/async"];
 fn fleet() -> std::sync::Arc<Fleet> {
     let fleet = plain();
     static ONCE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _one = ONCE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one = ONCE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if fleet.api.get("/functions/req").status != 200 {
         fleet.deploy_script("req", "", "echo ran");
     }
@@ -31,8 +33,17 @@ fn malformed_json_is_400() {
     let fleet = fleet();
     for body in ["{", "{\"args\": [}", "nonsense", "{} {}", "\u{0}"] {
         refused(
-            |path| fleet.api.call("POST", path, &[("content-type", "application/json")], body.as_bytes()),
-            |reply| { reply.expect_error(400, "malformed_json"); },
+            |path| {
+                fleet.api.call(
+                    "POST",
+                    path,
+                    &[("content-type", "application/json")],
+                    body.as_bytes(),
+                )
+            },
+            |reply| {
+                reply.expect_error(400, "malformed_json");
+            },
         );
     }
 }
@@ -56,9 +67,15 @@ fn json_with_bad_fields_is_422_with_each_named() {
         (json!({"env": {"": "x"}}), &["env"]),
         (json!({"env": {"FLUX_EXECUTION_ID": "x"}}), &["env"]),
         (json!({"arg": ["a"]}), &["arg"]),
-        (json!({"args": 1, "stdin": 1, "env": 1, "zzz": 1}), &["args", "stdin", "env", "zzz"]),
+        (
+            json!({"args": 1, "stdin": 1, "env": 1, "zzz": 1}),
+            &["args", "stdin", "env", "zzz"],
+        ),
     ] {
-        refused(|path| fleet.api.post_json(path, &body), |reply| reply.expect_invalid(fields));
+        refused(
+            |path| fleet.api.post_json(path, &body),
+            |reply| reply.expect_invalid(fields),
+        );
     }
 }
 
@@ -67,7 +84,11 @@ fn bad_timeout_headers_are_422() {
     let fleet = fleet();
     for value in ["", "soon", "-1s", "1.5s", "0", "0s", "10 days", "99999999h"] {
         refused(
-            |path| fleet.api.call("POST", path, &[("x-flux-timeout", value)], b"{}"),
+            |path| {
+                fleet
+                    .api
+                    .call("POST", path, &[("x-flux-timeout", value)], b"{}")
+            },
             |reply| reply.expect_invalid(&["X-Flux-Timeout"]),
         );
     }
@@ -78,7 +99,11 @@ fn bad_idempotency_keys_are_422() {
     let fleet = fleet();
     for value in ["", "two words", &"k".repeat(256)] {
         refused(
-            |path| fleet.api.call("POST", path, &[("idempotency-key", value)], b"{}"),
+            |path| {
+                fleet
+                    .api
+                    .call("POST", path, &[("idempotency-key", value)], b"{}")
+            },
             |reply| reply.expect_invalid(&["Idempotency-Key"]),
         );
     }
@@ -89,7 +114,11 @@ fn a_header_that_stands_twice_is_400() {
     let fleet = fleet();
     for name in ["x-flux-timeout", "idempotency-key", "content-type"] {
         refused(
-            |path| fleet.api.call("POST", path, &[(name, "5"), (name, "6")], b"{}"),
+            |path| {
+                fleet
+                    .api
+                    .call("POST", path, &[(name, "5"), (name, "6")], b"{}")
+            },
             |reply| assert_eq!(reply.status, 400, "{name}: {}", reply.text()),
         );
     }
@@ -103,7 +132,14 @@ fn query_keys_that_a_route_does_not_know_are_422() {
         |reply| reply.expect_invalid(&["arg"]),
     );
     refused(
-        |path| fleet.api.call("POST", &format!("{path}?argument=x"), &[("content-type", "text/plain")], b""),
+        |path| {
+            fleet.api.call(
+                "POST",
+                &format!("{path}?argument=x"),
+                &[("content-type", "text/plain")],
+                b"",
+            )
+        },
         |reply| reply.expect_invalid(&["argument"]),
     );
     for (path, fields) in [
@@ -124,14 +160,24 @@ fn query_keys_that_a_route_does_not_know_are_422() {
         assert_eq!(reply.status, 422, "{path}: {}", reply.text());
         reply.expect_invalid(fields);
     }
-    fleet.api.get("/executions?function=Upper").expect_error(422, "invalid_name");
+    fleet
+        .api
+        .get("/executions?function=Upper")
+        .expect_error(422, "invalid_name");
 }
 
 #[test]
 fn a_raw_body_with_impossible_arguments_is_422() {
     let fleet = fleet();
     refused(
-        |path| fleet.api.call("POST", &format!("{path}?arg=a%00b"), &[("content-type", "text/plain")], b""),
+        |path| {
+            fleet.api.call(
+                "POST",
+                &format!("{path}?arg=a%00b"),
+                &[("content-type", "text/plain")],
+                b"",
+            )
+        },
         |reply| assert!(matches!(reply.status, 400 | 422), "{}", reply.text()),
     );
 }
@@ -142,8 +188,14 @@ fn a_body_beyond_its_limit_is_413() {
     let large = "x".repeat((1 << 20) + 1);
     for kind in ["application/json", "application/octet-stream"] {
         refused(
-            |path| fleet.api.call("POST", path, &[("content-type", kind)], large.as_bytes()),
-            |reply| { reply.expect_error(413, "body_too_large"); },
+            |path| {
+                fleet
+                    .api
+                    .call("POST", path, &[("content-type", kind)], large.as_bytes())
+            },
+            |reply| {
+                reply.expect_error(413, "body_too_large");
+            },
         );
     }
 }
@@ -161,7 +213,11 @@ fn bad_execution_ids_are_422_and_unknown_ones_404() {
         call("0198f0c2-0000-7000-8000-000000000001").expect_error(404, "execution_not_found");
         for bad in ["..%2Fx", "a.b", "-a", &"a".repeat(65)] {
             let reply = call(bad);
-            assert!(matches!(reply.status, 400 | 422), "{method} {bad}: {}", reply.text());
+            assert!(
+                matches!(reply.status, 400 | 422),
+                "{method} {bad}: {}",
+                reply.text()
+            );
         }
         call("a.b").expect_error(422, "invalid_name");
     }
@@ -171,7 +227,10 @@ fn bad_execution_ids_are_422_and_unknown_ones_404() {
 fn a_bad_last_event_id_is_422() {
     let fleet = fleet();
     let record = fleet.execute("req", &[]).expect(200);
-    let path = format!("/executions/{}/events", record["execution_id"].as_str().expect("id"));
+    let path = format!(
+        "/executions/{}/events",
+        record["execution_id"].as_str().expect("id")
+    );
     for bad in ["x", "-1", "1.5"] {
         let reply = fleet.api.call("GET", &path, &[("last-event-id", bad)], b"");
         reply.expect_invalid(&["Last-Event-ID"]);
@@ -183,10 +242,18 @@ fn refused_calls_leave_no_execution_behind() {
     let fleet = plain();
     fleet.deploy_script("req-nothing", "", "echo ran");
     for path in ["/execute/req-nothing", "/execute/req-nothing/async"] {
-        fleet.api.post_json(path, &json!({"args": 1})).expect_invalid(&["args"]);
-        let reply = fleet.api.call("POST", path, &[("x-flux-timeout", "x")], b"{}");
+        fleet
+            .api
+            .post_json(path, &json!({"args": 1}))
+            .expect_invalid(&["args"]);
+        let reply = fleet
+            .api
+            .call("POST", path, &[("x-flux-timeout", "x")], b"{}");
         reply.expect_invalid(&["X-Flux-Timeout"]);
     }
-    let listed = fleet.api.get("/executions?function=req-nothing").expect(200);
+    let listed = fleet
+        .api
+        .get("/executions?function=req-nothing")
+        .expect(200);
     assert_eq!(listed["executions"], Value::Array(Vec::new()));
 }

@@ -64,7 +64,11 @@ fn a_name_with_an_escaped_slash_is_one_bad_name_and_no_other_path() {
     let fleet = plain();
     for path in ["/functions/a%2Fb", "/functions/..%2Fetc", "/functions/%00"] {
         let reply = fleet.api.get(path);
-        assert!(matches!(reply.status, 400 | 422), "{path}: {}", reply.status);
+        assert!(
+            matches!(reply.status, 400 | 422),
+            "{path}: {}",
+            reply.status
+        );
         assert!(reply.json()["error"]["code"].is_string());
     }
 }

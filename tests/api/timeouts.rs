@@ -9,7 +9,9 @@ use crate::harness::{Fleet, Reply};
 
 fn execute_within(fleet: &Fleet, name: &str, timeout: &str) -> Reply {
     let path = format!("/execute/{name}");
-    fleet.api.call("POST", &path, &[("x-flux-timeout", timeout)], b"{}")
+    fleet
+        .api
+        .call("POST", &path, &[("x-flux-timeout", timeout)], b"{}")
 }
 
 #[track_caller]
@@ -17,7 +19,10 @@ fn timed_out(reply: &Reply) -> Value {
     let record = reply.expect(500);
     assert_eq!(record["status"], "failed", "{record}");
     assert_eq!(record["reason"], "timed_out", "{record}");
-    assert_eq!((&record["exit_code"], &record["signal"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&record["exit_code"], &record["signal"]),
+        (&Value::Null, &Value::Null)
+    );
     assert_ne!(record["error"], "");
     assert_eq!(reply.header("x-flux-reason"), Some("timed_out"));
     record
@@ -26,7 +31,11 @@ fn timed_out(reply: &Reply) -> Value {
 #[test]
 fn a_function_that_runs_into_its_timeout_fails_with_what_it_wrote_until_then() {
     let fleet = plain();
-    fleet.deploy_script("tim-own", "timeout: 1\n", "echo begun; sleep 60; echo never");
+    fleet.deploy_script(
+        "tim-own",
+        "timeout: 1\n",
+        "echo begun; sleep 60; echo never",
+    );
     let record = timed_out(&fleet.execute("tim-own", &[]));
     assert_eq!(record["output"], "begun\n");
     let duration = record["duration_ms"].as_u64().expect("number");
@@ -40,9 +49,16 @@ fn a_call_tightens_the_timeout_for_itself_alone() {
     let path = "/execute/tim-call";
     let body = br#"{"args":["60"]}"#;
     let began = Instant::now();
-    timed_out(&fleet.api.call("POST", path, &[("x-flux-timeout", "200ms")], body));
+    timed_out(
+        &fleet
+            .api
+            .call("POST", path, &[("x-flux-timeout", "200ms")], body),
+    );
     assert!(began.elapsed() < Duration::from_secs(20));
-    assert_eq!(fleet.execute("tim-call", &[]).expect(200)["output"], "done\n");
+    assert_eq!(
+        fleet.execute("tim-call", &[]).expect(200)["output"],
+        "done\n"
+    );
 }
 
 #[test]
@@ -76,9 +92,15 @@ fn an_asynchronous_call_has_its_timeout_too() {
     let fleet = plain();
     fleet.deploy_script("tim-async", "", "echo begun; sleep 60");
     let path = "/execute/tim-async/async";
-    let reply = fleet.api.call("POST", path, &[("x-flux-timeout", "300ms")], b"{}").expect(202);
+    let reply = fleet
+        .api
+        .call("POST", path, &[("x-flux-timeout", "300ms")], b"{}")
+        .expect(202);
     let record = fleet.await_end(reply["execution_id"].as_str().expect("id"));
-    assert_eq!((&record["status"], &record["reason"]), (&"failed".into(), &"timed_out".into()));
+    assert_eq!(
+        (&record["status"], &record["reason"]),
+        (&"failed".into(), &"timed_out".into())
+    );
     assert_eq!(record["output"], "begun\n");
 }
 

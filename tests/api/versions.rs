@@ -27,7 +27,11 @@ fn versions_are_listed_newest_first_with_the_active_one_marked() {
     for version in versions {
         assert_eq!(version["digest"].as_str().map(str::len), Some(64));
         assert!(version["size_bytes"].as_u64() > Some(100));
-        assert!(version["created_at"].as_str().is_some_and(|at| at.ends_with('Z')));
+        assert!(
+            version["created_at"]
+                .as_str()
+                .is_some_and(|at| at.ends_with('Z'))
+        );
     }
     let function = fleet.api.get("/functions/ver-list").expect(200);
     assert_eq!(function["active_version"], 3);
@@ -43,12 +47,17 @@ fn a_rollback_without_a_number_goes_back_one_version_and_then_another() {
         let reply = fleet.api.call("POST", path, &[], body).expect(200);
         assert_eq!(reply["status"], "success");
         assert_eq!(reply["version"], expected);
-        assert_eq!((&reply["deployed_count"], &reply["total_agents"]), (&json!(1), &json!(1)));
+        assert_eq!(
+            (&reply["deployed_count"], &reply["total_agents"]),
+            (&json!(1), &json!(1))
+        );
         let record = fleet.execute("ver-back", &[]).expect(200);
         assert_eq!(record["output"], format!("{expected}\n"));
         assert_eq!(record["function_version"], expected);
     }
-    let reply = fleet.api.post_json("/functions/ver-back/rollback", &json!({}));
+    let reply = fleet
+        .api
+        .post_json("/functions/ver-back/rollback", &json!({}));
     reply.expect_error(409, "no_earlier_version");
 }
 
@@ -60,7 +69,10 @@ fn a_rollback_to_a_number_goes_there_in_either_direction() {
         let body = json!({ "version": number });
         let reply = fleet.api.post_json("/functions/ver-to/rollback", &body);
         assert_eq!(reply.expect(200)["version"], number);
-        assert_eq!(fleet.execute("ver-to", &[]).expect(200)["output"], format!("{number}\n"));
+        assert_eq!(
+            fleet.execute("ver-to", &[]).expect(200)["output"],
+            format!("{number}\n")
+        );
     }
 }
 
@@ -75,7 +87,10 @@ fn a_rollback_to_what_is_not_there_changes_nothing() {
     }
     rollback(json!({"version": 1, "verison": 2})).expect_invalid(&["verison"]);
     let path = "/functions/ver-none/rollback";
-    fleet.api.call("POST", path, &[], b"{").expect_error(400, "malformed_json");
+    fleet
+        .api
+        .call("POST", path, &[], b"{")
+        .expect_error(400, "malformed_json");
     assert_eq!(fleet.execute("ver-none", &[]).expect(200)["output"], "3\n");
 }
 
@@ -86,7 +101,9 @@ fn a_function_without_code_has_no_versions_and_nothing_to_go_back_to() {
     fleet.api.put("/functions", yaml.as_bytes()).expect(201);
     let versions = fleet.api.get("/functions/ver-empty/versions").expect(200);
     assert_eq!(versions, json!([]));
-    let reply = fleet.api.post_json("/functions/ver-empty/rollback", &json!({}));
+    let reply = fleet
+        .api
+        .post_json("/functions/ver-empty/rollback", &json!({}));
     reply.expect_error(409, "no_earlier_version");
 }
 
@@ -94,7 +111,13 @@ fn a_function_without_code_has_no_versions_and_nothing_to_go_back_to() {
 fn a_deploy_after_a_rollback_gets_a_number_that_was_never_used() {
     let fleet = plain();
     three(&fleet, "ver-next");
-    fleet.api.post_json("/functions/ver-next/rollback", &json!({"version": 1})).expect(200);
-    let reply = fleet.api.put("/deploy/ver-next", &script_archive("echo 4")).expect(200);
+    fleet
+        .api
+        .post_json("/functions/ver-next/rollback", &json!({"version": 1}))
+        .expect(200);
+    let reply = fleet
+        .api
+        .put("/deploy/ver-next", &script_archive("echo 4"))
+        .expect(200);
     assert_eq!(reply["version"], 4);
 }

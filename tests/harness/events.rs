@@ -38,7 +38,12 @@ impl Iterator for Events {
         let (mut id, mut name, mut data) = (None, String::new(), Vec::new());
         loop {
             let mut line = String::new();
-            if self.0.read_line(&mut line).expect("the stream ends cleanly") == 0 {
+            if self
+                .0
+                .read_line(&mut line)
+                .expect("the stream ends cleanly")
+                == 0
+            {
                 return None;
             }
             let line = line.trim_end_matches('\n');

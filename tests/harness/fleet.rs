@@ -283,13 +283,7 @@ fn start_agent(
 ) -> (Daemon, String) {
     let config = directory.join("agent.yaml");
     let env = [env, &[("AGENT_CONFIG", path(&config))]].concat();
-    let mut daemon = Daemon::start(
-        FLUX_AGENT,
-        &[],
-        &env,
-        directory,
-        id,
-    );
+    let mut daemon = Daemon::start(FLUX_AGENT, &[], &env, directory, id);
     let address = daemon.await_log("listening on ", starts);
     // With TLS it listens on every address, which is none to dial.
     let address = address.replace("0.0.0.0:", "127.0.0.1:");
