@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Api, Daemon, Reply, eventually, function_yaml, script_archive};
+use super::{Api, Daemon, Reply, cgroup, eventually, function_yaml, script_archive};
 
 pub const FLUX: &str = env!("CARGO_BIN_EXE_flux");
 pub const FLUX_AGENT: &str = env!("CARGO_BIN_EXE_flux-agent");
@@ -44,6 +44,7 @@ pub struct Agent {
     pub address: String,
     directory: PathBuf,
     starts: usize,
+    cgroup: Option<PathBuf>,
 }
 
 impl Fleet {
@@ -135,6 +136,7 @@ impl Fleet {
         let (daemon, address) = start_agent(&directory, id, 0);
         Agent {
             id: id.to_owned(),
+            cgroup: cgroup::of_agent(daemon.pid()),
             daemon,
             address,
             directory,
@@ -241,6 +243,15 @@ impl Agent {
 
     pub fn state_dir(&self) -> PathBuf {
         self.directory.join("state")
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.daemon.kill9();
+        if let Some(cgroup) = &self.cgroup {
+            cgroup::remove(cgroup);
+        }
     }
 }
 
