@@ -26,6 +26,7 @@ struct State {
     running_of: HashMap<FunctionName, u32>,
     running: u32,
     draining: bool,
+    closed: bool,
 }
 
 /// Why nothing more is taken on.
@@ -77,7 +78,7 @@ impl Admission {
         max_concurrency: NonZeroU32,
     ) -> Result<Slot, Refused> {
         let mut state = lock(&self.state);
-        if state.draining {
+        if state.draining || state.closed {
             return Err(Refused::Draining);
         }
         let of_function = state.running_of.get(function).copied().unwrap_or(0);
@@ -107,9 +108,18 @@ impl Admission {
         state.running
     }
 
+    /// Takes on nothing any more, whatever [`Admission::set_draining`] says later; returns how
+    /// many executions run.
+    pub fn close(&self) -> u32 {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        state.running
+    }
+
     /// Whether nothing is taken on.
     pub fn is_draining(&self) -> bool {
-        lock(&self.state).draining
+        let state = lock(&self.state);
+        state.draining || state.closed
     }
 
     /// Executions that run now.
@@ -210,5 +220,17 @@ mod tests {
         });
         admission.set_draining(false);
         assert!(admission.admit(&name("a"), count(2)).is_ok());
+    }
+
+    #[test]
+    fn an_agent_that_ends_is_not_opened_again_by_whoever_takes_back_a_drain() {
+        let admission = Admission::new(count(3));
+        assert_eq!(admission.close(), 0);
+        admission.set_draining(false);
+        assert!(admission.is_draining());
+        assert_eq!(
+            admission.admit(&name("a"), count(2)).err(),
+            Some(Refused::Draining)
+        );
     }
 }

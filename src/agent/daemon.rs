@@ -186,7 +186,7 @@ impl Agent {
     /// be stopped is recorded as lost.
     pub fn shut_down(self) {
         let admission = self.worker.admission();
-        let running = admission.set_draining(true);
+        let running = admission.close();
         if running > 0 {
             log::info!(
                 "waiting for {running} executions, {:?} at the most",

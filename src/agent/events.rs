@@ -3,6 +3,7 @@
 //! A subscriber that does not keep up is cut off rather than waited for; it comes back, and
 //! begins with what runs then.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -36,20 +37,54 @@ pub struct Events {
 #[derive(Debug, Default)]
 struct State {
     sequence: u64,
-    subscribers: Vec<Sender<Ended>>,
+    subscribers: HashMap<u64, Sender<Ended>>,
+    next_subscriber: u64,
+}
+
+/// A place among the subscribers, free again when dropped.
+#[derive(Debug)]
+pub struct Subscription<'a> {
+    events: &'a Events,
+    number: u64,
+    after: u64,
+    ends: Receiver<Ended>,
+}
+
+impl Subscription<'_> {
+    /// The sequence number of the last end before the first that this one is told of.
+    pub fn after(&self) -> u64 {
+        self.after
+    }
+
+    /// Everything that ends; disconnected once it was too slow, or the agent ends.
+    pub fn ends(&self) -> &Receiver<Ended> {
+        &self.ends
+    }
+}
+
+impl Drop for Subscription<'_> {
+    fn drop(&mut self) {
+        lock(&self.events.state).subscribers.remove(&self.number);
+    }
 }
 
 impl Events {
-    /// Everything that ends from now on, and the sequence number of the last end before. `None`
-    /// when there are [`MAX_SUBSCRIBERS`].
-    pub fn subscribe(&self) -> Option<(u64, Receiver<Ended>)> {
+    /// Everything that ends from now on. `None` when there are [`MAX_SUBSCRIBERS`].
+    pub fn subscribe(&self) -> Option<Subscription<'_>> {
         let mut state = lock(&self.state);
         if state.subscribers.len() >= MAX_SUBSCRIBERS {
             return None;
         }
-        let (sender, receiver) = bounded(MAX_LAG);
-        state.subscribers.push(sender);
-        Some((state.sequence, receiver))
+        let (sender, ends) = bounded(MAX_LAG);
+        let number = state.next_subscriber;
+        state.next_subscriber += 1;
+        state.subscribers.insert(number, sender);
+        Some(Subscription {
+            events: self,
+            number,
+            after: state.sequence,
+            ends,
+        })
     }
 
     /// Tells everybody.
@@ -61,10 +96,10 @@ impl Events {
             execution: record.id.clone(),
             function: record.function.clone(),
         };
-        // Full or gone: the channel ends for it.
+        // Full: the channel ends for it.
         state
             .subscribers
-            .retain(|subscriber| subscriber.try_send(event.clone()).is_ok());
+            .retain(|_, subscriber| subscriber.try_send(event.clone()).is_ok());
     }
 
     /// Ends all subscriptions.

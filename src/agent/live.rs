@@ -109,9 +109,11 @@ impl LiveTable {
         lock(&self.running).get(id).cloned()
     }
 
-    /// Removes one that never ran.
-    pub fn withdraw(&self, id: &ExecutionId) {
-        lock(&self.running).remove(id);
+    /// Removes one that never ran. Whoever found it meanwhile waits for nothing more.
+    pub fn withdraw(&self, live: &Live) {
+        live.output.finish();
+        lock(&self.running).remove(&live.accepted.id);
+        live.ended.pull();
     }
 
     /// Makes the end of one known, and forgets it: its record and output are on disk.

@@ -1,6 +1,6 @@
 //! The protocol's service: each call becomes one call of the [`Worker`].
 //!
-//! The completion-queue threads convert and hand on; whatever may block runs on one of three
+//! The completion-queue threads convert and hand on; whatever may block runs on one of four
 //! bounded pools, and a full pool refuses with `Busy`. Answers are bounded by the protocol's
 //! message size: longer output is cut, and says so.
 
@@ -46,6 +46,13 @@ const FOLLOWERS: PoolLimits = PoolLimits {
     queued: 0,
     idle: IDLE,
 };
+/// Each waits for the ends of all executions; as many as may subscribe. Apart from the followers,
+/// so that these cannot keep a control plane from learning what ended.
+const WATCHERS: PoolLimits = PoolLimits {
+    threads: 16,
+    queued: 0,
+    idle: IDLE,
+};
 /// Keeps a burst's threads for the next one, and none over night.
 const IDLE: Duration = Duration::from_secs(10);
 /// Output in one answer, below what existing peers take as a message.
@@ -64,6 +71,7 @@ struct Pools {
     calls: Pool,
     releases: Pool,
     followers: Pool,
+    watchers: Pool,
 }
 
 impl Serving {
@@ -81,6 +89,7 @@ impl Serving {
             calls: Pool::new("agent-calls", CALLS, supervisor),
             releases: Pool::new("agent-releases", RELEASES, supervisor),
             followers: Pool::new("agent-followers", FOLLOWERS, supervisor),
+            watchers: Pool::new("agent-watchers", WATCHERS, supervisor),
         });
         let service = Service {
             worker,
@@ -144,11 +153,12 @@ impl Service {
         }
     }
 
-    /// Gives events from the pool for followers, for as long as the caller listens.
-    fn stream<M: Send + 'static>(
+    /// Gives events from a pool, for as long as the caller listens.
+    fn stream_on<M: Send + 'static>(
         &self,
         context: &RpcContext<'_>,
         sink: ServerStreamingSink<M>,
+        pool: fn(&Pools) -> &Pool,
         work: impl FnOnce(&dyn Worker, &mut EventSink<M>) -> Result<(), WorkerError> + Send + 'static,
     ) {
         let worker = Arc::clone(&self.worker);
@@ -163,7 +173,7 @@ impl Service {
                 }
             }
         };
-        if self.submit(|pools| &pools.followers, job) {
+        if self.submit(pool, job) {
             return;
         }
         if let Some(sink) = lock(&call).take() {
@@ -318,7 +328,8 @@ impl proto::AgentService for Service {
         request: proto::FollowRequest,
         sink: ServerStreamingSink<proto::FollowEvent>,
     ) {
-        self.stream(&context, sink, move |worker, events| {
+        let pool: fn(&Pools) -> &Pool = |pools| &pools.followers;
+        self.stream_on(&context, sink, pool, move |worker, events| {
             follow(worker, &request, events)
         });
     }
@@ -329,7 +340,8 @@ impl proto::AgentService for Service {
         _: proto::WatchRequest,
         sink: ServerStreamingSink<proto::WatchEvent>,
     ) {
-        self.stream(&context, sink, move |worker, events| {
+        let pool: fn(&Pools) -> &Pool = |pools| &pools.watchers;
+        self.stream_on(&context, sink, pool, move |worker, events| {
             let left = events.left();
             worker.watch(&left, &mut |event| {
                 events.send(wire::watch::to_proto(event))

@@ -211,7 +211,7 @@ fn carry_out(execution: Execution, context: &Context, on_done: OnDone) {
         durable: asynchronous,
     };
     if let Err(error) = context.journal.accept(&accepted) {
-        context.live.withdraw(&accepted.record.id);
+        context.live.withdraw(&live);
         drop(execution);
         return on_done(Err(journal_error(error)));
     }
@@ -285,14 +285,14 @@ impl Worker for AgentWorker {
 
     fn execute(&self, request: ExecuteRequest, on_done: OnDone) -> Result<(), WorkerError> {
         let execution = self.admit(request)?;
-        let id = execution.live.accepted().id.clone();
+        let live = Arc::clone(&execution.live);
         let context = Arc::clone(&self.context);
         self.runs
             .submit(move || carry_out(execution, &context, on_done))
             .map_err(|refused| {
                 drop(refused);
-                self.context.live.withdraw(&id);
-                WorkerError::new(ErrorKind::AgentAtCapacity, &id)
+                self.context.live.withdraw(&live);
+                WorkerError::new(ErrorKind::AgentAtCapacity, &live.accepted().id)
                     .because("there is no thread left for it")
             })
     }
@@ -388,13 +388,13 @@ impl Worker for AgentWorker {
         emit: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
     ) -> Result<(), WorkerError> {
         // First the subscription, then what runs: an end in between is told twice, never not at all.
-        let (sequence, ends) = self
+        let subscription = self
             .context
             .events
             .subscribe()
             .ok_or_else(|| WorkerError::new(ErrorKind::Busy, "feed"))?;
         let running = Numbered {
-            sequence,
+            sequence: subscription.after(),
             event: WatchEvent::Running(self.context.live.running()),
         };
         if emit(running).is_break() {
@@ -402,7 +402,7 @@ impl Worker for AgentWorker {
         }
         loop {
             let ended = crossbeam_channel::select! {
-                recv(ends) -> ended => ended,
+                recv(subscription.ends()) -> ended => ended,
                 recv(left.receiver()) -> _ => return Ok(()),
             };
             let Ok(ended) = ended else {
@@ -472,7 +472,7 @@ impl Worker for AgentWorker {
     fn drain(&self, drain: bool) -> Result<DrainState, WorkerError> {
         Ok(DrainState {
             active_tasks: self.admission.set_draining(drain),
-            draining: drain,
+            draining: self.admission.is_draining(),
         })
     }
 

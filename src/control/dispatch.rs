@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::command::{Call, Execution};
-use super::fleet::{Fleet, Reservation, WaitError};
+use super::fleet::{Fleet, RefusedFor, Reservation, WaitError};
 use super::links::Links;
 use super::sync::Syncer;
 use crate::base::clock::Timestamp;
@@ -100,7 +100,7 @@ impl Dispatcher {
     /// See [`DispatchError`].
     pub fn run(&self, id: &ExecutionId, call: &Call) -> Result<Execution, DispatchError> {
         self.offer(id, call, |reservation, client, request| {
-            self.run_there(call, &reservation, client, request)
+            self.run_there(call, reservation, client, request)
         })
     }
 
@@ -156,7 +156,7 @@ impl Dispatcher {
     fn run_there(
         &self,
         call: &Call,
-        reservation: &Reservation,
+        reservation: Reservation,
         client: &AgentClient,
         request: ExecuteRequest,
     ) -> Offer<Execution> {
@@ -166,7 +166,7 @@ impl Dispatcher {
         let timeout = tighter(reservation.current().config.timeout, call.timeout);
         let pending = match client.start_execute(request, timeout) {
             Ok(pending) => pending,
-            Err(error) => return self.turned_down(reservation, &error),
+            Err(error) => return self.turned_down(&id, reservation, &error),
         };
         let Some(answer) = pending.wait(&call.client_gone) else {
             return cancel_for_nobody(client, &id);
@@ -194,8 +194,14 @@ impl Dispatcher {
                 };
                 settle_end(lost, client, &call.client_gone)
             }
+<<<<<<< HEAD
             Err(error) => self.turned_down(reservation, &error),
         }
+=======
+            Err(error) => return self.turned_down(&id, reservation, &error),
+        };
+        Offer::Done(execution)
+>>>>>>> fleet
     }
 
     fn start_there(
@@ -246,7 +252,7 @@ impl Dispatcher {
                 self.touch_failed(&agent);
                 self.settle(&id, reservation, client)
             }
-            Err(error) => self.turned_down(&reservation, &error),
+            Err(error) => self.turned_down(&id, reservation, &error),
         }
     }
 
@@ -279,24 +285,26 @@ impl Dispatcher {
         })
     }
 
-    /// The agent, or the way to it, refused; nothing started there.
-    fn turned_down<T>(&self, reservation: &Reservation, error: &RpcError) -> Offer<T> {
-        let agent = reservation.agent();
-        let function = &reservation.current().config.name;
+    /// The agent, or the way to it, refused.
+    fn turned_down<T>(
+        &self,
+        id: &ExecutionId,
+        reservation: Reservation,
+        error: &RpcError,
+    ) -> Offer<T> {
+        let agent = reservation.agent().clone();
         match error {
             RpcError::Refused(refusal) => match refusal.kind {
-                ErrorKind::FunctionAtCapacity => {
-                    self.fleet.record_refusal(agent, Some(function));
-                }
+                ErrorKind::FunctionAtCapacity => reservation.turn_down(RefusedFor::Function),
                 ErrorKind::AgentAtCapacity
                 | ErrorKind::Draining
                 | ErrorKind::Busy
-                | ErrorKind::Storage => self.fleet.record_refusal(agent, None),
+                | ErrorKind::Storage => reservation.turn_down(RefusedFor::Everything),
                 ErrorKind::FunctionNotFound
                 | ErrorKind::FunctionNotDeployed
                 | ErrorKind::FunctionOutOfDate => {
-                    self.fleet.set_held(agent, function, None);
-                    self.syncer.request(agent);
+                    self.fleet.disprove_held(&agent, reservation.current());
+                    self.syncer.request(&agent);
                 }
                 ErrorKind::Invalid
                 | ErrorKind::ExecutionExists
@@ -306,18 +314,26 @@ impl Dispatcher {
                     return Offer::Failed(DispatchError::Invalid(refusal.message.clone()));
                 }
             },
-            RpcError::Unreachable => self.lost_touch(agent, error),
-            RpcError::Interrupted { .. }
-            | RpcError::Rejected { .. }
-            | RpcError::Deadline
+            RpcError::Unreachable => self.lost_touch(&agent, error),
+            RpcError::Rejected { .. }
             | RpcError::Unimplemented
             | RpcError::TooLarge { .. }
             | RpcError::Address(_)
             | RpcError::NoIdentity
-            | RpcError::Source(_)
+            | RpcError::Source(_) => {
+                return Offer::Failed(DispatchError::Invalid(error.to_string()));
+            }
+            // Whether it started is unknown, so it is not said to be refused either: a caller with
+            // an idempotency key would start it again.
+            RpcError::Interrupted { .. }
+            | RpcError::Deadline
             | RpcError::Answer(_)
             | RpcError::Status { .. } => {
-                return Offer::Failed(DispatchError::Invalid(error.to_string()));
+                log::error!("execution {id}: agent {agent}: {error}");
+                return Offer::Failed(DispatchError::Unknown {
+                    agent,
+                    execution: id.clone(),
+                });
             }
         }
         Offer::Again(error.to_string())

@@ -3,6 +3,7 @@
 //! The owning agent has the record; the control plane knows the way to it. An agent that cannot
 //! be asked is an outage and is said so: never "not found", never an empty list.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -324,22 +325,75 @@ impl Executions {
         });
     }
 
+    /// Routes of executions that ended while nobody listened to their agent: they go with the time
+    /// of the records. One that the agent knows nothing of stays, and is reported as lost. Works
+    /// elsewhere, for there may be many.
+    pub fn settle_open_routes(self: &Arc<Self>, agent: &AgentId) {
+        let (this, agent) = (Arc::clone(self), agent.clone());
+        let accepted = self.asks.submit(move || {
+            let Some(view) = this.fleet.get(&agent) else {
+                return;
+            };
+            let settled = this.links.client(&view.agent).and_then(|client| {
+                this.each_open_route(&agent, |route| this.settle_route(&client, route))
+            });
+            if let Err(error) = settled {
+                log::debug!("agent {agent}: open routes to it stay open: {error}");
+            }
+        });
+        if accepted.is_err() {
+            log::debug!("open routes stay open until the agent is listened to anew");
+        }
+    }
+
+    fn settle_route(&self, client: &AgentClient, route: &Route) -> Result<(), RpcError> {
+        if self.fleet.whereabouts(&route.execution).is_some() {
+            return Ok(());
+        }
+        // The smallest question that tells whether it has ended.
+        let output = client.read_output(&OutputQuery {
+            execution: route.execution.clone(),
+            selection: Selection::Merged,
+            offset: 0,
+            limit: 1,
+        })?;
+        if output.is_some_and(|piece| piece.ended) {
+            self.record_end(&route.execution, &route.agent, &route.function);
+        }
+        Ok(())
+    }
+
     /// The agent is gone: nobody can tell any more what became of its executions, and their
     /// routes go with the time of their records.
     pub fn orphan(&self, agent: &AgentId) {
+        let Ok(()) = self.each_open_route(agent, |route| {
+            self.record_end(&route.execution, &route.agent, &route.function);
+            Ok::<(), Infallible>(())
+        });
+    }
+
+    fn each_open_route<E>(
+        &self,
+        agent: &AgentId,
+        mut act: impl FnMut(&Route) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut after = None;
         loop {
             let routes = match self.store.list_routes(agent, after.as_ref()) {
                 Ok(routes) => routes,
-                Err(error) => return log::warn!("agent {agent}: routes to it stay: {error}"),
+                Err(error) => {
+                    log::warn!("agent {agent}: routes to it stay: {error}");
+                    return Ok(());
+                }
             };
             let Some(last) = routes.last() else {
-                return;
+                return Ok(());
             };
             after = Some(last.execution.clone());
-            for route in routes.iter().filter(|route| route.expires_at.is_none()) {
-                self.record_end(&route.execution, &route.agent, &route.function);
-            }
+            routes
+                .iter()
+                .filter(|route| route.expires_at.is_none())
+                .try_for_each(&mut act)?;
         }
     }
 

@@ -5,6 +5,7 @@
 //! ends; a gap in its numbers, or an end of the feed, is mended by beginning again.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
@@ -22,18 +23,27 @@ use crate::wire::watch::{Numbered, WatchEvent};
 
 /// Events of all agents that may wait for the thread; more, and a feed is begun again.
 const MAX_WAITING_EVENTS: usize = 65_536;
+/// Executions that an existing agent is asked about after one probe: a short while's work.
+const MAX_ASKED: usize = 64;
 
 /// See the module's text.
 pub struct Feeds {
+    fleet: Arc<Fleet>,
     links: Arc<Links>,
+    executions: Arc<Executions>,
     events: Sender<Event>,
     open: Arc<Mutex<HashMap<AgentId, Feed>>>,
+    /// Of the last feed; no two have the same.
+    generation: AtomicU64,
     _thread: Joined,
 }
 
+/// A feed that is open, or being opened.
 struct Feed {
     generation: u64,
-    /// Absent for an existing agent, which has none.
+    /// Its events could not be taken as fast as they came: it tells nothing any more.
+    is_cut_off: Arc<AtomicBool>,
+    /// Absent until the agent was called.
     _watch: Option<Watch>,
 }
 
@@ -47,7 +57,7 @@ struct Listener {
     fleet: Arc<Fleet>,
     executions: Arc<Executions>,
     open: Arc<Mutex<HashMap<AgentId, Feed>>>,
-    /// The last number of each feed.
+    /// Of each feed its generation and the last number.
     sequences: HashMap<AgentId, (u64, u64)>,
 }
 
@@ -65,17 +75,20 @@ impl Feeds {
         let (events, receiver) = bounded(MAX_WAITING_EVENTS);
         let open: Arc<Mutex<HashMap<_, _>>> = Arc::default();
         let mut listener = Listener {
-            fleet,
-            executions,
+            fleet: Arc::clone(&fleet),
+            executions: Arc::clone(&executions),
             open: Arc::clone(&open),
             sequences: HashMap::new(),
         };
         let shutdown = supervisor.shutdown();
         let thread = supervisor.spawn("feed", move || listener.listen(&receiver, &shutdown))?;
         Ok(Arc::new(Feeds {
+            fleet,
             links,
+            executions,
             events,
             open,
+            generation: AtomicU64::new(0),
             _thread: thread,
         }))
     }
@@ -83,13 +96,8 @@ impl Feeds {
     /// Listens to an agent that answers, if nobody does yet; `anew` when it is another process
     /// than before.
     pub fn ensure(&self, agent: &Agent, anew: bool) {
-        let generation = {
-            let open = lock(&self.open);
-            match open.get(&agent.id) {
-                Some(_) if !anew => return,
-                Some(feed) => feed.generation + 1,
-                None => 1,
-            }
+        let Some((generation, is_cut_off)) = self.claim(&agent.id, anew) else {
+            return;
         };
         let (events, id) = (self.events.clone(), agent.id.clone());
         let deliver = move |news| {
@@ -100,8 +108,11 @@ impl Feeds {
             };
             match events.try_send(event) {
                 Ok(()) => true,
-                // Cut off: the next probe begins it again, with what runs then.
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+                // The next probe begins it again, with what runs then.
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                    is_cut_off.store(true, Ordering::Release);
+                    false
+                }
             }
         };
         match self
@@ -110,16 +121,59 @@ impl Feeds {
             .and_then(|client| client.watch(deliver))
         {
             Ok(watch) => {
-                lock(&self.open).insert(
-                    agent.id.clone(),
-                    Feed {
-                        generation,
-                        _watch: Some(watch),
-                    },
-                );
+                // Unless it has ended already, or another one was begun meanwhile.
+                if let Some(feed) = of_generation(&mut lock(&self.open), &agent.id, generation) {
+                    feed._watch = Some(watch);
+                }
             }
-            Err(error) => log::debug!("agent {}: no feed: {error}", agent.id),
+            Err(error) => {
+                log::debug!("agent {}: no feed: {error}", agent.id);
+                close(&self.open, &agent.id, generation);
+            }
         }
+        if !self.fleet.has(agent) {
+            // Removed while its feed was opened: whoever removed it may have found none to close.
+            close(&self.open, &agent.id, generation);
+            self.links.forget(&agent.id);
+        }
+    }
+
+    /// Asks an existing agent, which has no feed, about every execution that it was handed.
+    pub fn ask_existing(&self, agent: &Agent) {
+        let running = self.fleet.running_unwatched(&agent.id);
+        let Ok(client) = self.links.client(agent) else {
+            return;
+        };
+        for (execution, function) in running.into_iter().take(MAX_ASKED) {
+            match client.get_execution(&execution) {
+                Ok(Some((record, _))) if record.ending.is_none() => {}
+                Ok(_) => {
+                    self.fleet.vacate(&agent.id, &execution);
+                    self.executions.record_end(&execution, &agent.id, &function);
+                }
+                Err(error) => {
+                    return log::debug!("agent {}: what runs there: {error}", agent.id);
+                }
+            }
+        }
+    }
+
+    /// Takes the place of the agent's feed, unless there is one that tells something.
+    fn claim(&self, agent: &AgentId, anew: bool) -> Option<(u64, Arc<AtomicBool>)> {
+        let mut open = lock(&self.open);
+        let is_told = |feed: &Feed| !feed.is_cut_off.load(Ordering::Acquire);
+        if !anew && open.get(agent).is_some_and(is_told) {
+            return None;
+        }
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_cut_off = Arc::new(AtomicBool::new(false));
+        let feed = Feed {
+            generation,
+            is_cut_off: Arc::clone(&is_cut_off),
+            _watch: None,
+        };
+        open.insert(agent.clone(), feed);
+        Some((generation, is_cut_off))
     }
 
     /// Stops listening to a removed agent.
@@ -146,24 +200,22 @@ impl Listener {
             generation,
             news,
         } = event;
+        if of_generation(&mut lock(&self.open), &agent, generation).is_none() {
+            // Of a feed that was replaced or closed: what it tells may be long over.
+            return;
+        }
         match news {
             Ok(numbered) => {
                 if self.is_in_order(&agent, generation, &numbered) {
                     self.apply(&agent, numbered.event);
                 } else {
                     log::warn!("agent {agent}: its feed has a gap");
-                    self.close(&agent, generation);
-                }
-            }
-            Err(RpcError::Unimplemented) => {
-                // Stays in the table without a watch, so that it is not asked again and again.
-                if let Some(feed) = lock(&self.open).get_mut(&agent) {
-                    feed._watch = None;
+                    close(&self.open, &agent, generation);
                 }
             }
             Err(error) => {
                 log::debug!("agent {agent}: its feed ended: {error}");
-                self.close(&agent, generation);
+                close(&self.open, &agent, generation);
             }
         }
     }
@@ -183,22 +235,32 @@ impl Listener {
 
     fn apply(&self, agent: &AgentId, event: WatchEvent) {
         match event {
-            WatchEvent::Running(running) => self.fleet.replace_running(agent, running),
+            WatchEvent::Running(running) => {
+                self.fleet.replace_running(agent, running);
+                // After a time in which nobody listened.
+                self.executions.settle_open_routes(agent);
+            }
             WatchEvent::Ended(execution, function) => {
                 self.fleet.vacate(agent, &execution);
                 self.executions.record_end(&execution, agent, &function);
             }
         }
     }
+}
 
-    /// The next probe of the agent opens it again.
-    fn close(&self, agent: &AgentId, generation: u64) {
-        let mut open = lock(&self.open);
-        if open
-            .get(agent)
-            .is_some_and(|feed| feed.generation == generation)
-        {
-            open.remove(agent);
-        }
+fn of_generation<'a>(
+    open: &'a mut HashMap<AgentId, Feed>,
+    agent: &AgentId,
+    generation: u64,
+) -> Option<&'a mut Feed> {
+    open.get_mut(agent)
+        .filter(|feed| feed.generation == generation)
+}
+
+/// The next probe of the agent opens it again.
+fn close(open: &Mutex<HashMap<AgentId, Feed>>, agent: &AgentId, generation: u64) {
+    let mut open = lock(open);
+    if of_generation(&mut open, agent, generation).is_some() {
+        open.remove(agent);
     }
 }

@@ -3,14 +3,12 @@
 //! Owns: the clock of the probes. An agent that misses as many probes in a row as the
 //! configuration says goes offline; one that answers again is synced before it gets traffic.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use std::collections::HashSet;
-
 use super::feed::Feeds;
 use super::fleet::{AgentView, Fleet, FleetError};
-use super::functions::Functions;
 use super::links::Links;
 use super::sync::Syncer;
 use crate::base::pool::{Pool, PoolLimits};
@@ -50,7 +48,6 @@ pub struct Health {
 struct Shared {
     policy: HealthPolicy,
     fleet: Arc<Fleet>,
-    functions: Arc<Functions>,
     links: Arc<Links>,
     syncer: Arc<Syncer>,
     feeds: Arc<Feeds>,
@@ -67,7 +64,6 @@ impl Health {
     pub fn start(
         policy: HealthPolicy,
         fleet: Arc<Fleet>,
-        functions: Arc<Functions>,
         links: Arc<Links>,
         syncer: Arc<Syncer>,
         feeds: Arc<Feeds>,
@@ -76,7 +72,6 @@ impl Health {
         let shared = Arc::new(Shared {
             policy,
             fleet,
-            functions,
             links,
             syncer,
             feeds,
@@ -143,12 +138,13 @@ impl Shared {
 
     fn answered(&self, view: &AgentView, report: NodeReport, round: u32) {
         let id = &view.agent.id;
-        let restarted = self.fleet.record_answer(
-            id,
-            report.status,
-            report.boot_id.as_deref(),
-            report.isolation,
-        );
+        let (draining, is_existing) = (report.draining, report.is_existing());
+        let Some(restarted) = self.fleet.record_answer(&view.agent, report) else {
+            // Removed while it was asked.
+            self.links.forget(id);
+            return;
+        };
+        self.align_drain(view, draining);
         match view.agent.state {
             AgentState::Offline => {
                 self.tell(id, AgentEvent::Contacted);
@@ -160,13 +156,38 @@ impl Shared {
                 self.syncer.request(id);
             }
             AgentState::Online => {
-                if round.is_multiple_of(PROBES_BETWEEN_REPAIRS) && self.lacks_something(view) {
+                if round.is_multiple_of(PROBES_BETWEEN_REPAIRS) && self.fleet.lacks_something(id) {
                     self.syncer.request(id);
                 }
             }
             AgentState::Provisioning | AgentState::Draining | AgentState::Gone => {}
         }
-        self.feeds.ensure(&view.agent, restarted);
+        if is_existing {
+            self.feeds.ask_existing(&view.agent);
+        } else {
+            self.feeds.ensure(&view.agent, restarted);
+        }
+    }
+
+    /// An agent that restarted has forgotten that it drains; one that could not be told of the
+    /// drain's end drains on. One that drains because it ends says so again.
+    fn align_drain(&self, view: &AgentView, draining: bool) {
+        let wanted = match view.agent.state {
+            AgentState::Draining => true,
+            AgentState::Syncing | AgentState::Online => false,
+            AgentState::Provisioning | AgentState::Offline | AgentState::Gone => return,
+        };
+        if wanted == draining {
+            return;
+        }
+        let id = &view.agent.id;
+        if let Err(error) = self
+            .links
+            .client(&view.agent)
+            .and_then(|client| client.drain(wanted))
+        {
+            log::debug!("agent {id}: not told whether it drains: {error}");
+        }
     }
 
     fn missed(&self, view: &AgentView) {
@@ -175,19 +196,6 @@ impl Shared {
         if misses >= self.policy.misses && view.agent.state != AgentState::Offline {
             self.tell(id, AgentEvent::Missed);
         }
-    }
-
-    fn lacks_something(&self, view: &AgentView) -> bool {
-        self.functions.list().iter().any(|function| {
-            let name = &function.config.name;
-            match (self.functions.desired(name), view.held.get(name)) {
-                (Some(desired), Some(held)) => {
-                    held.config_digest != desired.config_digest || held.code != desired.code
-                }
-                (Some(_), None) => true,
-                (None, _) => false,
-            }
-        })
     }
 
     fn tell(&self, id: &AgentId, event: AgentEvent) {

@@ -141,7 +141,6 @@ impl ControlPlane {
                 misses: limits.heartbeat_misses.get(),
             },
             Arc::clone(&fleet),
-            Arc::clone(&functions),
             Arc::clone(&links),
             Arc::clone(&syncer),
             Arc::clone(&feeds),
@@ -332,6 +331,8 @@ impl ControlPlane {
             log::info!("agent {id}: not told of the drain: {error}");
         }
         if !drain {
+            // What it said while it drained stands until it is asked again.
+            self.health.probe_now(id);
             self.syncer.request(id);
         }
         Ok(Answer::Agent(Box::new(view)))

@@ -187,12 +187,22 @@ impl Syncer {
     }
 }
 
-/// Whether the connection is gone, so that trying the next function makes no sense.
-fn broke_off(error: &RpcError) -> bool {
-    matches!(
-        error,
-        RpcError::Unreachable | RpcError::Interrupted { .. } | RpcError::Deadline
-    )
+/// Whether the connection is gone, so that trying the next function makes no sense. One function
+/// that takes too long, or cuts its own call off, does not keep the agent from the others.
+fn broke_off(error: &RpcError, client: &AgentClient) -> bool {
+    match error {
+        RpcError::Unreachable => true,
+        RpcError::Interrupted { .. } | RpcError::Deadline => client.health().is_err(),
+        RpcError::Refused(_)
+        | RpcError::Rejected { .. }
+        | RpcError::Unimplemented
+        | RpcError::TooLarge { .. }
+        | RpcError::Address(_)
+        | RpcError::NoIdentity
+        | RpcError::Source(_)
+        | RpcError::Answer(_)
+        | RpcError::Status { .. } => false,
+    }
 }
 
 fn outcome(agent: &AgentId, result: &Result<(), PushError>) -> AgentOutcome {
@@ -271,7 +281,7 @@ impl Shared {
             let name = &function.config.name;
             match self.bring(agent, name) {
                 Ok(()) => {}
-                Err(PushError::Rpc(error)) if broke_off(&error) => return Err(error),
+                Err(PushError::Rpc(error)) if broke_off(&error, client) => return Err(error),
                 Err(error) => {
                     log::warn!("agent {agent}: function {name}: {}", with_causes(&error));
                 }
@@ -298,8 +308,8 @@ impl Shared {
             config_digest: desired.config_digest.clone(),
             code: desired.code.clone(),
         };
-        let held = view.held.get(name);
-        if held == Some(&wanted) {
+        let held = self.fleet.held(agent, name);
+        if held.as_ref() == Some(&wanted) {
             return Ok(());
         }
         let has_code = held.is_some_and(|held| held.code == desired.code);

@@ -105,7 +105,7 @@ impl AgentJson {
             instance_type: text(|machine| &machine.instance_type),
             node_status: view.contact.node.as_ref().map(NodeJson::new),
             isolation: view.contact.isolation.clone(),
-            functions: view.held.len(),
+            functions: view.functions,
             registered_at: view.agent.registered_at.to_rfc3339(),
         }
     }

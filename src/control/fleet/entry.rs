@@ -27,8 +27,17 @@ pub struct AgentView {
     pub contact: AgentContact,
     /// Executions this control plane knows to run there.
     pub active_count: u32,
-    /// The functions it holds.
-    pub held: HashMap<FunctionName, Held>,
+    /// How many functions it holds.
+    pub functions: usize,
+}
+
+/// For what an agent said it has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedFor {
+    /// The function of the call.
+    Function,
+    /// Anything.
+    Everything,
 }
 
 /// An execution that takes a slot.
@@ -38,6 +47,8 @@ pub(super) struct Inflight {
     /// Whether a call of this control plane is still talking to the agent about it. Such an
     /// entry outlives a snapshot that does not list it: the agent may not have accepted it yet.
     pub calling: bool,
+    /// [`Entry::ends`] when the slot was taken.
+    ends_before: u64,
     pub memory_mb: u64,
     pub cpu_millicores: u64,
 }
@@ -56,8 +67,11 @@ pub(super) struct Entry {
     memory_reserved_mb: u64,
     cpu_reserved_millicores: u64,
     /// Functions the agent refused for lack of room since something there last ended.
-    pub refused: HashSet<FunctionName>,
-    pub refused_all: bool,
+    refused: HashSet<FunctionName>,
+    refused_all: bool,
+    /// How often something ended there, or may have: a refusal that was given before the last
+    /// end says nothing any more.
+    ends: u64,
 }
 
 impl Entry {
@@ -74,6 +88,7 @@ impl Entry {
             cpu_reserved_millicores: 0,
             refused: HashSet::new(),
             refused_all: false,
+            ends: 0,
         }
     }
 
@@ -82,8 +97,16 @@ impl Entry {
             agent: self.agent.clone(),
             contact: self.contact.clone(),
             active_count: self.running(),
-            held: self.held.clone(),
+            functions: self.held.len(),
         }
+    }
+
+    /// Whether it is the agent that `agent` was when somebody looked: not one that was removed
+    /// and registered again since.
+    pub fn is_same(&self, agent: &Agent) -> bool {
+        self.agent.address == agent.address
+            && self.agent.tls == agent.tls
+            && self.agent.registered_at == agent.registered_at
     }
 
     pub fn gets_traffic(&self) -> bool {
@@ -151,17 +174,50 @@ impl Entry {
             Inflight {
                 function: function.clone(),
                 calling,
+                ends_before: self.ends,
                 memory_mb,
                 cpu_millicores,
             },
         );
     }
 
-    /// Frees a slot; says whether there was one.
-    pub fn vacate(&mut self, execution: &ExecutionId) -> bool {
-        let Some(inflight) = self.inflight.remove(execution) else {
-            return false;
+    /// Something ended: its slot is free, if it is known here, and so may be others.
+    pub fn vacate(&mut self, execution: &ExecutionId) {
+        self.remove(execution);
+        self.forget_refusals();
+    }
+
+    /// The agent did not take the execution. Unless something ended there since it was offered,
+    /// the agent is not asked again before that happens.
+    pub fn turn_down(&mut self, execution: &ExecutionId, refused: RefusedFor) {
+        let Some(inflight) = self.remove(execution) else {
+            return;
         };
+        if inflight.ends_before != self.ends {
+            return;
+        }
+        match refused {
+            RefusedFor::Function => {
+                self.refused.insert(inflight.function);
+            }
+            RefusedFor::Everything => self.refused_all = true,
+        }
+    }
+
+    /// The agent says whether it takes on anything at all, and is asked again about the rest.
+    pub fn set_draining(&mut self, draining: bool) {
+        self.forget_refusals();
+        self.refused_all = draining;
+    }
+
+    fn forget_refusals(&mut self) {
+        self.ends += 1;
+        self.refused_all = false;
+        self.refused.clear();
+    }
+
+    fn remove(&mut self, execution: &ExecutionId) -> Option<Inflight> {
+        let inflight = self.inflight.remove(execution)?;
         self.memory_reserved_mb -= inflight.memory_mb;
         self.cpu_reserved_millicores -= inflight.cpu_millicores;
         if let Some(count) = self.running_of.get_mut(&inflight.function) {
@@ -170,13 +226,7 @@ impl Entry {
                 self.running_of.remove(&inflight.function);
             }
         }
-        self.forget_refusals();
-        true
-    }
-
-    pub fn forget_refusals(&mut self) {
-        self.refused_all = false;
-        self.refused.clear();
+        Some(inflight)
     }
 
     fn running(&self) -> u32 {

@@ -10,7 +10,7 @@ mod reservation;
 mod roster;
 mod state;
 
-pub use entry::{AgentView, Held};
+pub use entry::{AgentView, Held, RefusedFor};
 pub use queue::{QueueLimits, WaitError};
 pub use reservation::Reservation;
 pub use roster::{Fleet, FleetError};

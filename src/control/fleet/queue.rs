@@ -77,6 +77,8 @@ pub(super) struct Waiters {
     by_function: HashMap<FunctionName, VecDeque<Waiter>>,
     in_all: usize,
     next_ticket: u64,
+    /// The control plane ends: nobody begins to wait any more.
+    closed: bool,
 }
 
 /// A place in the queue.
@@ -87,7 +89,6 @@ pub(super) struct Ticket {
     pub answer: Receiver<Answer>,
     /// How long to wait at the most, given what was short at first.
     pub patience: Duration,
-    pub reason: NoRoom,
 }
 
 pub(super) enum Entered {
@@ -114,9 +115,7 @@ impl State {
             }
         };
         let patience = patience.ok_or(WaitError::NoRoom(reason))?;
-        let ticket = self
-            .waiters
-            .push(name, execution, limits, patience, reason)?;
+        let ticket = self.waiters.push(name, execution, limits, patience)?;
         Ok(Entered::Waiting(ticket))
     }
 
@@ -138,8 +137,22 @@ impl State {
         }
     }
 
-    /// Answers everybody that the control plane ends.
+    /// What is short now for whoever has waited as long as it meant to, and how long that is
+    /// worth waiting for in all.
+    pub fn reconsider(&self, name: &FunctionName) -> (NoRoom, Duration) {
+        let Some(current) = self.current.get(name) else {
+            return (NoRoom::NotSynced, Duration::ZERO);
+        };
+        match self.look(current) {
+            // There is room, and those before it are about to be given it.
+            Ok(_) => (NoRoom::AtCapacity, Duration::ZERO),
+            Err(reason) => (reason, self.patience(current, reason).unwrap_or_default()),
+        }
+    }
+
+    /// Answers everybody, also who comes later, that the control plane ends.
     pub fn dismiss_waiters(&mut self) {
+        self.waiters.closed = true;
         for (_, queue) in self.waiters.by_function.drain() {
             for waiter in queue {
                 let _ = waiter.answer.send(Err(WaitError::ShuttingDown));
@@ -208,8 +221,10 @@ impl Waiters {
         execution: &ExecutionId,
         limits: QueueLimits,
         patience: Duration,
-        reason: NoRoom,
     ) -> Result<Ticket, WaitError> {
+        if self.closed {
+            return Err(WaitError::ShuttingDown);
+        }
         let waiting = self.by_function.get(name).map_or(0, VecDeque::len);
         if waiting >= limits.per_function || self.in_all >= limits.in_all {
             return Err(WaitError::QueueFull { waiting });
@@ -232,7 +247,6 @@ impl Waiters {
             function: name.clone(),
             answer,
             patience,
-            reason,
         })
     }
 

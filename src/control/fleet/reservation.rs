@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::entry::RefusedFor;
 use super::roster::Fleet;
 use super::state::{Current, Placed};
 use crate::model::ids::{AgentId, ExecutionId};
@@ -50,6 +51,14 @@ impl Reservation {
     pub fn hand_over(mut self) {
         self.handed_over = true;
         self.fleet.call_ended(&self.placed.agent, &self.execution);
+    }
+
+    /// The agent has no room: the slot is given back, and the agent is not offered another
+    /// execution of the kind before something there ends.
+    pub fn turn_down(mut self, refused: RefusedFor) {
+        self.handed_over = true;
+        self.fleet
+            .turn_down(&self.placed.agent, &self.execution, refused);
     }
 }
 

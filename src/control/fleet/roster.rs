@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use crossbeam_channel::{after, select};
+use crossbeam_channel::{at, select};
 use thiserror::Error;
 
-use super::entry::{AgentView, Entry, Held};
+use super::entry::{AgentView, Entry, Held, RefusedFor};
 use super::queue::{Entered, QueueLimits, Ticket, WaitError};
 use super::reservation::Reservation;
 use super::state::{Current, State};
@@ -17,6 +17,7 @@ use crate::model::agent::{Agent, AgentEvent, AgentState, IllegalTransition};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::model::resources::NodeStatus;
 use crate::store::{Store, StoreError};
+use crate::wire::node::NodeReport;
 
 /// See the module's text.
 pub struct Fleet {
@@ -154,32 +155,37 @@ impl Fleet {
         Ok(agent.state)
     }
 
-    /// A probe was answered. Says whether the agent process is another than at the last one, in
-    /// which case nothing is known of what it holds and runs.
-    pub fn record_answer(
-        &self,
-        id: &AgentId,
-        node: NodeStatus,
-        boot_id: Option<&str>,
-        isolation: Vec<String>,
-    ) -> bool {
+    /// A probe of `agent` was answered. Says whether the agent process is another than at the
+    /// last one, in which case nothing is known of what it holds and runs. `None`: the fleet has
+    /// no such agent any more, and a late answer brings none back.
+    pub fn record_answer(&self, agent: &Agent, report: NodeReport) -> Option<bool> {
         let mut state = lock(&self.state);
-        let Some(entry) = state.agents.get_mut(id) else {
-            return false;
-        };
-        entry.contact.last_heartbeat = Some(node.collected_at);
+        let entry = state
+            .agents
+            .get_mut(&agent.id)
+            .filter(|entry| entry.is_same(agent))?;
+        entry.contact.last_heartbeat = Some(report.status.collected_at);
         entry.contact.misses = 0;
-        entry.contact.node = Some(node);
-        entry.contact.isolation = isolation;
-        entry.forget_refusals();
+        entry.contact.node = Some(report.status);
+        entry.contact.isolation = report.isolation;
+        entry.set_draining(report.draining);
         // An existing agent does not say; whether it restarted shows when it went away meanwhile.
-        let restarted = boot_id.is_some_and(|boot_id| entry.boot_id != boot_id);
-        if let Some(boot_id) = boot_id.filter(|_| restarted) {
-            entry.boot_id = boot_id.to_owned();
+        let boot_id = report.boot_id.filter(|boot_id| entry.boot_id != *boot_id);
+        let restarted = boot_id.is_some();
+        if let Some(boot_id) = boot_id {
+            entry.boot_id = boot_id;
             entry.held.clear();
         }
         state.serve_waiters();
-        restarted
+        Some(restarted)
+    }
+
+    /// Whether the fleet still has this agent, at this address and since this registration.
+    pub fn has(&self, agent: &Agent) -> bool {
+        lock(&self.state)
+            .agents
+            .get(&agent.id)
+            .is_some_and(|entry| entry.is_same(agent))
     }
 
     /// A probe was not answered; returns how many in a row were not.
@@ -189,6 +195,39 @@ impl Fleet {
             entry.contact.misses
         })
         .unwrap_or(0)
+    }
+
+    /// What an agent holds of a function.
+    pub fn held(&self, id: &AgentId, function: &FunctionName) -> Option<Held> {
+        let state = lock(&self.state);
+        state.agents.get(id)?.held.get(function).cloned()
+    }
+
+    /// Whether an agent holds some function not as it should.
+    pub fn lacks_something(&self, id: &AgentId) -> bool {
+        let state = lock(&self.state);
+        let Some(entry) = state.agents.get(id) else {
+            return false;
+        };
+        state.current.iter().any(|(name, current)| {
+            let held = entry.held.get(name);
+            held.is_none_or(|held| !current.is_as_held(held))
+        })
+    }
+
+    /// An agent said that it does not hold a function as `current` says; whatever it was brought
+    /// since then stands.
+    pub fn disprove_held(&self, id: &AgentId, current: &Current) {
+        self.with_entry(id, |entry| {
+            let name = &current.config.name;
+            if entry
+                .held
+                .get(name)
+                .is_some_and(|held| current.is_as_held(held))
+            {
+                entry.held.remove(name);
+            }
+        });
     }
 
     /// What an agent holds of a function from now on; `None` = nothing, or nobody knows.
@@ -222,16 +261,6 @@ impl Fleet {
         state.serve_waiters();
     }
 
-    /// The agent said it has no room: for this function, or (`None`) for any.
-    pub fn record_refusal(&self, id: &AgentId, function: Option<&FunctionName>) {
-        self.with_entry(id, |entry| match function {
-            Some(name) => {
-                entry.refused.insert(name.clone());
-            }
-            None => entry.refused_all = true,
-        });
-    }
-
     /// What the agent says runs there: replaces what was believed, except for executions that a
     /// call is about just now.
     pub fn replace_running(&self, id: &AgentId, running: Vec<(ExecutionId, FunctionName)>) {
@@ -256,16 +285,26 @@ impl Fleet {
         state.serve_waiters();
     }
 
-    /// An execution ended: its slot is free.
+    /// An execution ended: its slot is free. Also of one that is not known here: the agent has
+    /// room that it may have refused a moment ago.
     pub fn vacate(&self, id: &AgentId, execution: &ExecutionId) {
         let mut state = lock(&self.state);
-        if state
-            .agents
-            .get_mut(id)
-            .is_some_and(|entry| entry.vacate(execution))
-        {
+        if let Some(entry) = state.agents.get_mut(id) {
+            entry.vacate(execution);
             state.serve_waiters();
         }
+    }
+
+    /// Executions that take a slot there and that no call is about just now.
+    pub fn running_unwatched(&self, id: &AgentId) -> Vec<(ExecutionId, FunctionName)> {
+        let state = lock(&self.state);
+        let inflight = state.agents.get(id).map(|entry| &entry.inflight);
+        inflight
+            .into_iter()
+            .flatten()
+            .filter(|(_, inflight)| !inflight.calling)
+            .map(|(id, inflight)| (id.clone(), inflight.function.clone()))
+            .collect()
     }
 
     /// Takes a slot for `execution` of `function`, waiting for one where the function's
@@ -300,9 +339,17 @@ impl Fleet {
             .map(Entry::view)
     }
 
-    /// Sends every waiter away; for shutdown.
+    /// Sends every waiter away, now and from now on; for shutdown.
     pub fn dismiss_waiters(&self) {
         lock(&self.state).dismiss_waiters();
+    }
+
+    pub(super) fn turn_down(&self, id: &AgentId, execution: &ExecutionId, refused: RefusedFor) {
+        let mut state = lock(&self.state);
+        if let Some(entry) = state.agents.get_mut(id) {
+            entry.turn_down(execution, refused);
+            state.serve_waiters();
+        }
     }
 
     pub(super) fn call_ended(&self, id: &AgentId, execution: &ExecutionId) {
@@ -320,17 +367,32 @@ impl Fleet {
         client_gone: &Token,
     ) -> super::queue::Answer {
         let started = Instant::now();
-        let give_up = select! {
-            recv(ticket.answer) -> answer => return answer.unwrap_or(Err(WaitError::ShuttingDown)),
-            recv(client_gone.receiver()) -> _ => WaitError::ClientGone,
-            recv(after(ticket.patience)) -> _ => WaitError::WaitedTooLong {
-                reason: ticket.reason,
-                waited: started.elapsed(),
-            },
+        let mut deadline = started + ticket.patience;
+        let give_up = loop {
+            let ended = select! {
+                recv(ticket.answer) -> answer => return answer.unwrap_or(Err(WaitError::ShuttingDown)),
+                recv(client_gone.receiver()) -> _ => Some(WaitError::ClientGone),
+                recv(at(deadline)) -> _ => None,
+            };
+            let mut state = lock(&self.state);
+            let give_up = match ended {
+                Some(give_up) => give_up,
+                None => {
+                    // What is short now may be worth a longer wait than what was short at first.
+                    let (reason, patience) = state.reconsider(&ticket.function);
+                    if started + patience > deadline {
+                        deadline = started + patience;
+                        continue;
+                    }
+                    let waited = started.elapsed();
+                    WaitError::WaitedTooLong { reason, waited }
+                }
+            };
+            if state.waiters.leave(ticket) {
+                return Err(give_up);
+            }
+            break give_up;
         };
-        if lock(&self.state).waiters.leave(ticket) {
-            return Err(give_up);
-        }
         // Answered while it was leaving. The slot, if it is one, is worth using unless nobody is there.
         match (ticket.answer.recv(), give_up) {
             (Ok(Ok(placed)), WaitError::ClientGone) => {

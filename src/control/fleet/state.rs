@@ -23,7 +23,12 @@ pub struct Current {
 impl Current {
     /// Whether an agent that holds `held` may run it.
     pub fn is_held(&self, held: &Held) -> bool {
-        self.code.is_some() && held.config_digest == self.config_digest && held.code == self.code
+        self.code.is_some() && self.is_as_held(held)
+    }
+
+    /// Whether `held` is this configuration and this code, or this lack of code.
+    pub fn is_as_held(&self, held: &Held) -> bool {
+        held.config_digest == self.config_digest && held.code == self.code
     }
 
     fn demand(&self) -> Demand {
@@ -61,12 +66,7 @@ impl State {
         execution: &ExecutionId,
     ) -> Result<Placed, NoRoom> {
         self.turn = self.turn.wrapping_add(1);
-        let online = self.agents.values().filter(|entry| entry.gets_traffic());
-        let index = placement::place(
-            online.map(|entry| entry.candidate(current)),
-            current.demand(),
-            self.turn,
-        )?;
+        let index = self.look(current)?;
         let entry = self
             .agents
             .values_mut()
@@ -80,6 +80,16 @@ impl State {
             tls: entry.agent.tls,
             current: Arc::clone(current),
         })
+    }
+
+    /// Where the execution would go, by its place among the agents that get traffic.
+    pub fn look(&self, current: &Current) -> Result<usize, NoRoom> {
+        let online = self.agents.values().filter(|entry| entry.gets_traffic());
+        placement::place(
+            online.map(|entry| entry.candidate(current)),
+            current.demand(),
+            self.turn,
+        )
     }
 
     /// Whether some agent will probably get traffic soon, or get the code it lacks.
