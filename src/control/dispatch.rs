@@ -39,6 +39,7 @@ pub struct Dispatcher {
     links: Arc<Links>,
     syncer: Arc<Syncer>,
     store: Arc<dyn Store>,
+    shutdown: Token,
 }
 
 /// Why an execution was not run, or its end is not known.
@@ -78,18 +79,20 @@ enum Offer<T> {
 }
 
 impl Dispatcher {
-    /// Needs nothing but its neighbours.
+    /// `shutdown`: from its pull on, a client that is cut off is no client that left.
     pub fn new(
         fleet: Arc<Fleet>,
         links: Arc<Links>,
         syncer: Arc<Syncer>,
         store: Arc<dyn Store>,
+        shutdown: Token,
     ) -> Dispatcher {
         Dispatcher {
             fleet,
             links,
             syncer,
             store,
+            shutdown,
         }
     }
 
@@ -169,6 +172,10 @@ impl Dispatcher {
             Err(error) => return self.turned_down(&id, reservation, &error),
         };
         let Some(answer) = pending.wait(&call.client_gone) else {
+            // Cut off by us at the end of the drain: the execution is the agent's, and goes on.
+            if self.shutdown.is_pulled() {
+                return Offer::Failed(WaitError::ShuttingDown.into());
+            }
             return cancel_for_nobody(client, &id);
         };
         match answer {
@@ -177,7 +184,7 @@ impl Dispatcher {
                 log::warn!("execution {id}: agent {agent}, while it ran: {error}");
                 self.touch_failed(&agent);
                 let lost = ExecutionRecord {
-                    id,
+                    id: id.clone(),
                     agent: agent.clone(),
                     function: call.function.clone(),
                     function_version: version.unwrap_or(0),
@@ -194,14 +201,8 @@ impl Dispatcher {
                 };
                 settle_end(lost, client, &call.client_gone)
             }
-<<<<<<< HEAD
-            Err(error) => self.turned_down(reservation, &error),
+            Err(error) => self.turned_down(&id, reservation, &error),
         }
-=======
-            Err(error) => return self.turned_down(&id, reservation, &error),
-        };
-        Offer::Done(execution)
->>>>>>> fleet
     }
 
     fn start_there(
