@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Api, Daemon, Reply, eventually, function_yaml, script_archive};
+use super::{Api, Daemon, Reply, cgroup, eventually, function_yaml, script_archive};
 
 pub const FLUX: &str = env!("CARGO_BIN_EXE_flux");
 pub const FLUX_AGENT: &str = env!("CARGO_BIN_EXE_flux-agent");
@@ -47,6 +47,7 @@ pub struct Agent {
     directory: PathBuf,
     env: Vec<(&'static str, &'static str)>,
     starts: usize,
+    cgroup: Option<PathBuf>,
 }
 
 impl Fleet {
@@ -138,6 +139,7 @@ impl Fleet {
         let (daemon, address) = start_agent(&directory, id, &options.env, 0);
         Agent {
             id: id.to_owned(),
+            cgroup: cgroup::of_agent(daemon.pid()),
             daemon,
             address,
             directory,
@@ -257,6 +259,15 @@ impl Agent {
 
     pub fn state_dir(&self) -> PathBuf {
         self.directory.join("state")
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.daemon.kill9();
+        if let Some(cgroup) = &self.cgroup {
+            cgroup::remove(cgroup);
+        }
     }
 }
 

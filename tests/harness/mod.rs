@@ -12,6 +12,7 @@
 )]
 
 pub mod archive;
+pub mod cgroup;
 pub mod client;
 pub mod daemon;
 pub mod events;
