@@ -106,19 +106,18 @@ fn an_agent_that_cannot_be_asked_is_named_and_its_executions_are_no_404() {
     fleet.await_status("agent-1", "offline");
     let listed = fleet.api.get("/executions").expect(200);
     assert_eq!(listed["unreachable_agents"], json!(["agent-1"]));
-    for path in ["", "/output", "/events"] {
-        let reply = fleet.api.get(&format!("/executions/{id}{path}"));
-        reply.expect_error(503, "agent_unreachable");
-    }
-    fleet
-        .api
-        .delete(&format!("/executions/{id}"))
-        .expect_error(503, "agent_unreachable");
-    // Nobody knows whether an id without a route is with the one that cannot be asked.
-    let reply = fleet
-        .api
-        .get("/executions/0198f0c2-0000-7000-8000-000000000001");
-    reply.expect_error(503, "agent_unreachable");
+    // Each takes its time to try: all at once.
+    std::thread::scope(|scope| {
+        for path in ["", "/output", "/events"] {
+            let (api, path) = (&fleet.api, format!("/executions/{id}{path}"));
+            scope.spawn(move || api.get(&path).expect_error(503, "agent_unreachable"));
+        }
+        let (api, path) = (&fleet.api, format!("/executions/{id}"));
+        scope.spawn(move || api.delete(&path).expect_error(503, "agent_unreachable"));
+        // Nobody knows whether an id without a route is with the one that cannot be asked.
+        let path = "/executions/0198f0c2-0000-7000-8000-000000000001";
+        scope.spawn(move || api.get(path).expect_error(503, "agent_unreachable"));
+    });
     fleet.agents[0].restart();
     fleet.await_status("agent-1", "online");
     assert_eq!(
