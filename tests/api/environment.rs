@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::api::plain::{AGENTS_SECRET, plain};
+use crate::api::plain::plain;
+use crate::harness::fleet::AGENT_ENV;
+
+const AGENTS_SECRET: &str = AGENT_ENV[0].1;
 
 /// `env -0` of one execution; the shell's own additions are left out.
 fn environment(record: &Value) -> BTreeMap<String, String> {

@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use crate::api::plain::plain;
 use crate::harness::{Reply, archive_of, function_yaml};
 
+type Rule = fn(&Value) -> bool;
+
 /// Every field of a record, and what it has to be.
 pub fn is_record(record: &Value) {
-    let fields: [(&str, fn(&Value) -> bool); 19] = [
+    let fields: [(&str, Rule); 19] = [
         ("execution_id", is_text),
         ("agent_id", is_text),
         ("function_name", is_text),

@@ -445,10 +445,7 @@ fn a_record_does_not_expire_while_it_runs_and_does_after_its_end() {
     let limits = "limits: {record_retention: 1s}\n".to_owned();
     let fleet = Fleet::with(&FleetOptions {
         flux_yaml: limits.clone(),
-        agents: vec![AgentOptions {
-            agent_yaml: limits,
-            ..AgentOptions::default()
-        }],
+        agents: vec![AgentOptions { agent_yaml: limits }],
     });
     fleet.deploy_script("outlives", "", "echo begun; sleep 2.5; echo done");
     let id = fleet.execute_async("outlives", &[]);

@@ -13,6 +13,13 @@ pub const FLUX: &str = env!("CARGO_BIN_EXE_flux");
 pub const FLUX_AGENT: &str = env!("CARGO_BIN_EXE_flux-agent");
 /// Of the tests' control planes; a value nobody would look for in a log by chance.
 pub const API_KEY: &str = "test-key-3f9c1a7be2";
+/// In the environment of every agent, beside what the tests' own holds: a secret that is nobody
+/// else's business, and two of the names that functions are given.
+pub const AGENT_ENV: [(&str, &str); 3] = [
+    ("AGENT_TEST_SECRET", "agents-own-secret-5d1c"),
+    ("LANG", "C.UTF-8"),
+    ("TZ", "Pacific/Chatham"),
+];
 
 /// What differs from a plain control plane.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +34,6 @@ pub struct FleetOptions {
 pub struct AgentOptions {
     /// Lines added to agent.yaml.
     pub agent_yaml: String,
-    /// Added to the environment of the agent itself.
-    pub env: Vec<(&'static str, &'static str)>,
 }
 
 /// Dropped in this order: agents, control plane, directory.
@@ -45,7 +50,6 @@ pub struct Agent {
     pub daemon: Daemon,
     pub address: String,
     directory: PathBuf,
-    env: Vec<(&'static str, &'static str)>,
     starts: usize,
     cgroup: Option<PathBuf>,
 }
@@ -136,14 +140,13 @@ impl Fleet {
                 options.agent_yaml
             ),
         );
-        let (daemon, address) = start_agent(&directory, id, &options.env, 0);
+        let (daemon, address) = start_agent(&directory, id, 0);
         Agent {
             id: id.to_owned(),
             cgroup: cgroup::of_agent(daemon.pid()),
             daemon,
             address,
             directory,
-            env: options.env.clone(),
             starts: 1,
         }
     }
@@ -251,7 +254,7 @@ impl Agent {
             .expect("agent.yaml")
             .replace("port: 0", &format!("port: {port}"));
         fs_write(&config, &yaml);
-        let (daemon, address) = start_agent(&self.directory, &self.id, &self.env, self.starts);
+        let (daemon, address) = start_agent(&self.directory, &self.id, self.starts);
         assert_eq!(address, self.address);
         self.starts += 1;
         self.daemon = daemon;
@@ -286,14 +289,9 @@ fn start_flux(directory: &Path, starts: usize) -> (Daemon, String) {
 }
 
 #[track_caller]
-fn start_agent(
-    directory: &Path,
-    id: &str,
-    env: &[(&str, &str)],
-    starts: usize,
-) -> (Daemon, String) {
+fn start_agent(directory: &Path, id: &str, starts: usize) -> (Daemon, String) {
     let config = directory.join("agent.yaml");
-    let env = [env, &[("AGENT_CONFIG", path(&config))]].concat();
+    let env = [&AGENT_ENV[..], &[("AGENT_CONFIG", path(&config))]].concat();
     let mut daemon = Daemon::start(FLUX_AGENT, &[], &env, directory, id);
     let address = daemon.await_log("listening on ", starts);
     // With TLS it listens on every address, which is none to dial.
