@@ -101,7 +101,7 @@ fn a_second_daemon_on_the_same_state_is_refused_and_says_why() {
         let mut daemon = Daemon::start(program, args, &env, directory, name);
         assert_eq!(daemon.wait().code(), Some(1), "{}", daemon.log());
         let log = daemon.log();
-        assert!(log.contains("another process"), "{log}");
+        assert!(log.contains("another process holds it"), "{log}");
         assert!(log.contains("state"), "it names the place: {log}");
     }
     // The first ones did not notice.

@@ -20,13 +20,13 @@ fn an_agent_with_another_agents_certificate_gets_no_traffic() {
         fs::copy(second.join(file), first.join(file)).expect("copy");
     }
     fleet.agents[0].restart();
-    // Whoever looks sees the second agent at the first one's address.
+    // It says to be the first, and its certificate that it is the second.
     let address = fleet.agents[0].address.clone();
     let message = fleet
         .api
         .post_json("/agents/register", &json!({ "address": address }))
-        .expect_error(409, "agent_conflict");
-    assert!(message.contains("agent-2"), "{message}");
+        .expect_error(502, "agent_unreachable");
+    assert!(message.contains("this is agent agent-1"), "{message}");
     for _ in 0..10 {
         assert_eq!(agent_of(&fleet.execute("echo", &[])), "agent-2");
     }
@@ -58,4 +58,26 @@ fn an_agent_takes_orders_from_the_control_plane_and_from_no_other_agent() {
     );
     let refused = ask(stolen).expect_err("refused");
     assert!(matches!(refused, RpcError::Unreachable), "{refused:?}");
+}
+
+#[test]
+fn another_agent_at_a_known_address_gets_no_traffic() {
+    let mut fleet = fleet(2);
+    fleet.deploy_script("echo", "", "echo hello");
+    for agent in &mut fleet.agents {
+        agent.daemon.kill9();
+    }
+    // The second agent, as sound as it is, where the first one was.
+    fleet.agents[1].address = fleet.agents[0].address.clone();
+    fleet.agents[1].restart();
+    let address = fleet.agents[0].address.clone();
+    let message = fleet
+        .api
+        .post_json("/agents/register", &json!({ "address": address }))
+        .expect_error(409, "agent_conflict");
+    assert!(message.contains("agent-2"), "{message}");
+    for id in ["agent-1", "agent-2"] {
+        fleet.await_status(id, "offline");
+    }
+    fleet.execute("echo", &[]).expect_error(503, "no_agent");
 }

@@ -52,7 +52,7 @@ fn calls_go_on_while_one_agent_is_killed_and_what_ran_there_is_lost() {
             Some(20),
             "none was started twice"
         );
-        assert_eq!(listed["unreachable"], serde_json::json!([victim]));
+        assert_eq!(listed["unreachable_agents"], serde_json::json!([victim]));
     });
 }
 
