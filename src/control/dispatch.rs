@@ -31,6 +31,9 @@ const MAX_OFFERS: u32 = 16;
 /// How long to ask an agent whose connection broke while it was handed an asynchronous
 /// execution, whether it has it.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
+/// How long an agent whose connection broke during a synchronous execution may be out of reach
+/// before that counts as lost: a dropped connection is made anew within it.
+const RECOVERY_TIME: Duration = Duration::from_secs(2);
 /// Between two such questions.
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -182,14 +185,22 @@ impl Dispatcher {
             Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
                 log::error!("execution {id}: agent {agent} was lost while it ran: {error}");
                 self.touch_failed(&agent);
+                if let RpcError::Deadline = error
+                    && let Err(error) = client.cancel(&id)
+                {
+                    log::warn!("execution {id}: over its time, and not cancelled: {error}");
+                }
+                if let Some(execution) = recover(&id, client, &call.client_gone) {
+                    return Offer::Done(execution);
+                }
                 let now = Timestamp::now();
                 let record = ExecutionRecord {
-                    id: id.clone(),
-                    agent: agent.clone(),
+                    id,
+                    error: format!("lost: the connection to agent {agent} broke while it ran"),
+                    agent,
                     function: call.function.clone(),
                     function_version: version.unwrap_or(0),
                     ending: Some(Ending::Lost),
-                    error: format!("lost: the connection to agent {agent} broke while it ran"),
                     started_at: accepted_at,
                     status_at: now,
                     duration: now.since(accepted_at),
@@ -361,6 +372,32 @@ impl Dispatcher {
         // Left behind it is harmless: the execution is then reported as lost instead of unknown.
         if let Err(error) = self.store.delete_route(id) {
             log::warn!("execution {id}: its route stays: {error}");
+        }
+    }
+}
+
+/// The connection broke while it ran: its true end, if the agent comes back to tell it. An
+/// execution that is called lost while it runs on would end twice.
+fn recover(id: &ExecutionId, client: &AgentClient, client_gone: &Token) -> Option<Execution> {
+    let mut last_heard = Instant::now();
+    loop {
+        match client.get_execution(id) {
+            Ok(Some((record, output))) if record.ending.is_some() => {
+                let output = output.into_bytes();
+                return Some(Execution { record, output });
+            }
+            Ok(Some(_)) => last_heard = Instant::now(),
+            Ok(None) => return None,
+            Err(_) if last_heard.elapsed() >= RECOVERY_TIME => return None,
+            Err(_) => {}
+        }
+        if client_gone.wait_timeout(SETTLE_PAUSE) {
+            if let Err(error) = client.cancel(id) {
+                log::warn!(
+                    "execution {id}: its client left, and it could not be cancelled: {error}"
+                );
+            }
+            return None;
         }
     }
 }
