@@ -1,6 +1,7 @@
 //! Several agents and their control plane, as real processes: who gets a call, who waits for
 //! room, and what happens while agents and versions come and go.
 
+mod broken_links;
 mod daemons;
 mod deploys;
 mod drain;
