@@ -59,6 +59,21 @@ impl Api {
     /// Any method with any headers; the key is added unless `headers` say how to authenticate.
     #[track_caller]
     pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        self.try_call(method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// The same where no answer is an answer too.
+    ///
+    /// # Errors
+    /// The connection was refused or broke.
+    pub fn try_call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Reply, String> {
         let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url));
@@ -72,17 +87,14 @@ impl Api {
             request = request.header(*name, *value);
         }
         let request = request.body(body.to_vec()).expect("request");
-        let mut response = self
-            .agent
-            .run(request)
-            .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let mut response = self.agent.run(request).map_err(|error| error.to_string())?;
         let mut body = Vec::new();
         response
             .body_mut()
             .as_reader()
             .read_to_end(&mut body)
-            .unwrap_or_else(|error| panic!("{method} {path}: body: {error}"));
-        Reply {
+            .map_err(|error| format!("body: {error}"))?;
+        Ok(Reply {
             status: response.status().as_u16(),
             headers: response
                 .headers()
@@ -95,7 +107,7 @@ impl Api {
                 })
                 .collect(),
             body,
-        }
+        })
     }
 }
 

@@ -133,7 +133,7 @@ impl Fleet {
                 options.agent_yaml
             ),
         );
-        let (daemon, address) = start_agent(&directory, id, 0);
+        let (daemon, address) = start_agent(&directory, id, &[], 0);
         Agent {
             id: id.to_owned(),
             cgroup: cgroup::of_agent(daemon.pid()),
@@ -147,7 +147,14 @@ impl Fleet {
     /// Starts the control plane again, after it has ended; it may get another port.
     #[track_caller]
     pub fn restart_flux(&mut self) {
-        let (flux, url) = start_flux(self.directory.path(), self.flux_starts);
+        self.restart_flux_as(FLUX, &["server"], &[]);
+    }
+
+    /// The same with another environment, or through a program that becomes it.
+    #[track_caller]
+    pub fn restart_flux_as(&mut self, program: &str, args: &[&str], env: &[(&str, &str)]) {
+        let directory = self.directory.path();
+        let (flux, url) = start_flux_as(directory, program, args, env, self.flux_starts);
         self.flux_starts += 1;
         self.flux = flux;
         self.api = Api::new(&url, API_KEY);
@@ -229,13 +236,19 @@ impl Agent {
     /// Starts it again on the same port, after it has ended.
     #[track_caller]
     pub fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// The same with another environment.
+    #[track_caller]
+    pub fn restart_with(&mut self, env: &[(&str, &str)]) {
         let config = self.directory.join("agent.yaml");
         let (_, port) = self.address.rsplit_once(':').expect("port");
         let yaml = fs::read_to_string(&config)
             .expect("agent.yaml")
             .replace("port: 0", &format!("port: {port}"));
         fs_write(&config, &yaml);
-        let (daemon, address) = start_agent(&self.directory, &self.id, self.starts);
+        let (daemon, address) = start_agent(&self.directory, &self.id, env, self.starts);
         assert_eq!(address, self.address);
         self.starts += 1;
         self.daemon = daemon;
@@ -243,6 +256,11 @@ impl Agent {
 
     pub fn state_dir(&self) -> PathBuf {
         self.directory.join("state")
+    }
+
+    /// Where agent.yaml and the certificates are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 }
 
@@ -257,28 +275,34 @@ impl Drop for Agent {
 
 #[track_caller]
 fn start_flux(directory: &Path, starts: usize) -> (Daemon, String) {
+    start_flux_as(directory, FLUX, &["server"], &[], starts)
+}
+
+#[track_caller]
+fn start_flux_as(
+    directory: &Path,
+    program: &str,
+    args: &[&str],
+    env: &[(&str, &str)],
+    starts: usize,
+) -> (Daemon, String) {
     let config = directory.join("flux.yaml");
-    let mut daemon = Daemon::start(
-        FLUX,
-        &["server"],
-        &[("FLUX_CONFIG", path(&config))],
-        directory,
-        "flux",
-    );
+    let env = [env, &[("FLUX_CONFIG", path(&config))]].concat();
+    let mut daemon = Daemon::start(program, args, &env, directory, "flux");
     let url = daemon.await_log("listening on ", starts);
     (daemon, url)
 }
 
 #[track_caller]
-fn start_agent(directory: &Path, id: &str, starts: usize) -> (Daemon, String) {
+fn start_agent(
+    directory: &Path,
+    id: &str,
+    env: &[(&str, &str)],
+    starts: usize,
+) -> (Daemon, String) {
     let config = directory.join("agent.yaml");
-    let mut daemon = Daemon::start(
-        FLUX_AGENT,
-        &[],
-        &[("AGENT_CONFIG", path(&config))],
-        directory,
-        id,
-    );
+    let env = [env, &[("AGENT_CONFIG", path(&config))]].concat();
+    let mut daemon = Daemon::start(FLUX_AGENT, &[], &env, directory, id);
     let address = daemon.await_log("listening on ", starts);
     // With TLS it listens on every address, which is none to dial.
     let address = address.replace("0.0.0.0:", "127.0.0.1:");
