@@ -74,20 +74,7 @@ impl Api {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Reply, String> {
-        let mut request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.url));
-        let authenticated = headers
-            .iter()
-            .any(|(name, _)| matches!(*name, "x-api-key" | "authorization"));
-        if !authenticated {
-            request = request.header("x-api-key", &self.key);
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(body.to_vec()).expect("request");
-        let mut response = self.agent.run(request).map_err(|error| error.to_string())?;
+        let mut response = self.try_send(method, path, headers, body)?;
         let mut body = Vec::new();
         response
             .body_mut()
@@ -108,6 +95,42 @@ impl Api {
                 .collect(),
             body,
         })
+    }
+
+    /// As [`Api::call`]; returns once the head of the answer is there.
+    #[track_caller]
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> ureq::http::Response<ureq::Body> {
+        self.try_send(method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<ureq::http::Response<ureq::Body>, String> {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url));
+        let authenticated = headers
+            .iter()
+            .any(|(name, _)| matches!(*name, "x-api-key" | "authorization"));
+        if !authenticated {
+            request = request.header("x-api-key", &self.key);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.to_vec()).expect("request");
+        self.agent.run(request).map_err(|error| error.to_string())
     }
 }
 
@@ -134,6 +157,23 @@ impl Reply {
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
         self.json()
+    }
+
+    /// A 422 in the contract's shape that names exactly these fields, in this order.
+    #[track_caller]
+    pub fn expect_invalid(&self, fields: &[&str]) {
+        self.expect_error(422, "invalid");
+        let body = self.json();
+        let named: Vec<_> = body["error"]["fields"]
+            .as_array()
+            .expect("fields")
+            .iter()
+            .map(|field| {
+                assert_ne!(field["message"].as_str().expect("message"), "");
+                field["field"].as_str().expect("name").to_owned()
+            })
+            .collect();
+        assert_eq!(named, fields, "{body}");
     }
 
     /// An error in the contract's shape, with this status and code; returns its message.

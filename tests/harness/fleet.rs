@@ -27,6 +27,8 @@ pub struct FleetOptions {
 pub struct AgentOptions {
     /// Lines added to agent.yaml.
     pub agent_yaml: String,
+    /// Added to the environment of the agent itself.
+    pub env: Vec<(&'static str, &'static str)>,
 }
 
 /// Dropped in this order: agents, control plane, directory.
@@ -43,6 +45,7 @@ pub struct Agent {
     pub daemon: Daemon,
     pub address: String,
     directory: PathBuf,
+    env: Vec<(&'static str, &'static str)>,
     starts: usize,
     cgroup: Option<PathBuf>,
 }
@@ -133,15 +136,28 @@ impl Fleet {
                 options.agent_yaml
             ),
         );
-        let (daemon, address) = start_agent(&directory, id, &[], 0);
+        let (daemon, address) = start_agent(&directory, id, &options.env, 0);
         Agent {
             id: id.to_owned(),
             cgroup: cgroup::of_agent(daemon.pid()),
             daemon,
             address,
             directory,
+            env: options.env.clone(),
             starts: 1,
         }
+    }
+
+    /// SIGTERM to the control plane, which has to end well.
+    #[track_caller]
+    pub fn stop_flux(&mut self) {
+        let status = self.flux.stop();
+        assert!(status.success(), "{status}\n{}", self.flux.log());
+    }
+
+    /// SIGKILL to the control plane.
+    pub fn kill_flux(&mut self) {
+        self.flux.kill9();
     }
 
     /// Starts the control plane again, after it has ended; it may get another port.
@@ -248,7 +264,8 @@ impl Agent {
             .expect("agent.yaml")
             .replace("port: 0", &format!("port: {port}"));
         fs_write(&config, &yaml);
-        let (daemon, address) = start_agent(&self.directory, &self.id, env, self.starts);
+        let env = [self.env.as_slice(), env].concat();
+        let (daemon, address) = start_agent(&self.directory, &self.id, &env, self.starts);
         assert_eq!(address, self.address);
         self.starts += 1;
         self.daemon = daemon;
