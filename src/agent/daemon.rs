@@ -26,6 +26,7 @@ use super::worker_api::Worker;
 use crate::archive::ArchiveLimits;
 use crate::base::atomic_file::{self, FileError};
 use crate::base::clock::Timestamp;
+use crate::base::https;
 use crate::base::threads::{Joined, Lasting, Supervisor};
 use crate::base::units::Mib;
 use crate::config::agent::{AgentConfig, AgentTls};
@@ -333,6 +334,7 @@ fn public_address(url: &str) -> Result<IpAddr, String> {
     let answer = ureq::get(url)
         .config()
         .timeout_global(Some(PUBLIC_ADDRESS_TIMEOUT))
+        .tls_config(https::system_tls())
         .build()
         .call()
         .and_then(|mut answer| {
