@@ -113,7 +113,13 @@ fn changes_are_sent_as_the_api_takes_them() {
             &["agent", "drain", "a1"],
             "POST /agents/a1/drain",
             200,
-            Some(json!({})),
+            Some(json!({"drain": true})),
+        ),
+        (
+            &["agent", "drain", "a1", "--undo"],
+            "POST /agents/a1/drain",
+            200,
+            Some(json!({"drain": false})),
         ),
         (&["agent", "remove", "a1"], "DELETE /agents/a1", 200, None),
     ] {
