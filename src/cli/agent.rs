@@ -71,8 +71,13 @@ pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError>
             let answer = target
                 .client()?
                 .post(&format!("/agents/{id}/drain"), &json!({ "drain": !undo }))?;
-            let status = cell(&answer, "status");
-            printer.show_line(&answer, &format!("{id} is {status}"))
+            let line = if *undo {
+                // Its status is still that of an agent which has to be looked at.
+                format!("{id} gets work again once it holds every function")
+            } else {
+                format!("{id} is draining")
+            };
+            printer.show_line(&answer, &line)
         }
         Action::Remove { id } => {
             let id = agent_id(id)?;
