@@ -255,7 +255,7 @@ fn certificates_are_listed_and_keys_left_alone() {
     super::flux::write(&certs.join("ca-key.pem"), "not a certificate", 0o600);
     super::flux::write(&certs.join("ca.pem"), &certificate(), 0o644);
     let ran = flux.run(&["pki", "--certs-dir", "certs"]).exits(0);
-    assert!(ran.stdout.contains("CN=Test Authority"), "{ran:?}");
+    assert!(ran.stdout.contains("authority"), "{ran:?}");
     assert!(
         ran.stdout.contains("  30  ") || ran.stdout.contains("  29  "),
         "{ran:?}"
