@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::printer;
 use crate::base::atomic_file;
+use crate::base::https::system_tls;
 use crate::pki::enrolment::{EnrolAnswer, EnrolRequest, Enrolled};
 use crate::pki::invitation::Invitation;
 use crate::pki::join::key_and_request;
@@ -55,6 +56,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             config.display()
         );
     }
+    expect_writable(&config)?;
     let key = key_and_request(&invitation.agent)?;
     let request = EnrolRequest::new(&invitation.token, &invitation.agent, &key.request)?;
     let answer = ask(&arguments.url, &request)?;
@@ -72,6 +74,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         "next: start flux-agent, then register its address: flux agent register HOST:{port}"
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Before anything is asked: an answer that cannot be kept would use the token up.
+fn expect_writable(config: &Path) -> anyhow::Result<()> {
+    let existing = config
+        .ancestors()
+        .skip(1)
+        .find(|directory| directory.exists())
+        .unwrap_or(Path::new("/"));
+    tempfile::tempfile_in(existing)
+        .with_context(|| format!("write to {}", existing.display()))
+        .map(drop)
 }
 
 fn read_token(argument: &str) -> anyhow::Result<String> {
@@ -92,6 +106,7 @@ fn ask(url: &str, request: &EnrolRequest) -> anyhow::Result<EnrolAnswer> {
         .http_status_as_error(false)
         .max_redirects(0)
         .timeout_global(Some(TIMEOUT))
+        .tls_config(system_tls())
         .build()
         .new_agent();
     let mut answer = agent

@@ -176,6 +176,14 @@ impl Fleet {
         self.api = Api::new(&url, API_KEY);
     }
 
+    /// From now on [`Fleet::restart_flux`] comes back at the same address.
+    pub fn keep_address(&self) {
+        let config = self.directory.path().join("flux.yaml");
+        let address = self.api.url.trim_start_matches("http://");
+        let yaml = fs::read_to_string(&config).expect("flux.yaml");
+        fs_write(&config, &yaml.replace("127.0.0.1:0", address));
+    }
+
     #[track_caller]
     pub fn await_status(&self, agent: &str, status: &str) {
         eventually(&format!("agent {agent} is {status}"), || {
