@@ -10,14 +10,19 @@ use std::time::{Duration, Instant};
 use flux::model::ids::AgentId;
 use flux::pki::Authority;
 use flux::rpc::{AgentClient, Channels, TlsIdentity};
+use nix::fcntl::OFlag;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
+use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
 
 use super::harness::fleet::Agent;
 
+const STDOUT: i32 = 1;
+
 /// A program to start and wait for, with nothing around it.
 pub struct Program {
     argv: Vec<CString>,
+    quiet: bool,
 }
 
 impl Program {
@@ -26,13 +31,27 @@ impl Program {
         let args = args.iter().map(|arg| CString::new(*arg).expect("no NUL"));
         Program {
             argv: std::iter::once(program).chain(args).collect(),
+            quiet: false,
+        }
+    }
+
+    /// What it prints goes nowhere.
+    pub fn quiet(self) -> Program {
+        Program {
+            quiet: true,
+            ..self
         }
     }
 
     /// `posix_spawn` and `waitpid`; how long both took.
     pub fn run(&self) -> Duration {
         const NO_ENVIRONMENT: [&CStr; 0] = [];
-        let actions = PosixSpawnFileActions::init().expect("file actions");
+        let mut actions = PosixSpawnFileActions::init().expect("file actions");
+        if self.quiet {
+            actions
+                .add_open(STDOUT, "/dev/null", OFlag::O_WRONLY, Mode::empty())
+                .expect("file actions");
+        }
         let attributes = PosixSpawnAttr::init().expect("attributes");
         let begun = Instant::now();
         let pid = posix_spawn(

@@ -28,12 +28,8 @@ use crate::wire::execution::{ExecuteRequest, Executed, Protocol};
 /// agents and control plane disagree about something that trying again does not mend.
 const MAX_OFFERS: u32 = 16;
 
-/// How long to ask an agent whose connection broke while it was handed an asynchronous
-/// execution, whether it has it.
+/// How long to ask an agent whose connection broke, what became of the execution.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
-/// How long an agent whose connection broke during a synchronous execution may be out of reach
-/// before that counts as lost: a dropped connection is made anew within it.
-const RECOVERY_TIME: Duration = Duration::from_secs(2);
 /// Between two such questions.
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -43,6 +39,7 @@ pub struct Dispatcher {
     links: Arc<Links>,
     syncer: Arc<Syncer>,
     store: Arc<dyn Store>,
+    shutdown: Token,
 }
 
 /// Why an execution was not run, or its end is not known.
@@ -57,8 +54,8 @@ pub enum DispatchError {
     /// Offered again and again without success; the last refusal.
     #[error("no agent took the execution: {0}")]
     NotTaken(String),
-    /// The connection broke while it was handed over, and the agent cannot be asked.
-    #[error("agent {agent} may or may not have accepted execution {execution}")]
+    /// The connection broke while it was handed over or ran, and the agent cannot be asked.
+    #[error("agent {agent} may or may not have run execution {execution}")]
     Unknown {
         /// Where it may run.
         agent: AgentId,
@@ -82,22 +79,25 @@ enum Offer<T> {
 }
 
 impl Dispatcher {
-    /// Needs nothing but its neighbours.
+    /// `shutdown`: from its pull on, a client that is cut off is no client that left.
     pub fn new(
         fleet: Arc<Fleet>,
         links: Arc<Links>,
         syncer: Arc<Syncer>,
         store: Arc<dyn Store>,
+        shutdown: Token,
     ) -> Dispatcher {
         Dispatcher {
             fleet,
             links,
             syncer,
             store,
+            shutdown,
         }
     }
 
-    /// Runs it and returns once it has ended. An execution whose agent is lost ends as lost.
+    /// Runs it and returns once it has ended. An execution whose agent was restarted meanwhile ends
+    /// as the agent says, or as lost; while the agent cannot be asked, nobody knows.
     ///
     /// # Errors
     /// See [`DispatchError`].
@@ -172,52 +172,38 @@ impl Dispatcher {
             Err(error) => return self.turned_down(&id, reservation, &error),
         };
         let Some(answer) = pending.wait(&call.client_gone) else {
-            // The agent confirms the tree's end; a cancel that comes too late changes nothing.
-            if let Err(error) = client.cancel(&id) {
-                log::warn!(
-                    "execution {id}: its client left, and it could not be cancelled: {error}"
-                );
-            }
-            return Offer::Failed(DispatchError::ClientGone);
+            return self.answer_nobody(client, &id);
         };
-        let execution = match answer {
-            Ok(Executed { record, output }) => Execution { record, output },
+        match answer {
+            Ok(Executed { record, output }) => Offer::Done(Execution { record, output }),
             Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
-                log::error!("execution {id}: agent {agent} was lost while it ran: {error}");
+                log::warn!("execution {id}: agent {agent}, while it ran: {error}");
                 self.touch_failed(&agent);
                 if let RpcError::Deadline = error
                     && let Err(error) = client.cancel(&id)
                 {
                     log::warn!("execution {id}: over its time, and not cancelled: {error}");
                 }
-                if let Some(execution) = recover(&id, client, &call.client_gone) {
-                    return Offer::Done(execution);
-                }
-                let now = Timestamp::now();
-                let record = ExecutionRecord {
-                    id,
-                    error: format!("lost: the connection to agent {agent} broke while it ran"),
-                    agent,
+                let lost = ExecutionRecord {
+                    id: id.clone(),
+                    agent: agent.clone(),
                     function: call.function.clone(),
                     function_version: version.unwrap_or(0),
                     ending: Some(Ending::Lost),
+                    error: format!("lost: the connection to agent {agent} broke while it ran"),
                     started_at: accepted_at,
-                    status_at: now,
-                    duration: now.since(accepted_at),
+                    status_at: accepted_at,
+                    duration: Duration::ZERO,
                     queued,
                     stdout_bytes: 0,
                     stderr_bytes: 0,
                     truncated: false,
                     usage: Usage::default(),
                 };
-                Execution {
-                    record,
-                    output: Vec::new(),
-                }
+                self.settle_end(lost, client, &call.client_gone)
             }
-            Err(error) => return self.turned_down(&id, reservation, &error),
-        };
-        Offer::Done(execution)
+            Err(error) => self.turned_down(&id, reservation, &error),
+        }
     }
 
     fn start_there(
@@ -270,6 +256,62 @@ impl Dispatcher {
             }
             Err(error) => self.turned_down(&id, reservation, &error),
         }
+    }
+
+    /// The connection broke while it ran: how did it end? Called lost without the agent's word, it
+    /// could turn out a success that the agent had recorded just before, and an end never changes.
+    fn settle_end(
+        &self,
+        lost: ExecutionRecord,
+        client: &AgentClient,
+        client_gone: &Token,
+    ) -> Offer<Execution> {
+        let mut deadline = Instant::now() + SETTLE_TIME;
+        while Instant::now() < deadline {
+            match client.get_execution(&lost.id) {
+                Ok(Some((record, output))) if record.ending.is_some() => {
+                    let output = output.into_bytes();
+                    return Offer::Done(Execution { record, output });
+                }
+                // The agent ended first, and forgot it with its memory.
+                Ok(None) => {
+                    let status_at = Timestamp::now();
+                    let record = ExecutionRecord {
+                        duration: status_at.since(lost.started_at),
+                        status_at,
+                        ..lost
+                    };
+                    return Offer::Done(Execution {
+                        record,
+                        output: Vec::new(),
+                    });
+                }
+                // It runs on, and its caller waits on.
+                Ok(Some(_)) => deadline = Instant::now() + SETTLE_TIME,
+                // The agent is not back yet.
+                Err(_) => {}
+            }
+            if client_gone.wait_timeout(SETTLE_PAUSE) {
+                return self.answer_nobody(client, &lost.id);
+            }
+        }
+        Offer::Failed(DispatchError::Unknown {
+            agent: lost.agent,
+            execution: lost.id,
+        })
+    }
+
+    /// The client left. The agent confirms the tree's end; a cancel that comes too late changes
+    /// nothing.
+    fn answer_nobody<T>(&self, client: &AgentClient, id: &ExecutionId) -> Offer<T> {
+        // Cut off by us at the end of the drain: the execution is the agent's, and goes on.
+        if self.shutdown.is_pulled() {
+            return Offer::Failed(WaitError::ShuttingDown.into());
+        }
+        if let Err(error) = client.cancel(id) {
+            log::warn!("execution {id}: its client left, and it could not be cancelled: {error}");
+        }
+        Offer::Failed(DispatchError::ClientGone)
     }
 
     /// The connection broke during the hand-over: has the agent got it?
@@ -372,32 +414,6 @@ impl Dispatcher {
         // Left behind it is harmless: the execution is then reported as lost instead of unknown.
         if let Err(error) = self.store.delete_route(id) {
             log::warn!("execution {id}: its route stays: {error}");
-        }
-    }
-}
-
-/// The connection broke while it ran: its true end, if the agent comes back to tell it. An
-/// execution that is called lost while it runs on would end twice.
-fn recover(id: &ExecutionId, client: &AgentClient, client_gone: &Token) -> Option<Execution> {
-    let mut last_heard = Instant::now();
-    loop {
-        match client.get_execution(id) {
-            Ok(Some((record, output))) if record.ending.is_some() => {
-                let output = output.into_bytes();
-                return Some(Execution { record, output });
-            }
-            Ok(Some(_)) => last_heard = Instant::now(),
-            Ok(None) => return None,
-            Err(_) if last_heard.elapsed() >= RECOVERY_TIME => return None,
-            Err(_) => {}
-        }
-        if client_gone.wait_timeout(SETTLE_PAUSE) {
-            if let Err(error) = client.cancel(id) {
-                log::warn!(
-                    "execution {id}: its client left, and it could not be cancelled: {error}"
-                );
-            }
-            return None;
         }
     }
 }

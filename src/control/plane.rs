@@ -155,6 +155,7 @@ impl ControlPlane {
                 Arc::clone(&links),
                 Arc::clone(&syncer),
                 Arc::clone(&store),
+                supervisor.shutdown(),
             ),
             executions,
             syncer,

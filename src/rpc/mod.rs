@@ -26,6 +26,9 @@ pub mod tls;
 mod wait;
 pub mod watch;
 
+/// Under which the gRPC library logs.
+pub const LOG_TARGET: &str = "grpcio";
+
 pub use channels::Channels;
 pub use client::AgentClient;
 pub use error::RpcError;

@@ -68,7 +68,24 @@ fn a_killed_agents_execution_is_lost_and_its_tree_is_dead_when_the_agent_serves_
 }
 
 #[test]
-fn a_synchronous_caller_hears_that_the_agent_was_lost() {
+fn a_synchronous_caller_hears_that_its_execution_was_lost_with_the_agent() {
+    let (mut fleet, witness) = fleet();
+    let caller = Caller::new(&fleet.api.url);
+    let answer = std::thread::scope(|scope| {
+        let call = scope.spawn(|| caller.execute(&witness, ENDLESS_MILLIS));
+        await_started(&witness, 1);
+        fleet.agents[0].daemon.kill9();
+        fleet.agents[0].restart();
+        call.join().expect("the caller").expect("an answer")
+    });
+    assert_eq!(answer.status, 500, "{answer:?}");
+    assert_eq!(answer.body["reason"], "lost", "{answer:?}");
+    assert_eq!(witness.testimony().started.len(), 1, "it ran again");
+    assert!(witness.processes().is_empty(), "it outlived its agent");
+}
+
+#[test]
+fn a_synchronous_caller_hears_that_nobody_knows_while_the_agent_stays_away() {
     let (mut fleet, witness) = fleet();
     let caller = Caller::new(&fleet.api.url);
     let answer = std::thread::scope(|scope| {
@@ -77,9 +94,16 @@ fn a_synchronous_caller_hears_that_the_agent_was_lost() {
         fleet.agents[0].daemon.kill9();
         call.join().expect("the caller").expect("an answer")
     });
-    assert_eq!(answer.status, 500, "{answer:?}");
-    assert_eq!(answer.body["reason"], "lost", "{answer:?}");
-    assert_eq!(witness.testimony().started.len(), 1, "it ran again");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(
+        answer.body["error"]["code"], "outcome_unknown",
+        "{answer:?}"
+    );
+    let hint = answer.body["error"]["hint"].as_str().expect("a hint");
+    let testimony = witness.testimony();
+    let (id, count) = testimony.started.iter().next().expect("it started");
+    assert!(hint.contains(id), "{hint:?} does not name {id}");
+    assert_eq!(*count, 1, "it ran again");
     // Also for the sake of the machine: nothing else ends the orphan.
     fleet.agents[0].restart();
     assert!(witness.processes().is_empty(), "it outlived its agent");

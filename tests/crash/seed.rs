@@ -18,10 +18,6 @@ impl Random {
         range.start + self.next() % (range.end - range.start)
     }
 
-    pub fn coin(&mut self) -> bool {
-        self.next() & 1 == 1
-    }
-
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

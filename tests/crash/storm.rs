@@ -79,10 +79,15 @@ fn storm(seed: u64) {
         });
         for _ in 0..KILLS {
             rest(random.within(CALM_MILLIS));
-            if random.coin() {
-                kill_agent(&mut fleet, witness, random.within(DOWN_MILLIS));
-            } else {
-                kill_flux(&mut fleet, caller, random.within(DOWN_MILLIS));
+            let down = random.within(DOWN_MILLIS);
+            match random.within(0..3) {
+                0 => kill_agent(&mut fleet, witness, down),
+                1 => kill_flux(&mut fleet, caller, down),
+                _ => {
+                    fleet.flux.kill9();
+                    kill_agent(&mut fleet, witness, down);
+                    restart_flux(&mut fleet, caller);
+                }
             }
             let id = fleet.agents[0].id.clone();
             fleet.await_status(&id, "online");
@@ -116,6 +121,10 @@ fn kill_agent(fleet: &mut Fleet, witness: &Witness, down_millis: u64) {
 fn kill_flux(fleet: &mut Fleet, caller: &Caller, down_millis: u64) {
     fleet.flux.kill9();
     rest(down_millis);
+    restart_flux(fleet, caller);
+}
+
+fn restart_flux(fleet: &mut Fleet, caller: &Caller) {
     fleet.restart_flux();
     caller.moved(&fleet.api.url);
 }

@@ -182,7 +182,7 @@ fn a_watched_feed_tells_what_runs_then_what_ends_and_ends_with_its_watcher() {
         .client
         .watch(move |event| sender.send(event).is_ok())
         .expect("watch");
-    let mut next = || {
+    let next = || {
         events
             .recv_timeout(PATIENCE)
             .expect("in time")

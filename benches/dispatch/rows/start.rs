@@ -20,7 +20,7 @@ const RESOLUTION: Duration = Duration::from_millis(1);
 pub fn run(bench: &mut Bench) -> Vec<Line> {
     let rounds = bench.choose(7, 3);
     let (config, address) = config_with_port(bench.fleet.directory());
-    let version = Program::new(Path::new(FLUX), &["--version"]);
+    let version = Program::new(Path::new(FLUX), &["--version"]).quiet();
     let (mut starts, mut floors) = <(Samples, Samples)>::default();
     for _ in 0..rounds {
         floors.add(version.run());

@@ -1,3 +1,5 @@
+//! Heads that pass, and every way in which one does not.
+
 use super::*;
 use crate::http::status::Status;
 

@@ -9,6 +9,8 @@ use nix::sys::stat::Mode;
 
 /// Bytes of one file that are looked at. The longest are lists of processes.
 const READ_MAX: u64 = 1024 * 1024;
+/// Room for most files in one read.
+const READ_AT_ONCE: usize = 2048;
 
 /// The directory `name` in `parent`.
 pub(super) fn open_directory(parent: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
@@ -24,7 +26,7 @@ pub(super) fn open_for_reading(directory: BorrowedFd<'_>, name: &str) -> io::Res
 }
 
 pub(super) fn read(directory: BorrowedFd<'_>, name: &str) -> io::Result<String> {
-    let mut text = String::new();
+    let mut text = String::with_capacity(READ_AT_ONCE);
     open_for_reading(directory, name)?
         .take(READ_MAX)
         .read_to_string(&mut text)?;

@@ -1,8 +1,9 @@
 //! The cgroup of one execution: limited before there is a process in it, killed as a whole, gone
 //! after it.
 
-use std::io::{self, Read, Seek};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -91,12 +92,10 @@ impl<'a> Leaf<'a> {
     /// Some are alive at the deadline, or it cannot be said.
     pub(in super::super) fn end(&self, deadline: Instant) -> Result<(), CgroupError> {
         let began = Instant::now();
-        let mut events = files::open_for_reading(self.dir.as_fd(), "cgroup.events")
+        let events = files::open_for_reading(self.dir.as_fd(), "cgroup.events")
             .map_err(CgroupError::at("open", self.file("cgroup.events")))?;
         let mut must_kill = true;
-        while is_populated(&mut events)
-            .map_err(CgroupError::at("read", self.file("cgroup.events")))?
-        {
+        while is_populated(&events).map_err(CgroupError::at("read", self.file("cgroup.events")))? {
             if must_kill {
                 self.kill()?;
                 must_kill = !self.kills_at_once();
@@ -209,10 +208,11 @@ fn cpu_max(millicores: u32) -> String {
 }
 
 /// Counts what is below as well.
-fn is_populated(events: &mut std::fs::File) -> io::Result<bool> {
-    let mut text = String::new();
-    events.rewind()?;
-    events.read_to_string(&mut text)?;
+fn is_populated(events: &std::fs::File) -> io::Result<bool> {
+    // One read at the file's start gives the whole of it: two short lines.
+    let mut text = [0; 128];
+    let count = events.read_at(&mut text, 0)?;
+    let text = String::from_utf8_lossy(&text[..count]);
     Ok(files::keyed(&text, "populated") != Some(0))
 }
 
