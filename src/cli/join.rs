@@ -14,6 +14,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::printer;
+use super::target::check_url;
 use crate::base::atomic_file;
 use crate::base::https::system_tls;
 use crate::pki::enrolment::{EnrolAnswer, EnrolRequest, Enrolled};
@@ -57,9 +58,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         );
     }
     expect_writable(&config)?;
+    let url = check_url(&arguments.url)?;
     let key = key_and_request(&invitation.agent)?;
     let request = EnrolRequest::new(&invitation.token, &invitation.agent, &key.request)?;
-    let answer = ask(&arguments.url, &request)?;
+    let answer = ask(&url, &request)?;
     let enrolled = answer
         .open(&invitation.token, &request, &key.key)
         .context("the answer does not come from the fleet that made the token")?;
@@ -101,7 +103,7 @@ fn read_token(argument: &str) -> anyhow::Result<String> {
 }
 
 fn ask(url: &str, request: &EnrolRequest) -> anyhow::Result<EnrolAnswer> {
-    let url = format!("{}/agents/join", url.trim_end_matches('/'));
+    let url = format!("{url}/agents/join");
     let agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)

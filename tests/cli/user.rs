@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
@@ -13,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::fleet::{API_KEY, FLUX, fs_write};
-use crate::harness::{Daemon, Fleet, eventually};
+use crate::harness::{DEADLINE, Daemon, Fleet, eventually, pause};
 
 /// `nobody` and `nogroup`, whom every Debian has.
 const ORDINARY: u32 = 65534;
@@ -101,7 +102,7 @@ impl User {
     /// Runs `flux` to its end.
     #[track_caller]
     pub fn run(&self, args: &[&str]) -> Ran {
-        Ran::new(args, self.command(args).output().expect("flux starts"))
+        self.start(args, Stdio::null()).end()
     }
 
     /// Runs `flux --json …`, which has to succeed, and parses all that it printed.
@@ -127,17 +128,7 @@ impl User {
 
     /// Starts `flux` with pipes on both outputs.
     pub fn start(&self, args: &[&str], stdin: Stdio) -> Running {
-        let child = self
-            .command(args)
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("flux starts");
-        Running {
-            name: format!("{args:?}"),
-            child,
-        }
+        Running::start(self.command(args).stdin(stdin), args)
     }
 
     /// A directory with a function whose handler is a shell script; returns its path.
@@ -192,6 +183,19 @@ pub struct Running {
 }
 
 impl Running {
+    /// With pipes on both outputs; without standard input unless `command` says otherwise.
+    pub fn start(command: &mut Command, args: &[&str]) -> Running {
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        Running {
+            name: format!("{args:?}"),
+            child,
+        }
+    }
+
     /// One line of what it prints, as soon as it does.
     #[track_caller]
     pub fn line(&mut self) -> String {
@@ -209,20 +213,37 @@ impl Running {
     }
 
     /// Waits for its end; what was read already is not in the answer.
+    #[track_caller]
     pub fn end(mut self) -> Ran {
         let mut stderr = self.child.stderr.take().expect("a pipe");
         let mut stdout = self.child.stdout.take().expect("a pipe");
         let (mut errors, mut output) = (Vec::new(), Vec::new());
-        std::thread::scope(|scope| {
+        let child = &mut self.child;
+        let status = std::thread::scope(|scope| {
             scope.spawn(|| stderr.read_to_end(&mut errors).expect("read"));
-            stdout.read_to_end(&mut output).expect("read");
+            scope.spawn(|| stdout.read_to_end(&mut output).expect("read"));
+            let deadline = Instant::now() + DEADLINE;
+            loop {
+                if let Some(status) = child.try_wait().expect("wait") {
+                    return Some(status);
+                }
+                if Instant::now() >= deadline {
+                    // Its end closes the pipes, which the readers wait for.
+                    child.kill().expect("kill");
+                    return None;
+                }
+                pause();
+            }
         });
-        let status = self.child.wait().expect("flux ends");
+        let errors = String::from_utf8(errors).expect("UTF-8");
+        let Some(status) = status else {
+            panic!("{} does not end\n{errors}", self.name);
+        };
         Ran {
             name: self.name.clone(),
             code: status.code(),
             stdout: output,
-            stderr: String::from_utf8(errors).expect("UTF-8"),
+            stderr: errors,
         }
     }
 }
@@ -256,15 +277,6 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn new(args: &[&str], output: Output) -> Ran {
-        Ran {
-            name: format!("{args:?}"),
-            code: output.status.code(),
-            stdout: output.stdout,
-            stderr: String::from_utf8(output.stderr).expect("UTF-8"),
-        }
-    }
-
     #[track_caller]
     pub fn exits(self, code: i32) -> Ran {
         assert_eq!(self.code, Some(code), "{}\n{}", self.name, self.text());
