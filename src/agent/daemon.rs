@@ -26,7 +26,8 @@ use super::worker_api::Worker;
 use crate::archive::ArchiveLimits;
 use crate::base::atomic_file::{self, FileError};
 use crate::base::clock::Timestamp;
-use crate::base::threads::{Joined, Supervisor};
+use crate::base::https;
+use crate::base::threads::{Joined, Lasting, Supervisor};
 use crate::base::units::Mib;
 use crate::config::agent::{AgentConfig, AgentTls};
 use crate::host;
@@ -94,7 +95,8 @@ pub struct Agent {
     // First: no call arrives any more. Then the worker, whose pool waits for what runs.
     server: Serving,
     worker: Arc<AgentWorker>,
-    _threads: Vec<Joined>,
+    _expiry: Lasting,
+    _lookup: Option<Joined>,
     drain_timeout: Duration,
 }
 
@@ -162,17 +164,19 @@ impl Agent {
             limits,
             supervisor,
         ));
-        let mut threads = vec![expire_records(&worker, supervisor)?];
-        if let (None, Some(url)) = (config.node_public_ip, &config.public_ip_lookup) {
-            threads.push(look_up_public_address(&worker, url.clone(), supervisor)?);
-        }
+        let expiry = expire_records(&worker, supervisor)?;
+        let lookup = match (config.node_public_ip, &config.public_ip_lookup) {
+            (None, Some(url)) => Some(look_up_public_address(&worker, url.clone(), supervisor)?),
+            (Some(_), _) | (None, None) => None,
+        };
         let identity = config.tls.as_ref().map(read_identity).transpose()?;
         let for_service: Arc<dyn Worker> = worker.clone();
         let server = Serving::start(config.listen, identity, for_service, supervisor)?;
         Ok(Agent {
             server,
             worker,
-            _threads: threads,
+            _expiry: expiry,
+            _lookup: lookup,
             drain_timeout: limits.drain_timeout,
         })
     }
@@ -207,7 +211,8 @@ impl Agent {
         let Agent {
             server,
             worker,
-            _threads,
+            _expiry,
+            _lookup,
             ..
         } = self;
         server.shutdown(ANSWER_TIME);
@@ -302,9 +307,9 @@ fn recorded_ids(journal: &Journal) -> Result<HashSet<ExecutionId>, JournalError>
     }
 }
 
-fn expire_records(worker: &Arc<AgentWorker>, supervisor: &Supervisor) -> std::io::Result<Joined> {
+fn expire_records(worker: &Arc<AgentWorker>, supervisor: &Supervisor) -> std::io::Result<Lasting> {
     let (worker, shutdown) = (Arc::clone(worker), supervisor.shutdown());
-    supervisor.spawn("expiry", move || {
+    supervisor.spawn_lasting("expiry", move || {
         while !shutdown.wait_timeout(EXPIRY_INTERVAL) {
             worker.expire(Timestamp::now());
         }
@@ -329,6 +334,7 @@ fn public_address(url: &str) -> Result<IpAddr, String> {
     let answer = ureq::get(url)
         .config()
         .timeout_global(Some(PUBLIC_ADDRESS_TIMEOUT))
+        .tls_config(https::system_tls())
         .build()
         .call()
         .and_then(|mut answer| {

@@ -1,6 +1,6 @@
 //! Files that are there whole or not at all, also after a power cut.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -100,8 +100,17 @@ impl LockFile {
             .write(true)
             .open(path)
             .map_err(FileError::at("open", path))?;
-        file.try_lock()
-            .map_err(|error| FileError::at("lock", path)(error.into()))?;
+        file.try_lock().map_err(|error| {
+            let source = match error {
+                // In words: the system's own are "operation would block".
+                TryLockError::WouldBlock => io::Error::new(
+                    io::ErrorKind::WouldBlock,
+                    "another process holds it; end that one, or use another directory",
+                ),
+                TryLockError::Error(source) => source,
+            };
+            FileError::at("lock", path)(source)
+        })?;
         Ok(LockFile { _file: file })
     }
 }

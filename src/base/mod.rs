@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod clock;
 pub mod descriptors;
 pub mod group_commit;
+pub mod https;
 pub mod notify;
 pub mod pool;
 pub mod signals;

@@ -84,6 +84,37 @@ impl Supervisor {
             .spawn(move || supervisor.guard(&thread_name, body))?;
         Ok(Joined(Some(handle)))
     }
+
+    /// Starts a guarded thread whose `body` returns when [`Supervisor::shutdown`] is pulled.
+    ///
+    /// # Errors
+    /// As [`Supervisor::spawn`].
+    pub fn spawn_lasting(
+        &self,
+        name: impl Into<String>,
+        body: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Lasting> {
+        Ok(Lasting {
+            supervisor: self.clone(),
+            thread: self.spawn(name, body)?,
+        })
+    }
+}
+
+/// A thread that serves until the daemon ends. Whoever drops it ends the daemon, and only then
+/// waits for it: so also a start that fails halfway ends, instead of waiting for ever for a
+/// thread which waits for a shutdown that nobody asks for.
+#[derive(Debug)]
+pub struct Lasting {
+    supervisor: Supervisor,
+    thread: Joined,
+}
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        self.supervisor.request_shutdown();
+        self.thread.join_in_place();
+    }
 }
 
 /// A thread that is joined when its owner drops it. The owner must have told it to end before:
@@ -149,6 +180,17 @@ mod tests {
             supervisor.first_panic().as_deref(),
             Some("unlucky: the reason")
         );
+    }
+
+    #[test]
+    fn a_lasting_thread_that_is_dropped_early_ends_instead_of_waiting_for_ever() {
+        let supervisor = Supervisor::new();
+        let shutdown = supervisor.shutdown();
+        let thread = supervisor
+            .spawn_lasting("lasting", move || shutdown.wait())
+            .expect("thread starts");
+        drop(thread);
+        assert!(supervisor.shutdown().is_pulled());
     }
 
     #[test]

@@ -37,6 +37,9 @@ enum Action {
     Drain {
         /// The agent
         id: String,
+        /// Give it work again
+        #[arg(long)]
+        undo: bool,
     },
     /// Forget it
     Remove {
@@ -63,12 +66,18 @@ pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError>
             );
             printer.show_line(&answer, &line)
         }
-        Action::Drain { id } => {
+        Action::Drain { id, undo } => {
             let id = agent_id(id)?;
             let answer = target
                 .client()?
-                .post(&format!("/agents/{id}/drain"), &json!({}))?;
-            printer.show_line(&answer, &format!("{id} is draining"))
+                .post(&format!("/agents/{id}/drain"), &json!({ "drain": !undo }))?;
+            let line = if *undo {
+                // Its status is still that of an agent which has to be looked at.
+                format!("{id} gets work again once it holds every function")
+            } else {
+                format!("{id} is draining")
+            };
+            printer.show_line(&answer, &line)
         }
         Action::Remove { id } => {
             let id = agent_id(id)?;

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 
-use super::{daemon_exit, join, logging, printer};
+use super::daemon_exit::{self, Unsupported};
+use super::{join, logging, printer};
 use crate::agent::daemon::Agent;
 use crate::base::threads::Supervisor;
 use crate::base::{descriptors, notify, signals};
@@ -46,7 +47,9 @@ pub fn main() -> ExitCode {
 fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = AgentConfig::load(arguments.config.as_deref())?;
     if config.redis_addr.is_some() {
-        bail!("redis_addr: this version keeps its journal under state_dir; remove the key");
+        bail!(Unsupported(
+            "redis_addr: this version keeps its journal under state_dir; remove the key"
+        ));
     }
     if arguments.check_config {
         printer::note("the configuration is good");

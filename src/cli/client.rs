@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use ureq::http::{Method, Request, Response};
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
 use super::error::{ApiError, CliError};
+use crate::base::https::system_tls;
 use crate::config::secret::Secret;
 
 /// To connect, and for the first byte of an ordinary answer's head.
@@ -69,17 +69,13 @@ impl Call {
 impl Client {
     /// Nothing is sent before the first call.
     pub fn new(url: String, key: Option<Secret>) -> Client {
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::NativeTls)
-            .root_certs(RootCerts::PlatformVerifier)
-            .build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(concat!("flux/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_per_read(Some(READ_TIMEOUT))
-            .tls_config(tls)
+            .tls_config(system_tls())
             .build();
         Client {
             agent: config.new_agent(),

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use thiserror::Error;
+
 use crate::base::threads::Supervisor;
 use crate::config::error::ConfigError;
 
@@ -9,6 +11,11 @@ use crate::config::error::ConfigError;
 pub const CONFIG: u8 = 78;
 /// A thread panicked (EX_SOFTWARE of sysexits.h).
 pub const PANIC: u8 = 70;
+
+/// A key that is known and cannot be followed in this version.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Unsupported(pub &'static str);
 
 /// After an orderly end: success, unless a panic was what ended it.
 pub fn after_shutdown(supervisor: &Supervisor) -> ExitCode {
@@ -30,7 +37,7 @@ pub fn not_started(program: &str, error: &anyhow::Error) -> ExitCode {
     if log::max_level() == log::LevelFilter::Off {
         super::printer::note(&format!("{program}: {error:#}"));
     }
-    if error.downcast_ref::<ConfigError>().is_some() {
+    if error.is::<ConfigError>() || error.is::<Unsupported>() {
         ExitCode::from(CONFIG)
     } else {
         ExitCode::FAILURE

@@ -1,6 +1,7 @@
 //! `flux dev`: control plane and agent in one process, on loopback, without configuration.
 
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -71,7 +72,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         state_dir.join("certs"),
     );
     config.listen = arguments.listen;
-    let front = FrontDoor::open(&config, &supervisor)?;
+    let front = FrontDoor::open(&config, &supervisor).map_err(name_the_way_out)?;
     let agent = start_agent(&state_dir, &config.certs_dir, &supervisor)?;
     register(&front, &agent)?;
 
@@ -91,6 +92,20 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     front.shut_down(&config);
     agent.shut_down();
     Ok(daemon_exit::after_shutdown(&supervisor))
+}
+
+/// The one failure that a person can only meet here: another program on the usual port.
+fn name_the_way_out(error: anyhow::Error) -> anyhow::Error {
+    let is_taken = error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    });
+    if is_taken {
+        error.context("choose another port with --listen, or end the program that has this one")
+    } else {
+        error
+    }
 }
 
 fn start_agent(
@@ -152,7 +167,7 @@ fn api_key(state_dir: &Path) -> anyhow::Result<Secret> {
     let path = state_dir.join("api-key");
     match fs::read_to_string(&path) {
         Ok(key) => return Ok(Secret::new(key.trim().to_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
     }
     let mut bytes = [0u8; 24];

@@ -113,7 +113,8 @@ impl CliError {
             CliError::Unreachable { .. } => {
                 "is it running? `flux status` asks it; --url or FLUX_URL name another".to_owned()
             }
-            CliError::Api(error) if error.status == 401 && error.hint.is_empty() => {
+            // The API's own hint is about headers.
+            CliError::Api(error) if error.status == 401 => {
                 "log in with `flux login URL`, or set FLUX_API_KEY or --api-key-file".to_owned()
             }
             CliError::Api(error) => error.hint.clone(),

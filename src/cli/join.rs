@@ -14,7 +14,9 @@ use clap::Args;
 use serde_json::Value;
 
 use super::printer;
+use super::target::check_url;
 use crate::base::atomic_file;
+use crate::base::https::system_tls;
 use crate::pki::enrolment::{EnrolAnswer, EnrolRequest, Enrolled};
 use crate::pki::invitation::Invitation;
 use crate::pki::join::key_and_request;
@@ -55,9 +57,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             config.display()
         );
     }
+    expect_writable(&config)?;
+    let url = check_url(&arguments.url)?;
     let key = key_and_request(&invitation.agent)?;
     let request = EnrolRequest::new(&invitation.token, &invitation.agent, &key.request)?;
-    let answer = ask(&arguments.url, &request)?;
+    let answer = ask(&url, &request)?;
     let enrolled = answer
         .open(&invitation.token, &request, &key.key)
         .context("the answer does not come from the fleet that made the token")?;
@@ -74,6 +78,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Before anything is asked: an answer that cannot be kept would use the token up.
+fn expect_writable(config: &Path) -> anyhow::Result<()> {
+    let existing = config
+        .ancestors()
+        .skip(1)
+        .find(|directory| directory.exists())
+        .unwrap_or(Path::new("/"));
+    tempfile::tempfile_in(existing)
+        .with_context(|| format!("write to {}", existing.display()))
+        .map(drop)
+}
+
 fn read_token(argument: &str) -> anyhow::Result<String> {
     if argument != "-" {
         return Ok(argument.to_owned());
@@ -87,11 +103,12 @@ fn read_token(argument: &str) -> anyhow::Result<String> {
 }
 
 fn ask(url: &str, request: &EnrolRequest) -> anyhow::Result<EnrolAnswer> {
-    let url = format!("{}/agents/join", url.trim_end_matches('/'));
+    let url = format!("{url}/agents/join");
     let agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .timeout_global(Some(TIMEOUT))
+        .tls_config(system_tls())
         .build()
         .new_agent();
     let mut answer = agent

@@ -2,12 +2,12 @@
 //!
 //! Refuses: private keys. It opens certificates only, and changes nothing.
 
-use std::path::{Path, PathBuf};
+use std::error::Error as _;
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use openssl::asn1::Asn1Time;
-use openssl::x509::X509;
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -15,100 +15,88 @@ use super::exit_code::ExitCode;
 use super::printer::Printer;
 use super::table::Table;
 use super::target::Target;
+use crate::base::clock::Timestamp;
+use crate::pki::{Expiry, Holder, PkiError, expiries};
 
-/// Lists the certificates of this machine
+/// Lists the certificates of this machine and when they end
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Reads the files of the control plane's machine; asks nobody. Ends with 1 when a \
+certificate has ended or cannot be read."
+)]
 pub struct Arguments {
     /// `certs_dir` of flux.yaml
     #[arg(long, value_name = "DIR", default_value = "/etc/flux/certs")]
     certs_dir: PathBuf,
 }
 
-/// Directories below `certs_dir` that are looked into; `agents/<id>` is the deepest.
-const MAX_DEPTH: usize = 3;
-/// A chain of certificates is far smaller.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+const MILLIS_PER_DAY: i64 = 86_400_000;
 
 /// Runs the command.
 ///
 /// # Errors
 /// The directory cannot be read.
 pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
-    let mut certificates = Vec::new();
-    collect(&arguments.certs_dir, MAX_DEPTH, &mut certificates)?;
-    certificates.sort_by_key(|certificate| certificate["file"].as_str().map(str::to_owned));
+    // To the list, a directory that is not there is an empty one; to a person, a wrong path.
+    fs::read_dir(&arguments.certs_dir)
+        .with_context(|| format!("read {}", arguments.certs_dir.display()))?;
+    let found = expiries(&arguments.certs_dir).map_err(anyhow::Error::new)?;
+    let now = Timestamp::now();
+    let is_good = found
+        .iter()
+        .all(|entry| matches!(entry, Ok(expiry) if expiry.not_after > now));
+    let certificates = found
+        .iter()
+        .map(|entry| match entry {
+            Ok(expiry) => facts(expiry, now),
+            Err(error) => damage(error),
+        })
+        .collect();
     Printer::new(target.json).show(&Value::Array(certificates), table)?;
-    Ok(ExitCode::Ok)
-}
-
-fn collect(directory: &Path, depth: usize, found: &mut Vec<Value>) -> anyhow::Result<()> {
-    let reading = || format!("read {}", directory.display());
-    for entry in std::fs::read_dir(directory).with_context(reading)? {
-        let entry = entry.with_context(reading)?;
-        let (path, kind) = (entry.path(), entry.file_type().with_context(reading)?);
-        if kind.is_dir() && depth > 0 {
-            collect(&path, depth - 1, found)?;
-        } else if kind.is_file() && is_certificate(&path) {
-            found.extend(read(&path));
-        }
-    }
-    Ok(())
-}
-
-fn is_certificate(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    (name.ends_with(".pem") || name.ends_with(".crt")) && !name.contains("key")
-}
-
-/// `None` for what is no certificate; an unreadable one is listed with its error.
-fn read(path: &Path) -> Option<Value> {
-    let file = path.display().to_string();
-    if path
-        .metadata()
-        .is_ok_and(|metadata| metadata.len() > MAX_FILE_BYTES)
-    {
-        return None;
-    }
-    match std::fs::read(path) {
-        Ok(bytes) => X509::from_pem(&bytes).ok().map(|x509| facts(&file, &x509)),
-        Err(error) => Some(json!({ "file": file, "subject": format!("cannot be read: {error}") })),
-    }
-}
-
-fn facts(file: &str, x509: &X509) -> Value {
-    let days = Asn1Time::days_from_now(0)
-        .and_then(|now| now.diff(x509.not_after()))
-        .map(|left| left.days)
-        .ok();
-    json!({
-        "file": file,
-        "subject": name(x509.subject_name()),
-        "issuer": name(x509.issuer_name()),
-        "not_after": x509.not_after().to_string(),
-        "days_left": days,
+    Ok(if is_good {
+        ExitCode::Ok
+    } else {
+        ExitCode::Failure
     })
 }
 
-fn name(name: &openssl::x509::X509NameRef) -> String {
-    let parts: Vec<String> = name
-        .entries()
-        .filter_map(|entry| {
-            let key = entry.object().nid().short_name().ok()?;
-            Some(format!("{key}={}", entry.data().to_string().ok()?))
-        })
-        .collect();
-    parts.join(", ")
+fn facts(expiry: &Expiry, now: Timestamp) -> Value {
+    let left = expiry.not_after.as_millis() - now.as_millis();
+    json!({
+        "holder": holder(&expiry.holder),
+        "file": expiry.path.display().to_string(),
+        "not_after": expiry.not_after.to_rfc3339(),
+        "days_left": left.div_euclid(MILLIS_PER_DAY),
+    })
+}
+
+fn holder(holder: &Holder) -> String {
+    match holder {
+        Holder::Ca => "authority".to_owned(),
+        Holder::Control => "control plane".to_owned(),
+        Holder::Agent(id) => format!("agent {id}"),
+    }
+}
+
+fn damage(error: &PkiError) -> Value {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    json!({ "error": text })
 }
 
 fn table(certificates: &Value) -> Table {
     Table::of(
         certificates,
         &[
-            ("SUBJECT", "subject"),
-            ("ISSUER", "issuer"),
+            ("HOLDER", "holder"),
             ("DAYS LEFT", "days_left"),
             ("NOT AFTER", "not_after"),
             ("FILE", "file"),
+            ("ERROR", "error"),
         ],
     )
 }

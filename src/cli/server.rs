@@ -8,7 +8,8 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use clap::{Args, CommandFactory};
 
-use super::{daemon_exit, logging};
+use super::daemon_exit::{self, Unsupported};
+use super::logging;
 use crate::base::threads::Supervisor;
 use crate::base::{descriptors, notify, signals};
 use crate::config::error::ConfigError;
@@ -102,8 +103,7 @@ impl FrontDoor {
             "http"
         };
         let api = Api::new(Arc::clone(&control), config);
-        let server = Server::start(listen, limits, Arc::new(api), supervisor)
-            .with_context(|| format!("listen on {}", config.listen))?;
+        let server = Server::start(listen, limits, Arc::new(api), supervisor)?;
         Ok(FrontDoor {
             server,
             control,
@@ -136,9 +136,9 @@ impl FrontDoor {
 
 fn refuse_what_is_not_there_yet(config: &ServerConfig) -> anyhow::Result<()> {
     if config.redis_addr.is_some() {
-        bail!(
+        bail!(Unsupported(
             "redis_addr: this version keeps its state in the embedded store under state_dir; remove the key"
-        );
+        ));
     }
     Ok(())
 }

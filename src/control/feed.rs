@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use super::executions::Executions;
 use super::fleet::Fleet;
 use super::links::Links;
-use crate::base::threads::{Joined, Supervisor, lock};
+use crate::base::threads::{Lasting, Supervisor, lock};
 use crate::base::token::Token;
 use crate::model::agent::Agent;
 use crate::model::ids::AgentId;
@@ -35,7 +35,7 @@ pub struct Feeds {
     open: Arc<Mutex<HashMap<AgentId, Feed>>>,
     /// Of the last feed; no two have the same.
     generation: AtomicU64,
-    _thread: Joined,
+    _thread: Lasting,
 }
 
 /// A feed that is open, or being opened.
@@ -81,7 +81,8 @@ impl Feeds {
             sequences: HashMap::new(),
         };
         let shutdown = supervisor.shutdown();
-        let thread = supervisor.spawn("feed", move || listener.listen(&receiver, &shutdown))?;
+        let thread =
+            supervisor.spawn_lasting("feed", move || listener.listen(&receiver, &shutdown))?;
         Ok(Arc::new(Feeds {
             fleet,
             links,

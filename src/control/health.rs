@@ -12,7 +12,7 @@ use super::fleet::{AgentView, Fleet, FleetError};
 use super::links::Links;
 use super::sync::Syncer;
 use crate::base::pool::{Pool, PoolLimits};
-use crate::base::threads::{Joined, Supervisor, lock};
+use crate::base::threads::{Lasting, Supervisor, lock};
 use crate::base::token::Token;
 use crate::model::agent::{AgentEvent, AgentState};
 use crate::model::ids::AgentId;
@@ -42,7 +42,7 @@ pub struct HealthPolicy {
 pub struct Health {
     shared: Arc<Shared>,
     // After `shutdown` is pulled by the supervisor, this joins.
-    _ticker: Joined,
+    _ticker: Lasting,
 }
 
 struct Shared {
@@ -79,7 +79,7 @@ impl Health {
             pool: Pool::new("probe", PROBE_POOL, supervisor),
         });
         let (for_ticker, shutdown) = (Arc::clone(&shared), supervisor.shutdown());
-        let ticker = supervisor.spawn("health", move || tick(&for_ticker, &shutdown))?;
+        let ticker = supervisor.spawn_lasting("health", move || tick(&for_ticker, &shutdown))?;
         Ok(Health {
             shared,
             _ticker: ticker,

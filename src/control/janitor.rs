@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::clock::Timestamp;
-use crate::base::threads::{Joined, Supervisor};
+use crate::base::threads::{Lasting, Supervisor};
 use crate::store::Store;
 
 /// How often it looks; what it removes is only a matter of space.
@@ -19,7 +19,7 @@ const ARCHIVE_GRACE: Duration = Duration::from_secs(600);
 
 /// Works until shutdown.
 pub struct Janitor {
-    _thread: Joined,
+    _thread: Lasting,
 }
 
 impl Janitor {
@@ -29,7 +29,7 @@ impl Janitor {
     /// The system's when it gives no thread.
     pub fn start(store: Arc<dyn Store>, supervisor: &Supervisor) -> std::io::Result<Janitor> {
         let shutdown = supervisor.shutdown();
-        let thread = supervisor.spawn("janitor", move || {
+        let thread = supervisor.spawn_lasting("janitor", move || {
             let mut next_cleaning = Instant::now();
             loop {
                 if Instant::now() >= next_cleaning {

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::api::plain::plain;
-use crate::harness::fleet::AGENT_ENV;
-
-const AGENTS_SECRET: &str = AGENT_ENV[0].1;
+use crate::api::plain::{AGENTS_SECRET, plain};
 
 /// `env -0` of one execution; the shell's own additions are left out.
 fn environment(record: &Value) -> BTreeMap<String, String> {

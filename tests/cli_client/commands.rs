@@ -113,7 +113,13 @@ fn changes_are_sent_as_the_api_takes_them() {
             &["agent", "drain", "a1"],
             "POST /agents/a1/drain",
             200,
-            Some(json!({})),
+            Some(json!({"drain": true})),
+        ),
+        (
+            &["agent", "drain", "a1", "--undo"],
+            "POST /agents/a1/drain",
+            200,
+            Some(json!({"drain": false})),
         ),
         (&["agent", "remove", "a1"], "DELETE /agents/a1", 200, None),
     ] {
@@ -249,7 +255,7 @@ fn certificates_are_listed_and_keys_left_alone() {
     super::flux::write(&certs.join("ca-key.pem"), "not a certificate", 0o600);
     super::flux::write(&certs.join("ca.pem"), &certificate(), 0o644);
     let ran = flux.run(&["pki", "--certs-dir", "certs"]).exits(0);
-    assert!(ran.stdout.contains("CN=Test Authority"), "{ran:?}");
+    assert!(ran.stdout.contains("authority"), "{ran:?}");
     assert!(
         ran.stdout.contains("  30  ") || ran.stdout.contains("  29  "),
         "{ran:?}"

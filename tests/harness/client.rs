@@ -59,14 +59,29 @@ impl Api {
     /// Any method with any headers; the key is added unless `headers` say how to authenticate.
     #[track_caller]
     pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-        let mut response = self.send(method, path, headers, body);
+        self.try_call(method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// The same where no answer is an answer too.
+    ///
+    /// # Errors
+    /// The connection was refused or broke.
+    pub fn try_call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Reply, String> {
+        let mut response = self.try_send(method, path, headers, body)?;
         let mut body = Vec::new();
         response
             .body_mut()
             .as_reader()
             .read_to_end(&mut body)
-            .unwrap_or_else(|error| panic!("{method} {path}: body: {error}"));
-        Reply {
+            .map_err(|error| format!("body: {error}"))?;
+        Ok(Reply {
             status: response.status().as_u16(),
             headers: response
                 .headers()
@@ -79,7 +94,7 @@ impl Api {
                 })
                 .collect(),
             body,
-        }
+        })
     }
 
     /// As [`Api::call`]; returns once the head of the answer is there.
@@ -91,6 +106,17 @@ impl Api {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> ureq::http::Response<ureq::Body> {
+        self.try_send(method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<ureq::http::Response<ureq::Body>, String> {
         let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url));
@@ -104,9 +130,7 @@ impl Api {
             request = request.header(*name, *value);
         }
         let request = request.body(body.to_vec()).expect("request");
-        self.agent
-            .run(request)
-            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        self.agent.run(request).map_err(|error| error.to_string())
     }
 }
 

@@ -28,22 +28,29 @@ impl Daemon {
         directory: &Path,
         name: &str,
     ) -> Daemon {
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .env_remove("NOTIFY_SOCKET")
+            .envs(env.iter().copied())
+            .current_dir(directory);
+        Daemon::spawn(&mut command, directory, name)
+    }
+
+    /// Starts any command with its standard error in a file below `directory`.
+    pub fn spawn(command: &mut Command, directory: &Path, name: &str) -> Daemon {
         let log = directory.join(format!("{name}.log"));
         let stderr = File::options()
             .create(true)
             .append(true)
             .open(&log)
             .expect("log file");
-        let child = Command::new(program)
-            .args(args)
-            .env_remove("NOTIFY_SOCKET")
-            .envs(env.iter().copied())
-            .current_dir(directory)
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr)
             .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}"));
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         Daemon {
             name: name.to_owned(),
             child,

@@ -13,13 +13,6 @@ pub const FLUX: &str = env!("CARGO_BIN_EXE_flux");
 pub const FLUX_AGENT: &str = env!("CARGO_BIN_EXE_flux-agent");
 /// Of the tests' control planes; a value nobody would look for in a log by chance.
 pub const API_KEY: &str = "test-key-3f9c1a7be2";
-/// In the environment of every agent, beside what the tests' own holds: a secret that is nobody
-/// else's business, and two of the names that functions are given.
-pub const AGENT_ENV: [(&str, &str); 3] = [
-    ("AGENT_TEST_SECRET", "agents-own-secret-5d1c"),
-    ("LANG", "C.UTF-8"),
-    ("TZ", "Pacific/Chatham"),
-];
 
 /// What differs from a plain control plane.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +27,8 @@ pub struct FleetOptions {
 pub struct AgentOptions {
     /// Lines added to agent.yaml.
     pub agent_yaml: String,
+    /// Added to the environment of the agent itself.
+    pub env: Vec<(&'static str, &'static str)>,
 }
 
 /// Dropped in this order: agents, control plane, directory.
@@ -50,6 +45,7 @@ pub struct Agent {
     pub daemon: Daemon,
     pub address: String,
     directory: PathBuf,
+    env: Vec<(&'static str, &'static str)>,
     starts: usize,
     cgroup: Option<PathBuf>,
 }
@@ -140,13 +136,14 @@ impl Fleet {
                 options.agent_yaml
             ),
         );
-        let (daemon, address) = start_agent(&directory, id, 0);
+        let (daemon, address) = start_agent(&directory, id, &options.env, 0);
         Agent {
             id: id.to_owned(),
             cgroup: cgroup::of_agent(daemon.pid()),
             daemon,
             address,
             directory,
+            env: options.env.clone(),
             starts: 1,
         }
     }
@@ -166,10 +163,25 @@ impl Fleet {
     /// Starts the control plane again, after it has ended; it may get another port.
     #[track_caller]
     pub fn restart_flux(&mut self) {
-        let (flux, url) = start_flux(self.directory.path(), self.flux_starts);
+        self.restart_flux_as(FLUX, &["server"], &[]);
+    }
+
+    /// The same with another environment, or through a program that becomes it.
+    #[track_caller]
+    pub fn restart_flux_as(&mut self, program: &str, args: &[&str], env: &[(&str, &str)]) {
+        let directory = self.directory.path();
+        let (flux, url) = start_flux_as(directory, program, args, env, self.flux_starts);
         self.flux_starts += 1;
         self.flux = flux;
         self.api = Api::new(&url, API_KEY);
+    }
+
+    /// From now on [`Fleet::restart_flux`] comes back at the same address.
+    pub fn keep_address(&self) {
+        let config = self.directory.path().join("flux.yaml");
+        let address = self.api.url.trim_start_matches("http://");
+        let yaml = fs::read_to_string(&config).expect("flux.yaml");
+        fs_write(&config, &yaml.replace("127.0.0.1:0", address));
     }
 
     #[track_caller]
@@ -248,13 +260,20 @@ impl Agent {
     /// Starts it again on the same port, after it has ended.
     #[track_caller]
     pub fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// The same with another environment.
+    #[track_caller]
+    pub fn restart_with(&mut self, env: &[(&str, &str)]) {
         let config = self.directory.join("agent.yaml");
         let (_, port) = self.address.rsplit_once(':').expect("port");
         let yaml = fs::read_to_string(&config)
             .expect("agent.yaml")
             .replace("port: 0", &format!("port: {port}"));
         fs_write(&config, &yaml);
-        let (daemon, address) = start_agent(&self.directory, &self.id, self.starts);
+        let env = [self.env.as_slice(), env].concat();
+        let (daemon, address) = start_agent(&self.directory, &self.id, &env, self.starts);
         assert_eq!(address, self.address);
         self.starts += 1;
         self.daemon = daemon;
@@ -262,6 +281,11 @@ impl Agent {
 
     pub fn state_dir(&self) -> PathBuf {
         self.directory.join("state")
+    }
+
+    /// Where agent.yaml and the certificates are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 }
 
@@ -276,22 +300,33 @@ impl Drop for Agent {
 
 #[track_caller]
 fn start_flux(directory: &Path, starts: usize) -> (Daemon, String) {
+    start_flux_as(directory, FLUX, &["server"], &[], starts)
+}
+
+#[track_caller]
+fn start_flux_as(
+    directory: &Path,
+    program: &str,
+    args: &[&str],
+    env: &[(&str, &str)],
+    starts: usize,
+) -> (Daemon, String) {
     let config = directory.join("flux.yaml");
-    let mut daemon = Daemon::start(
-        FLUX,
-        &["server"],
-        &[("FLUX_CONFIG", path(&config))],
-        directory,
-        "flux",
-    );
+    let env = [env, &[("FLUX_CONFIG", path(&config))]].concat();
+    let mut daemon = Daemon::start(program, args, &env, directory, "flux");
     let url = daemon.await_log("listening on ", starts);
     (daemon, url)
 }
 
 #[track_caller]
-fn start_agent(directory: &Path, id: &str, starts: usize) -> (Daemon, String) {
+fn start_agent(
+    directory: &Path,
+    id: &str,
+    env: &[(&str, &str)],
+    starts: usize,
+) -> (Daemon, String) {
     let config = directory.join("agent.yaml");
-    let env = [&AGENT_ENV[..], &[("AGENT_CONFIG", path(&config))]].concat();
+    let env = [env, &[("AGENT_CONFIG", path(&config))]].concat();
     let mut daemon = Daemon::start(FLUX_AGENT, &[], &env, directory, id);
     let address = daemon.await_log("listening on ", starts);
     // With TLS it listens on every address, which is none to dial.
