@@ -445,7 +445,10 @@ fn a_record_does_not_expire_while_it_runs_and_does_after_its_end() {
     let limits = "limits: {record_retention: 1s}\n".to_owned();
     let fleet = Fleet::with(&FleetOptions {
         flux_yaml: limits.clone(),
-        agents: vec![AgentOptions { agent_yaml: limits }],
+        agents: vec![AgentOptions {
+            agent_yaml: limits,
+            ..AgentOptions::default()
+        }],
     });
     fleet.deploy_script("outlives", "", "echo begun; sleep 2.5; echo done");
     let id = fleet.execute_async("outlives", &[]);
