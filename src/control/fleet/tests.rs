@@ -1,3 +1,5 @@
+//! The fleet without agents: slots, waiters, refusals and late answers, one race at a time.
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
