@@ -10,6 +10,12 @@ pub fn resident_mib(pid: i32) -> f64 {
     status_mib(pid, "VmRSS:")
 }
 
+/// The part of it that no other process can share: `RssAnon`, in MiB. The rest is the program's and
+/// its libraries' text.
+pub fn private_mib(pid: i32) -> f64 {
+    status_mib(pid, "RssAnon:")
+}
+
 /// Since [`forget_peak`], in MiB. The kernel keeps it, so that no moment is missed as between
 /// samples.
 pub fn peak_mib(pid: i32) -> f64 {

@@ -11,6 +11,10 @@ impl Samples {
         self.0.push(sample);
     }
 
+    pub fn append(&mut self, other: Samples) {
+        self.0.extend(other.0);
+    }
+
     /// The value that `share` (0 to 1) of the samples do not exceed.
     pub fn quantile(&self, share: f64) -> Duration {
         assert!(!self.0.is_empty(), "nothing was measured");

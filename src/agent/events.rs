@@ -107,3 +107,76 @@ impl Events {
         lock(&self.state).subscribers.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Timestamp;
+    use crate::model::execution::Usage;
+    use crate::model::ids::AgentId;
+    use std::time::Duration;
+
+    fn record() -> ExecutionRecord {
+        let now = Timestamp::now();
+        ExecutionRecord {
+            id: ExecutionId::generate(),
+            agent: AgentId::new("a").expect("id"),
+            function: FunctionName::new("f").expect("name"),
+            function_version: 1,
+            ending: None,
+            error: String::new(),
+            started_at: now,
+            status_at: now,
+            duration: Duration::ZERO,
+            queued: Duration::ZERO,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            truncated: false,
+            usage: Usage::default(),
+        }
+    }
+
+    #[test]
+    fn a_subscriber_that_left_gives_up_its_place_though_nothing_ends() {
+        let events = Events::default();
+        for _ in 0..3 * MAX_SUBSCRIBERS {
+            assert!(events.subscribe().is_some());
+        }
+        let all: Vec<_> = (0..MAX_SUBSCRIBERS)
+            .map(|_| events.subscribe().expect("room"))
+            .collect();
+        assert!(events.subscribe().is_none());
+        drop(all);
+        assert!(events.subscribe().is_some());
+    }
+
+    #[test]
+    fn ends_come_in_order_after_the_number_that_was_told() {
+        let events = Events::default();
+        events.ended(&record());
+        let subscription = events.subscribe().expect("room");
+        assert_eq!(subscription.after(), 1);
+        let records = [record(), record()];
+        records.iter().for_each(|record| events.ended(record));
+        for (sequence, record) in (2..).zip(&records) {
+            let ended = subscription.ends().try_recv().expect("told");
+            assert_eq!((ended.sequence, &ended.execution), (sequence, &record.id));
+        }
+        assert!(subscription.ends().try_recv().is_err());
+    }
+
+    #[test]
+    fn a_subscriber_that_does_not_keep_up_is_cut_off_after_what_it_could_take() {
+        let events = Events::default();
+        let slow = events.subscribe().expect("room");
+        let record = record();
+        for _ in 0..=MAX_LAG {
+            events.ended(&record);
+        }
+        assert_eq!(slow.ends().iter().count(), MAX_LAG, "then it ends");
+        events.close();
+        let late = events.subscribe().expect("room");
+        events.close();
+        assert!(late.ends().recv().is_err());
+    }
+}

@@ -1,4 +1,5 @@
-//! The extraction loop: inflates what the plan lists, counting, into a fresh directory.
+//! The extraction loop: inflates what the plan lists, counting, into a fresh directory, or into
+//! nothing to find out whether it can be.
 //!
 //! Invariants: never more bytes in a file than its entry declared and the plan allowed; the
 //! directory is complete or gone. It is not synced: whoever makes it durable knows when.
@@ -34,7 +35,13 @@ pub fn extract(mut file: impl Read + Seek, plan: &Plan, into: &Path) -> Result<(
     }
     let mut archive = open(file, plan)?;
     let mut tree = TargetTree::create(into)?;
-    let extracted = extract_all(&mut archive, plan, &mut tree);
+    let extracted = inflate_all(&mut archive, plan, |entry| {
+        if entry.is_directory {
+            tree.directory(&entry.path)?;
+            return Ok(None);
+        }
+        tree.file(&entry.path).map(Some)
+    });
     if extracted.is_err()
         // Follows no links; and nobody but us has written below it.
         && let Err(error) = fs::remove_dir_all(into)
@@ -42,6 +49,46 @@ pub fn extract(mut file: impl Read + Seek, plan: &Plan, into: &Path) -> Result<(
         log::error!("failed to remove {}: {error}", into.display());
     }
     extracted
+}
+
+/// Inflates the archive that `plan` was made from, and keeps nothing of it: one that passes can
+/// be extracted wherever there is room.
+///
+/// # Errors
+/// As [`extract`], but for those of writing.
+pub fn verify(file: impl Read + Seek, plan: &Plan) -> Result<(), ArchiveError> {
+    let mut archive = open(file, plan)?;
+    inflate_all(&mut archive, plan, |entry| {
+        Ok((!entry.is_directory).then_some(Discarded))
+    })
+}
+
+/// Where a file's bytes go.
+trait Target {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ArchiveError>;
+    fn finish(self, executable: bool) -> Result<(), ArchiveError>;
+}
+
+impl Target for TargetFile {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
+        TargetFile::write(self, bytes)
+    }
+
+    fn finish(self, executable: bool) -> Result<(), ArchiveError> {
+        TargetFile::finish(self, executable)
+    }
+}
+
+struct Discarded;
+
+impl Target for Discarded {
+    fn write(&mut self, _: &[u8]) -> Result<(), ArchiveError> {
+        Ok(())
+    }
+
+    fn finish(self, _: bool) -> Result<(), ArchiveError> {
+        Ok(())
+    }
 }
 
 /// Opens the archive once more, for inflating; the crate has to read it as we do.
@@ -67,22 +114,21 @@ fn open<R: Read + Seek>(file: R, plan: &Plan) -> Result<ZipArchive<R>, ArchiveEr
     Ok(archive)
 }
 
-fn extract_all<R: Read + Seek>(
+/// `target` is asked for every entry in order, and gives none for a directory.
+fn inflate_all<R: Read + Seek, T: Target>(
     archive: &mut ZipArchive<R>,
     plan: &Plan,
-    tree: &mut TargetTree,
+    mut target: impl FnMut(&PlannedEntry) -> Result<Option<T>, ArchiveError>,
 ) -> Result<(), ArchiveError> {
     let mut buffer = vec![0; BUFFER_BYTES];
     for (index, entry) in plan.entries().iter().enumerate() {
-        if entry.is_directory {
-            tree.directory(&entry.path)?;
+        let Some(target) = target(entry)? else {
             continue;
-        }
+        };
         let mut data = archive
             .by_index(index)
             .map_err(|error| inflate_error(entry, error.into()))?;
         check_same(&data, entry)?;
-        let target = tree.file(&entry.path)?;
         let copied = copy(&mut data, entry, target, &mut buffer);
         drop(data);
         copied.map_err(|error| match error {
@@ -114,7 +160,7 @@ impl From<ArchiveError> for CopyError {
 fn copy(
     data: &mut impl Read,
     entry: &PlannedEntry,
-    mut target: TargetFile,
+    mut target: impl Target,
     buffer: &mut [u8],
 ) -> Result<(), CopyError> {
     let mut remaining = entry.bytes;

@@ -1,8 +1,8 @@
 //! Hostile zip archives: inspected, planned and extracted by our own loop.
 //!
 //! Owns: the decision whether an uploaded archive is acceptable, and the only code that turns one
-//! into files. The control plane inspects to refuse a bad upload early; the agent inspects again
-//! and extracts.
+//! into files. The control plane inspects and verifies, so that no upload becomes a version that
+//! no agent can hold; the agent inspects again and extracts.
 //! Refuses: whatever could reach outside the target directory, fill the disk, or be read in two
 //! ways by two programs. `ZipArchive::extract` is never called.
 //! Invariants: our own reading of the central directory is the authority, and the `zip` crate,
@@ -31,6 +31,6 @@ mod mutation_tests;
 mod test_zip;
 
 pub use error::ArchiveError;
-pub use extract::extract;
+pub use extract::{extract, verify};
 pub use limits::ArchiveLimits;
 pub use plan::{Plan, PlannedEntry, inspect};

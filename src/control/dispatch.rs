@@ -183,13 +183,18 @@ impl Dispatcher {
             Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
                 log::warn!("execution {id}: agent {agent}, while it ran: {error}");
                 self.touch_failed(&agent);
+                if let RpcError::Deadline = error
+                    && let Err(error) = client.cancel(&id)
+                {
+                    log::warn!("execution {id}: over its time, and not cancelled: {error}");
+                }
                 let lost = ExecutionRecord {
                     id: id.clone(),
-                    agent: agent.clone(),
+                    error: format!("lost: the connection to agent {agent} broke while it ran"),
+                    agent,
                     function: call.function.clone(),
                     function_version: version.unwrap_or(0),
                     ending: Some(Ending::Lost),
-                    error: format!("lost: the connection to agent {agent} broke while it ran"),
                     started_at: accepted_at,
                     status_at: accepted_at,
                     duration: Duration::ZERO,
@@ -363,13 +368,14 @@ impl Dispatcher {
 
 /// The connection broke while it ran: how did it end? Called lost without the agent's word, it
 /// could turn out a success that the agent had recorded just before, and an end never changes.
+/// The agent is asked for as long as it answers, and for a while beyond.
 fn settle_end(
     lost: ExecutionRecord,
     client: &AgentClient,
     client_gone: &Token,
 ) -> Offer<Execution> {
-    let deadline = Instant::now() + SETTLE_TIME;
-    while Instant::now() < deadline {
+    let mut last_heard = Instant::now();
+    while last_heard.elapsed() < SETTLE_TIME {
         match client.get_execution(&lost.id) {
             Ok(Some((record, output))) if record.ending.is_some() => {
                 let output = output.into_bytes();
@@ -388,12 +394,11 @@ fn settle_end(
                     output: Vec::new(),
                 });
             }
-            // It runs on, or the agent is not back yet.
-            Ok(Some(_)) | Err(_) => {
-                if client_gone.wait_timeout(SETTLE_PAUSE) {
-                    return cancel_for_nobody(client, &lost.id);
-                }
-            }
+            Ok(Some(_)) => last_heard = Instant::now(),
+            Err(_) => {}
+        }
+        if client_gone.wait_timeout(SETTLE_PAUSE) {
+            return cancel_for_nobody(client, &lost.id);
         }
     }
     Offer::Failed(DispatchError::Unknown {

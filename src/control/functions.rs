@@ -178,6 +178,9 @@ impl Functions {
         upload: ArchiveUpload,
     ) -> Result<Function, FunctionError> {
         let plan = archive::inspect(upload.reader().map_err(ArchiveError::Read)?, &self.limits)?;
+        // Sizes and checksums of the contents too: stored with a wrong one, it would be current
+        // and refused by every agent.
+        archive::verify(upload.reader().map_err(ArchiveError::Read)?, &plan)?;
         let _changes = lock(&self.changes);
         let config = self.get(name)?.config;
         if !plan.contains_file(config.handler.as_str()) {

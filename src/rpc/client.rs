@@ -102,6 +102,9 @@ impl AgentClient {
     /// # Errors
     /// See [`RpcError`]; also when it says to be another agent than this one.
     pub fn node_status(&self) -> Result<NodeReport, RpcError> {
+        // A probe that waited for further attempts would take longer than the pause between two
+        // probes, and a dead agent would count as alive for all that time.
+        self.ready(Patience::FailFast)?;
         let answer = self.unary(
             AgentServiceClient::report_node_status_async_opt,
             &proto::NodeStatusRequest {},

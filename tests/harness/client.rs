@@ -59,6 +59,64 @@ impl Api {
     /// Any method with any headers; the key is added unless `headers` say how to authenticate.
     #[track_caller]
     pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        self.try_call(method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// The same where no answer is an answer too.
+    ///
+    /// # Errors
+    /// The connection was refused or broke.
+    pub fn try_call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Reply, String> {
+        let mut response = self.try_send(method, path, headers, body)?;
+        let mut body = Vec::new();
+        response
+            .body_mut()
+            .as_reader()
+            .read_to_end(&mut body)
+            .map_err(|error| format!("body: {error}"))?;
+        Ok(Reply {
+            status: response.status().as_u16(),
+            headers: response
+                .headers()
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        name.to_string(),
+                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                    )
+                })
+                .collect(),
+            body,
+        })
+    }
+
+    /// As [`Api::call`]; returns once the head of the answer is there.
+    #[track_caller]
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> ureq::http::Response<ureq::Body> {
+        self.try_send(method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<ureq::http::Response<ureq::Body>, String> {
         let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url));
@@ -72,30 +130,7 @@ impl Api {
             request = request.header(*name, *value);
         }
         let request = request.body(body.to_vec()).expect("request");
-        let mut response = self
-            .agent
-            .run(request)
-            .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        let mut body = Vec::new();
-        response
-            .body_mut()
-            .as_reader()
-            .read_to_end(&mut body)
-            .unwrap_or_else(|error| panic!("{method} {path}: body: {error}"));
-        Reply {
-            status: response.status().as_u16(),
-            headers: response
-                .headers()
-                .iter()
-                .map(|(name, value)| {
-                    (
-                        name.to_string(),
-                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                    )
-                })
-                .collect(),
-            body,
-        }
+        self.agent.run(request).map_err(|error| error.to_string())
     }
 }
 
@@ -122,6 +157,23 @@ impl Reply {
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
         self.json()
+    }
+
+    /// A 422 in the contract's shape that names exactly these fields, in this order.
+    #[track_caller]
+    pub fn expect_invalid(&self, fields: &[&str]) {
+        self.expect_error(422, "invalid");
+        let body = self.json();
+        let named: Vec<_> = body["error"]["fields"]
+            .as_array()
+            .expect("fields")
+            .iter()
+            .map(|field| {
+                assert_ne!(field["message"].as_str().expect("message"), "");
+                field["field"].as_str().expect("name").to_owned()
+            })
+            .collect();
+        assert_eq!(named, fields, "{body}");
     }
 
     /// An error in the contract's shape, with this status and code; returns its message.

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Api, Daemon, Reply, eventually, function_yaml, script_archive};
+use super::{Api, Daemon, Reply, cgroup, eventually, function_yaml, script_archive};
 
 pub const FLUX: &str = env!("CARGO_BIN_EXE_flux");
 pub const FLUX_AGENT: &str = env!("CARGO_BIN_EXE_flux-agent");
@@ -27,6 +27,8 @@ pub struct FleetOptions {
 pub struct AgentOptions {
     /// Lines added to agent.yaml.
     pub agent_yaml: String,
+    /// Added to the environment of the agent itself.
+    pub env: Vec<(&'static str, &'static str)>,
 }
 
 /// Dropped in this order: agents, control plane, directory.
@@ -43,7 +45,9 @@ pub struct Agent {
     pub daemon: Daemon,
     pub address: String,
     directory: PathBuf,
+    env: Vec<(&'static str, &'static str)>,
     starts: usize,
+    cgroup: Option<PathBuf>,
 }
 
 impl Fleet {
@@ -132,20 +136,41 @@ impl Fleet {
                 options.agent_yaml
             ),
         );
-        let (daemon, address) = start_agent(&directory, id, 0);
+        let (daemon, address) = start_agent(&directory, id, &options.env, 0);
         Agent {
             id: id.to_owned(),
+            cgroup: cgroup::of_agent(daemon.pid()),
             daemon,
             address,
             directory,
+            env: options.env.clone(),
             starts: 1,
         }
+    }
+
+    /// SIGTERM to the control plane, which has to end well.
+    #[track_caller]
+    pub fn stop_flux(&mut self) {
+        let status = self.flux.stop();
+        assert!(status.success(), "{status}\n{}", self.flux.log());
+    }
+
+    /// SIGKILL to the control plane.
+    pub fn kill_flux(&mut self) {
+        self.flux.kill9();
     }
 
     /// Starts the control plane again, after it has ended; it may get another port.
     #[track_caller]
     pub fn restart_flux(&mut self) {
-        let (flux, url) = start_flux(self.directory.path(), self.flux_starts);
+        self.restart_flux_as(FLUX, &["server"], &[]);
+    }
+
+    /// The same with another environment, or through a program that becomes it.
+    #[track_caller]
+    pub fn restart_flux_as(&mut self, program: &str, args: &[&str], env: &[(&str, &str)]) {
+        let directory = self.directory.path();
+        let (flux, url) = start_flux_as(directory, program, args, env, self.flux_starts);
         self.flux_starts += 1;
         self.flux = flux;
         self.api = Api::new(&url, API_KEY);
@@ -235,13 +260,20 @@ impl Agent {
     /// Starts it again on the same port, after it has ended.
     #[track_caller]
     pub fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// The same with another environment.
+    #[track_caller]
+    pub fn restart_with(&mut self, env: &[(&str, &str)]) {
         let config = self.directory.join("agent.yaml");
         let (_, port) = self.address.rsplit_once(':').expect("port");
         let yaml = fs::read_to_string(&config)
             .expect("agent.yaml")
             .replace("port: 0", &format!("port: {port}"));
         fs_write(&config, &yaml);
-        let (daemon, address) = start_agent(&self.directory, &self.id, self.starts);
+        let env = [self.env.as_slice(), env].concat();
+        let (daemon, address) = start_agent(&self.directory, &self.id, &env, self.starts);
         assert_eq!(address, self.address);
         self.starts += 1;
         self.daemon = daemon;
@@ -250,32 +282,52 @@ impl Agent {
     pub fn state_dir(&self) -> PathBuf {
         self.directory.join("state")
     }
+
+    /// Where agent.yaml and the certificates are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.daemon.kill9();
+        if let Some(cgroup) = &self.cgroup {
+            cgroup::remove(cgroup);
+        }
+    }
 }
 
 #[track_caller]
 fn start_flux(directory: &Path, starts: usize) -> (Daemon, String) {
+    start_flux_as(directory, FLUX, &["server"], &[], starts)
+}
+
+#[track_caller]
+fn start_flux_as(
+    directory: &Path,
+    program: &str,
+    args: &[&str],
+    env: &[(&str, &str)],
+    starts: usize,
+) -> (Daemon, String) {
     let config = directory.join("flux.yaml");
-    let mut daemon = Daemon::start(
-        FLUX,
-        &["server"],
-        &[("FLUX_CONFIG", path(&config))],
-        directory,
-        "flux",
-    );
+    let env = [env, &[("FLUX_CONFIG", path(&config))]].concat();
+    let mut daemon = Daemon::start(program, args, &env, directory, "flux");
     let url = daemon.await_log("listening on ", starts);
     (daemon, url)
 }
 
 #[track_caller]
-fn start_agent(directory: &Path, id: &str, starts: usize) -> (Daemon, String) {
+fn start_agent(
+    directory: &Path,
+    id: &str,
+    env: &[(&str, &str)],
+    starts: usize,
+) -> (Daemon, String) {
     let config = directory.join("agent.yaml");
-    let mut daemon = Daemon::start(
-        FLUX_AGENT,
-        &[],
-        &[("AGENT_CONFIG", path(&config))],
-        directory,
-        id,
-    );
+    let env = [env, &[("AGENT_CONFIG", path(&config))]].concat();
+    let mut daemon = Daemon::start(FLUX_AGENT, &[], &env, directory, id);
     let address = daemon.await_log("listening on ", starts);
     // With TLS it listens on every address, which is none to dial.
     let address = address.replace("0.0.0.0:", "127.0.0.1:");

@@ -12,14 +12,20 @@
 )]
 
 pub mod archive;
+pub mod cgroup;
 pub mod client;
 pub mod daemon;
+pub mod events;
 pub mod fleet;
+pub mod raw;
+pub mod shared;
 
 pub use archive::{archive_of, script_archive};
 pub use client::{Api, Reply};
 pub use daemon::Daemon;
+pub use events::Event;
 pub use fleet::{AgentOptions, Fleet, FleetOptions};
+pub use shared::Shared;
 
 use std::time::{Duration, Instant};
 

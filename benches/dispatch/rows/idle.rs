@@ -11,34 +11,44 @@ const MOST_AGENT_MIB: f64 = 20.0;
 
 /// Of daemons that have deployed functions and answered probes, and run nothing yet.
 pub fn before(bench: &mut Bench) -> Vec<Line> {
-    let (flux, agent) = most(bench);
+    let (flux, agent) = (most(bench, Bench::flux_pid), most(bench, Bench::agent_pid));
     vec![
-        Line::new("flux, resident when idle", mib(flux)).budget("≤ 30 MiB", flux <= MOST_FLUX_MIB),
-        Line::new("flux-agent, resident when idle", mib(agent))
-            .budget("≤ 20 MiB", agent <= MOST_AGENT_MIB),
+        Line::new("flux, resident when idle", mib(flux.resident))
+            .budget("≤ 30 MiB", flux.resident <= MOST_FLUX_MIB),
+        Line::new("flux-agent, resident when idle", mib(agent.resident))
+            .budget("≤ 20 MiB", agent.resident <= MOST_AGENT_MIB),
+        Line::new("flux, of that its own (no text)", mib(flux.private)),
+        Line::new("flux-agent, of that its own (no text)", mib(agent.private)),
     ]
 }
 
 /// What a busy time leaves behind.
 pub fn after(bench: &mut Bench) -> Vec<Line> {
     bench.settle();
-    let (flux, agent) = most(bench);
+    let (flux, agent) = (most(bench, Bench::flux_pid), most(bench, Bench::agent_pid));
     vec![
-        Line::new("flux, resident after the load", mib(flux)),
-        Line::new("flux-agent, resident after the load", mib(agent)),
+        Line::new("flux, resident after the load", mib(flux.resident)),
+        Line::new("flux-agent, resident after the load", mib(agent.resident)),
     ]
 }
 
+/// In MiB.
+#[derive(Default)]
+struct Memory {
+    resident: f64,
+    private: f64,
+}
+
 /// The most of a little while, in which several probes go by.
-fn most(bench: &Bench) -> (f64, f64) {
-    let span = bench.choose(Duration::from_secs(3), Duration::from_secs(1));
+fn most(bench: &Bench, pid: impl Fn(&Bench) -> i32) -> Memory {
+    let span = bench.choose(Duration::from_secs(2), Duration::from_secs(1));
     let begun = Instant::now();
-    let mut most = (0.0, 0.0);
+    let mut most = Memory::default();
     while begun.elapsed() < span {
-        most = (
-            memory::resident_mib(bench.flux_pid()).max(most.0),
-            memory::resident_mib(bench.agent_pid()).max(most.1),
-        );
+        most = Memory {
+            resident: memory::resident_mib(pid(bench)).max(most.resident),
+            private: memory::private_mib(pid(bench)).max(most.private),
+        };
         pause(Duration::from_millis(100));
     }
     most

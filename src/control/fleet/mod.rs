@@ -9,6 +9,8 @@ mod queue;
 mod reservation;
 mod roster;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use entry::{AgentView, Held, RefusedFor};
 pub use queue::{QueueLimits, WaitError};

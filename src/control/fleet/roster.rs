@@ -321,7 +321,10 @@ impl Fleet {
         let entered = lock(&self.state).enter(function, execution, self.limits)?;
         let placed = match entered {
             Entered::Placed(placed) => placed,
-            Entered::Waiting(ticket) => self.wait(&ticket, execution, client_gone)?,
+            Entered::Waiting(ticket) => {
+                log::debug!("function {function}: execution {execution} waits for room");
+                self.wait(&ticket, execution, client_gone)?
+            }
         };
         Ok(Reservation::new(
             Arc::clone(self),
