@@ -32,6 +32,7 @@ fn no_secret_is_in_any_log_or_process_list() {
         flux_yaml: LOUD.to_owned(),
         agents: vec![AgentOptions {
             agent_yaml: LOUD.to_owned(),
+            ..AgentOptions::default()
         }],
     };
     let fleet = Fleet::with(&options);
