@@ -279,6 +279,7 @@ impl Dispatcher {
                 }
                 // The agent ended first, and forgot it with its memory.
                 Ok(None) => {
+                    self.leave_open_route(&lost);
                     let status_at = Timestamp::now();
                     let record = ExecutionRecord {
                         duration: status_at.since(lost.started_at),
@@ -299,10 +300,22 @@ impl Dispatcher {
                 return self.answer_nobody(client, &lost.id);
             }
         }
+        self.leave_open_route(&lost);
         Offer::Failed(DispatchError::Unknown {
             agent: lost.agent,
             execution: lost.id,
         })
+    }
+
+    /// So that whoever asks later hears what the agent has to say, and `lost` if that is nothing.
+    fn leave_open_route(&self, lost: &ExecutionRecord) {
+        self.store.put_route_lazily(&Route {
+            execution: lost.id.clone(),
+            agent: lost.agent.clone(),
+            function: lost.function.clone(),
+            accepted_at: lost.started_at,
+            expires_at: None,
+        });
     }
 
     /// The client left. The agent confirms the tree's end; a cancel that comes too late changes

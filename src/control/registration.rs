@@ -25,6 +25,8 @@ pub fn identify(
             address: address.to_owned(),
             source,
         })?;
+    // Somebody answers there now; what a connection of before says about it is old news.
+    links.forget(&id);
     let report = links
         .client_at(&id, address, tls)
         .and_then(|client| client.node_status())
