@@ -9,6 +9,7 @@ pub mod clock;
 pub mod descriptors;
 pub mod group_commit;
 pub mod https;
+pub mod memory;
 pub mod notify;
 pub mod pool;
 pub mod signals;

@@ -10,7 +10,7 @@ use super::daemon_exit::{self, Unsupported};
 use super::{join, logging, printer};
 use crate::agent::daemon::Agent;
 use crate::base::threads::Supervisor;
-use crate::base::{descriptors, notify, signals};
+use crate::base::{descriptors, memory, notify, signals};
 use crate::config::agent::AgentConfig;
 
 /// Runs functions for a Flux control plane, each execution an isolated native process
@@ -56,6 +56,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&config.log);
+    memory::keep_small();
     descriptors::raise_limit();
     let supervisor = Supervisor::new();
     let _signals = signals::watch(&supervisor).context("handle signals")?;

@@ -15,7 +15,7 @@ use super::server::FrontDoor;
 use super::{daemon_exit, logging, printer};
 use crate::agent::daemon::Agent;
 use crate::base::threads::Supervisor;
-use crate::base::{atomic_file, descriptors, signals};
+use crate::base::{atomic_file, descriptors, memory, signals};
 use crate::config::agent::{AgentConfig, AgentTls};
 use crate::config::secret::Secret;
 use crate::config::server::{DEFAULT_HTTP_PORT, ServerConfig};
@@ -61,6 +61,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // Traversable: as root, functions run as another user and have to reach their code below it.
     atomic_file::create_directory(&state_dir, 0o711)?;
     logging::start("warn");
+    memory::keep_small();
     descriptors::raise_limit();
     let supervisor = Supervisor::new();
     let _signals = signals::watch(&supervisor).context("handle signals")?;

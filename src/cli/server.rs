@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory};
 use super::daemon_exit::{self, Unsupported};
 use super::logging;
 use crate::base::threads::Supervisor;
-use crate::base::{descriptors, notify, signals};
+use crate::base::{descriptors, memory, notify, signals};
 use crate::config::error::ConfigError;
 use crate::config::server::ServerConfig;
 use crate::control::plane::ControlPlane;
@@ -56,6 +56,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&config.log);
+    memory::keep_small();
     descriptors::raise_limit();
     let supervisor = Supervisor::new();
     let _signals = signals::watch(&supervisor).context("handle signals")?;
