@@ -102,13 +102,9 @@ impl Dispatcher {
     /// # Errors
     /// See [`DispatchError`].
     pub fn run(&self, id: &ExecutionId, call: &Call) -> Result<Execution, DispatchError> {
-        let result = self.offer(id, call, |reservation, client, request| {
+        self.offer(id, call, |reservation, client, request| {
             self.run_there(call, reservation, client, request)
-        });
-        if let Err(DispatchError::Unknown { agent, .. }) = &result {
-            self.remember(id, agent, call);
-        }
-        result
+        })
     }
 
     /// Hands it to an agent and returns once both sides have it on disk.
@@ -424,21 +420,6 @@ impl Dispatcher {
         self.fleet.record_miss(agent);
         if let Err(error) = self.fleet.transition(agent, AgentEvent::Missed) {
             log::debug!("agent {agent}: {error}");
-        }
-    }
-
-    /// Whoever asks later what became of it finds the agent's record, or hears that it is lost;
-    /// without a route it would have never been.
-    fn remember(&self, id: &ExecutionId, agent: &AgentId, call: &Call) {
-        let route = Route {
-            execution: id.clone(),
-            agent: agent.clone(),
-            function: call.function.clone(),
-            accepted_at: Timestamp::now(),
-            expires_at: None,
-        };
-        if let Err(error) = self.store.put_route(&route) {
-            log::warn!("execution {id}: where it may have run is not stored: {error}");
         }
     }
 
