@@ -41,6 +41,7 @@ impl Bench {
         let fleet = Fleet::with(&FleetOptions {
             agents: vec![AgentOptions {
                 agent_yaml: AGENT_YAML.to_owned(),
+                ..AgentOptions::default()
             }],
             ..FleetOptions::default()
         });

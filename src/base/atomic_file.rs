@@ -102,12 +102,11 @@ impl LockFile {
             .map_err(FileError::at("open", path))?;
         file.try_lock().map_err(|error| {
             let source = match error {
-                TryLockError::WouldBlock => {
-                    // The system's own words are "operation would block".
-                    let way_out =
-                        "another process holds it; end that one, or use another directory";
-                    io::Error::new(io::ErrorKind::WouldBlock, way_out)
-                }
+                // In words: the system's own are "operation would block".
+                TryLockError::WouldBlock => io::Error::new(
+                    io::ErrorKind::WouldBlock,
+                    "another process holds it; end that one, or use another directory",
+                ),
                 TryLockError::Error(source) => source,
             };
             FileError::at("lock", path)(source)

@@ -172,11 +172,7 @@ impl Dispatcher {
             Err(error) => return self.turned_down(&id, reservation, &error),
         };
         let Some(answer) = pending.wait(&call.client_gone) else {
-            // Cut off by us at the end of the drain: the execution is the agent's, and goes on.
-            if self.shutdown.is_pulled() {
-                return Offer::Failed(WaitError::ShuttingDown.into());
-            }
-            return cancel_for_nobody(client, &id);
+            return self.answer_nobody(client, &id);
         };
         match answer {
             Ok(Executed { record, output }) => Offer::Done(Execution { record, output }),
@@ -190,11 +186,11 @@ impl Dispatcher {
                 }
                 let lost = ExecutionRecord {
                     id: id.clone(),
-                    error: format!("lost: the connection to agent {agent} broke while it ran"),
-                    agent,
+                    agent: agent.clone(),
                     function: call.function.clone(),
                     function_version: version.unwrap_or(0),
                     ending: Some(Ending::Lost),
+                    error: format!("lost: the connection to agent {agent} broke while it ran"),
                     started_at: accepted_at,
                     status_at: accepted_at,
                     duration: Duration::ZERO,
@@ -204,7 +200,7 @@ impl Dispatcher {
                     truncated: false,
                     usage: Usage::default(),
                 };
-                settle_end(lost, client, &call.client_gone)
+                self.settle_end(lost, client, &call.client_gone)
             }
             Err(error) => self.turned_down(&id, reservation, &error),
         }
@@ -260,6 +256,62 @@ impl Dispatcher {
             }
             Err(error) => self.turned_down(&id, reservation, &error),
         }
+    }
+
+    /// The connection broke while it ran: how did it end? Called lost without the agent's word, it
+    /// could turn out a success that the agent had recorded just before, and an end never changes.
+    fn settle_end(
+        &self,
+        lost: ExecutionRecord,
+        client: &AgentClient,
+        client_gone: &Token,
+    ) -> Offer<Execution> {
+        let mut deadline = Instant::now() + SETTLE_TIME;
+        while Instant::now() < deadline {
+            match client.get_execution(&lost.id) {
+                Ok(Some((record, output))) if record.ending.is_some() => {
+                    let output = output.into_bytes();
+                    return Offer::Done(Execution { record, output });
+                }
+                // The agent ended first, and forgot it with its memory.
+                Ok(None) => {
+                    let status_at = Timestamp::now();
+                    let record = ExecutionRecord {
+                        duration: status_at.since(lost.started_at),
+                        status_at,
+                        ..lost
+                    };
+                    return Offer::Done(Execution {
+                        record,
+                        output: Vec::new(),
+                    });
+                }
+                // It runs on, and its caller waits on.
+                Ok(Some(_)) => deadline = Instant::now() + SETTLE_TIME,
+                // The agent is not back yet.
+                Err(_) => {}
+            }
+            if client_gone.wait_timeout(SETTLE_PAUSE) {
+                return self.answer_nobody(client, &lost.id);
+            }
+        }
+        Offer::Failed(DispatchError::Unknown {
+            agent: lost.agent,
+            execution: lost.id,
+        })
+    }
+
+    /// The client left. The agent confirms the tree's end; a cancel that comes too late changes
+    /// nothing.
+    fn answer_nobody<T>(&self, client: &AgentClient, id: &ExecutionId) -> Offer<T> {
+        // Cut off by us at the end of the drain: the execution is the agent's, and goes on.
+        if self.shutdown.is_pulled() {
+            return Offer::Failed(WaitError::ShuttingDown.into());
+        }
+        if let Err(error) = client.cancel(id) {
+            log::warn!("execution {id}: its client left, and it could not be cancelled: {error}");
+        }
+        Offer::Failed(DispatchError::ClientGone)
     }
 
     /// The connection broke during the hand-over: has the agent got it?
@@ -364,56 +416,6 @@ impl Dispatcher {
             log::warn!("execution {id}: its route stays: {error}");
         }
     }
-}
-
-/// The connection broke while it ran: how did it end? Called lost without the agent's word, it
-/// could turn out a success that the agent had recorded just before, and an end never changes.
-/// The agent is asked for as long as it answers, and for a while beyond.
-fn settle_end(
-    lost: ExecutionRecord,
-    client: &AgentClient,
-    client_gone: &Token,
-) -> Offer<Execution> {
-    let mut last_heard = Instant::now();
-    while last_heard.elapsed() < SETTLE_TIME {
-        match client.get_execution(&lost.id) {
-            Ok(Some((record, output))) if record.ending.is_some() => {
-                let output = output.into_bytes();
-                return Offer::Done(Execution { record, output });
-            }
-            // The agent ended first, and forgot it with its memory.
-            Ok(None) => {
-                let status_at = Timestamp::now();
-                let record = ExecutionRecord {
-                    duration: status_at.since(lost.started_at),
-                    status_at,
-                    ..lost
-                };
-                return Offer::Done(Execution {
-                    record,
-                    output: Vec::new(),
-                });
-            }
-            Ok(Some(_)) => last_heard = Instant::now(),
-            Err(_) => {}
-        }
-        if client_gone.wait_timeout(SETTLE_PAUSE) {
-            return cancel_for_nobody(client, &lost.id);
-        }
-    }
-    Offer::Failed(DispatchError::Unknown {
-        agent: lost.agent,
-        execution: lost.id,
-    })
-}
-
-/// The client left. The agent confirms the tree's end; a cancel that comes too late changes
-/// nothing.
-fn cancel_for_nobody<T>(client: &AgentClient, id: &ExecutionId) -> Offer<T> {
-    if let Err(error) = client.cancel(id) {
-        log::warn!("execution {id}: its client left, and it could not be cancelled: {error}");
-    }
-    Offer::Failed(DispatchError::ClientGone)
 }
 
 fn request(

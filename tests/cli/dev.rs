@@ -70,11 +70,10 @@ fn a_second_one_in_the_same_directory_is_refused_and_the_first_goes_on() {
     let dev = Dev::start();
     let state_dir = state_dir(&dev.user);
     let args = ["dev", "--listen", "127.0.0.1:0", "--state-dir", &state_dir];
-    dev.user.run(&args).exits(1).says(&[
-        "flux dev",
-        &state_dir,
-        "another process holds it; end that one",
-    ]);
+    dev.user
+        .run(&args)
+        .exits(1)
+        .says(&["flux dev", &state_dir, "another process holds it"]);
     dev.user.run(&["status"]).exits(0);
 }
 

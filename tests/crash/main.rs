@@ -26,6 +26,7 @@ fn fleet() -> (Fleet, Witness) {
         flux_yaml: "limits:\n  heartbeat_interval: 200ms\n".to_owned(),
         agents: vec![AgentOptions {
             agent_yaml: "limits:\n  max_executions: 32\n".to_owned(),
+            ..AgentOptions::default()
         }],
     });
     let witness = Witness::new(fleet.directory());

@@ -159,6 +159,7 @@ fn an_agent_that_is_full_of_other_work_is_waited_for_too() {
         flux_yaml: format!("log: info,flux::control::fleet=debug\nlimits:\n  {RARE_HEARTBEAT}\n"),
         agents: vec![super::AgentOptions {
             agent_yaml: "limits:\n  max_executions: 1\n".to_owned(),
+            ..super::AgentOptions::default()
         }],
     };
     let mut fleet = Fleet::with(&fleet_options);
