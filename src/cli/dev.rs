@@ -73,8 +73,10 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         state_dir.join("certs"),
     );
     config.listen = arguments.listen;
-    let front = FrontDoor::open(&config, &supervisor).map_err(name_the_way_out)?;
+    // Before the control plane, which remembers it from the last time and calls it at once: a
+    // refused connection is not tried again as soon as the registration needs it.
     let agent = start_agent(&state_dir, &config.certs_dir, &supervisor)?;
+    let front = FrontDoor::open(&config, &supervisor).map_err(name_the_way_out)?;
     register(&front, &agent)?;
 
     let context_file = context::default_path()?;

@@ -13,7 +13,7 @@ use nix::unistd::{Pid, Uid};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::fleet::{API_KEY, FLUX, fs_write};
+use crate::harness::fleet::{API_KEY, FLUX, fs_write, run};
 use crate::harness::{DEADLINE, Daemon, Fleet, eventually, pause};
 
 /// `nobody` and `nogroup`, whom every Debian has.
@@ -50,7 +50,9 @@ impl User {
             chown(user.home.path(), Some(ORDINARY), Some(ORDINARY)).expect("chown");
             // The build directory may lie where only root can enter.
             user.program = user.path("flux");
-            fs::copy(FLUX, &user.program).expect("copy of flux");
+            // By another process: a child of a test beside this one would inherit the descriptor
+            // that writes the program, which then cannot be started (ETXTBSY).
+            run("cp", &[FLUX, &user.program.display().to_string()]);
             user.id = Some(ORDINARY);
         }
         user
