@@ -39,8 +39,10 @@ use crate::sandbox::{
     CgroupMode, Identity, ResourceLimits, Sandbox, SandboxConfig, SandboxError, StopReason,
 };
 
-/// Between two looks for expired records.
+/// Between two looks for expired records, at the most; sooner where records live shorter.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two looks for expired records, at the least.
+const SHORTEST_EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// For asking what the public address is.
 const PUBLIC_ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a stop at the drain's deadline, until every execution is confirmed dead and recorded.
@@ -164,7 +166,7 @@ impl Agent {
             limits,
             supervisor,
         ));
-        let expiry = expire_records(&worker, supervisor)?;
+        let expiry = expire_records(&worker, limits.record_retention, supervisor)?;
         let lookup = match (config.node_public_ip, &config.public_ip_lookup) {
             (None, Some(url)) => Some(look_up_public_address(&worker, url.clone(), supervisor)?),
             (Some(_), _) | (None, None) => None,
@@ -307,10 +309,15 @@ fn recorded_ids(journal: &Journal) -> Result<HashSet<ExecutionId>, JournalError>
     }
 }
 
-fn expire_records(worker: &Arc<AgentWorker>, supervisor: &Supervisor) -> std::io::Result<Lasting> {
+fn expire_records(
+    worker: &Arc<AgentWorker>,
+    retention: Duration,
+    supervisor: &Supervisor,
+) -> std::io::Result<Lasting> {
+    let interval = retention.clamp(SHORTEST_EXPIRY_INTERVAL, EXPIRY_INTERVAL);
     let (worker, shutdown) = (Arc::clone(worker), supervisor.shutdown());
     supervisor.spawn_lasting("expiry", move || {
-        while !shutdown.wait_timeout(EXPIRY_INTERVAL) {
+        while !shutdown.wait_timeout(interval) {
             worker.expire(Timestamp::now());
         }
     })

@@ -128,8 +128,8 @@ mod tests {
                 execution: &ExecutionId::new("e-1").expect("id"),
                 function: &FunctionName::new("f").expect("name"),
                 version: 3,
-                home: Path::new("/work/e-1"),
-                temporary: Path::new("/work/e-1/.tmp"),
+                home: Path::new("/var/e-1"),
+                temporary: Path::new("/var/e-1/.tmp"),
             },
         );
         built.into_iter().collect()
@@ -175,7 +175,7 @@ mod tests {
             (built["A"].as_str(), built["B"].as_str()),
             ("function", "call")
         );
-        assert_eq!(built["TMPDIR"], "/work/e-1/.tmp");
+        assert_eq!(built["TMPDIR"], "/var/e-1/.tmp");
         assert_eq!(built["FLUX_EXECUTION_ID"], "e-1");
         assert_eq!(built["FLUX_FUNCTION_NAME"], "f");
     }

@@ -69,7 +69,7 @@ impl Drop for Subscription<'_> {
 }
 
 impl Events {
-    /// Everything that ends from now on. `None` when there are [`MAX_SUBSCRIBERS`].
+    /// Everything that ends from now on. `None` when there are `MAX_SUBSCRIBERS`.
     pub fn subscribe(&self) -> Option<Subscription<'_>> {
         let mut state = lock(&self.state);
         if state.subscribers.len() >= MAX_SUBSCRIBERS {

@@ -1,7 +1,7 @@
 //! Configuration: YAML text becomes checked values, in two steps.
 //!
-//! First [`document`] makes a bounded tree of texts with their places; it knows YAML and nothing
-//! else. Then [`section`] reads that tree key by key into the types of [`server`], [`agent`] and
+//! First `document` makes a bounded tree of texts with their places; it knows YAML and nothing
+//! else. Then `section` reads that tree key by key into the types of [`server`], [`agent`] and
 //! [`function`]; it names every bad key of a document at once, and nobody else sees raw values.
 //!
 //! Invariants: 0 is a value and never "unset"; unknown keys are errors; the value of a secret

@@ -457,6 +457,10 @@ fn a_record_does_not_expire_while_it_runs_and_does_after_its_end() {
         (&record["status"], &record["output"]),
         (&json!("success"), &json!("begun\ndone\n"))
     );
+    eventually("the record expires", || {
+        let reply = fleet.api.get(&format!("/executions/{id}"));
+        (reply.status == 404).then_some(())
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The agents: where each stands, what it holds, what runs there, and who waits for room.
 //!
-//! One lock guards it all ([`state::State`]), so that a freed slot, a waiter and a new call see
+//! One lock guards it all (`state::State`), so that a freed slot, a waiter and a new call see
 //! each other in one order; nothing blocks under it. What must survive a restart is written to
 //! the store before it is true here.
 
