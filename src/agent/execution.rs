@@ -13,6 +13,7 @@ use super::environment::Belongings;
 use super::functions::Function;
 use super::live::Live;
 use super::release::Release;
+use crate::base::causes::with_causes;
 use crate::base::clock::Timestamp;
 use crate::model::execution::{Ending, ExecutionRecord, Stream, Usage};
 use crate::model::function::Env;
@@ -78,7 +79,7 @@ impl Execution {
         let workdir = match context.workdirs.create(id, &self.release, context.owner) {
             Ok(workdir) => workdir,
             Err(error) => {
-                return not_started(&format!("no working directory: {}", with_cause(&error)));
+                return not_started(&format!("no working directory: {}", with_causes(&error)));
             }
         };
         let stdin = match stdin(&self.stdin) {
@@ -150,13 +151,6 @@ fn not_started(error: &str) -> Outcome {
         duration: Duration::ZERO,
         leaked_pipes: false,
         tree_confirmed_dead: true,
-    }
-}
-
-fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::Read;
 use std::ops::ControlFlow;
 
+use crate::base::causes::with_causes;
 use crate::base::token::Token;
 use crate::model::execution::ExecutionRecord;
 use crate::model::ids::{ExecutionId, FunctionName};
@@ -157,17 +158,10 @@ impl WorkerError {
 
     /// For the wire: the causes become one line.
     pub fn to_refusal(&self) -> Refusal {
-        let mut message = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
-            cause = error.source();
-        }
         Refusal {
             kind: self.kind,
             subject: self.subject.clone(),
-            message,
+            message: with_causes(self),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod atomic_file;
 pub mod backoff;
+pub mod causes;
 pub mod clock;
 pub mod descriptors;
 pub mod group_commit;

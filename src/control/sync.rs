@@ -16,6 +16,7 @@ use thiserror::Error;
 use super::fleet::{Current, Fleet, Held};
 use super::functions::Functions;
 use super::links::Links;
+use crate::base::causes::with_causes;
 use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::{Supervisor, lock};
 use crate::model::agent::{AgentEvent, AgentState};
@@ -215,16 +216,6 @@ fn outcome(agent: &AgentId, result: &Result<(), PushError>) -> AgentOutcome {
         status,
         message,
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 impl Shared {

@@ -10,6 +10,7 @@ use super::parse::Repeated;
 use super::response::Response;
 use super::status::Status;
 use crate::archive::ArchiveError;
+use crate::base::causes::with_causes;
 use crate::config::error::FieldError;
 use crate::control::dispatch::DispatchError;
 use crate::control::error::ControlError;
@@ -542,15 +543,4 @@ fn internal(error: &dyn std::error::Error, code: &'static str) -> ApiError {
         error.to_string(),
         "the control plane's log tells more",
     )
-}
-
-/// An error with its causes, on one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

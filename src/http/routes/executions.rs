@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use super::input::{Fields, bad_query, id, kind, only_query_keys, query, query_number, text};
 use super::render::{self, mismatched};
+use crate::base::causes::with_causes;
 use crate::base::units::parse_duration;
 use crate::control::command::{Answer, Call, Command, Execution, Listing};
 use crate::control::executions::{Follow, Followed, MAX_LISTED};
 use crate::http::api::Api;
-use crate::http::errors::{ApiError, with_causes};
+use crate::http::errors::ApiError;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::router::Params;
