@@ -86,8 +86,12 @@ impl User {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        // As in a terminal: a test run that a shell started in the background ignores SIGINT, and
+        // hands that on.
+        let mut command = Command::new("/usr/bin/env");
         command
+            .arg("--default-signal=INT")
+            .arg(&self.program)
             .args(args)
             .current_dir(self.home())
             .env_clear()
