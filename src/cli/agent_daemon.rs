@@ -12,6 +12,7 @@ use crate::agent::daemon::Agent;
 use crate::base::threads::Supervisor;
 use crate::base::{descriptors, memory, notify, signals};
 use crate::config::agent::AgentConfig;
+use crate::sandbox::shed_bounding_set;
 
 /// Runs functions for a Flux control plane, each execution an isolated native process
 #[derive(Debug, Parser)]
@@ -57,6 +58,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     logging::start(&config.log);
     memory::keep_small();
+    shed_bounding_set();
     descriptors::raise_limit();
     let supervisor = Supervisor::new();
     let _signals = signals::watch(&supervisor).context("handle signals")?;

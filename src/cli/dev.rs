@@ -24,6 +24,7 @@ use crate::control::error::ControlError;
 use crate::control::fleet::FleetError;
 use crate::model::ids::AgentId;
 use crate::pki::Authority;
+use crate::sandbox::shed_bounding_set;
 
 /// The one agent's id.
 const AGENT_ID: &str = "local";
@@ -62,6 +63,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     atomic_file::create_directory(&state_dir, 0o711)?;
     logging::start("warn");
     memory::keep_small();
+    shed_bounding_set();
     descriptors::raise_limit();
     let supervisor = Supervisor::new();
     let _signals = signals::watch(&supervisor).context("handle signals")?;

@@ -29,6 +29,7 @@ mod tree;
 mod usage;
 mod watch;
 
+pub use capabilities::shed_bounding_set;
 pub use clone::SpawnWay;
 pub use control::Control;
 pub use sandbox::Sandbox;

@@ -11,6 +11,9 @@ use super::{
     Enforced, Missing, Outcome, OutputSink, SandboxConfig, SandboxError, Spec, StopReason,
 };
 
+/// There are no capabilities to shed here.
+pub fn shed_bounding_set() {}
+
 /// See [`crate::sandbox`].
 #[derive(Debug)]
 pub struct Sandbox {
