@@ -226,7 +226,7 @@ impl From<ControlError> for ApiError {
                 Status::ServiceUnavailable,
                 "no_provider",
                 error.to_string(),
-                "add a provider to flux.yaml, or register agents with POST /agents/register",
+                "this version makes no machines; register agents with POST /agents/register",
             ),
             ControlError::ExecutionNotFound(_) => ApiError::new(
                 Status::NotFound,
