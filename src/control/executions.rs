@@ -13,6 +13,7 @@ use super::command::{Execution, Listing};
 use super::error::ControlError;
 use super::fleet::{AgentView, Fleet};
 use super::links::Links;
+use crate::base::causes::with_causes;
 use crate::base::clock::Timestamp;
 use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::Supervisor;
@@ -174,7 +175,16 @@ impl Executions {
             .links
             .client(&agent.agent)
             .and_then(|client| client.cancel(id))
-            .map_err(|error| unreachable(&agent.agent.id, error))?;
+            .map_err(|error| match error {
+                // It was asked, and could not say that the tree is dead.
+                RpcError::Refused(_) | RpcError::Rejected { .. } | RpcError::Deadline => {
+                    ControlError::CancelUnconfirmed {
+                        id: id.clone(),
+                        message: with_causes(&error),
+                    }
+                }
+                error => unreachable(&agent.agent.id, error),
+            })?;
         match outcome {
             CancelOutcome::Cancelled => Ok(()),
             CancelOutcome::AlreadyEnded => Err(ControlError::ExecutionEnded {
