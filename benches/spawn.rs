@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use flux::model::execution::{Ending, Stream};
 use flux::model::ids::ExecutionId;
+use flux::model::isolation::{NetworkIsolation, SyscallIsolation};
 use flux::sandbox::{
-    CgroupMode, Control, OutputSink, ResourceLimits, Sandbox, SandboxConfig, Spec, Stdin,
+    CgroupMode, Control, FileAccess, OutputSink, ResourceLimits, Sandbox, SandboxConfig, Spec,
+    Stdin,
 };
 
 const ROUNDS: usize = 1000;
@@ -34,7 +36,8 @@ fn open(cgroup: CgroupMode) -> Sandbox {
     Sandbox::open(SandboxConfig {
         name: format!("bench-{}", std::process::id()),
         work_root: std::env::temp_dir(),
-        identity: None,
+        identities: None,
+        system_paths: Vec::new(),
         require_isolation: false,
         cgroup,
     })
@@ -87,6 +90,10 @@ fn spec(program: PathBuf, args: &[&str]) -> Spec {
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
         cwd: "/".into(),
         stdin: Stdin::Null,
+        identity: None,
+        files: FileAccess::Open,
+        network: NetworkIsolation::Host,
+        syscalls: SyscallIsolation::Open,
         limits: ResourceLimits::NONE,
         kill_grace: Spec::KILL_GRACE,
         pipe_grace: Spec::PIPE_GRACE,

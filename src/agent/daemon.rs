@@ -36,7 +36,8 @@ use crate::rpc::TlsIdentity;
 use crate::rpc::server::ServerError;
 use crate::rpc::tls::{InvalidIdentity, ServerIdentity};
 use crate::sandbox::{
-    CgroupMode, Identity, ResourceLimits, Sandbox, SandboxConfig, SandboxError, StopReason,
+    CgroupMode, Identities, Identity, ResourceLimits, Sandbox, SandboxConfig, SandboxError,
+    StopReason,
 };
 
 /// Between two looks for expired records, at the most; sooner where records live shorter.
@@ -121,7 +122,8 @@ impl Agent {
         let sandbox = Sandbox::open(SandboxConfig {
             name: cgroup_name(config),
             work_root: work_root.clone(),
-            identity,
+            identities: identity.map(|shared| Identities { shared, own: None }),
+            system_paths: Vec::new(),
             require_isolation: config.require_isolation,
             cgroup: CgroupMode::Auto,
         })?;
@@ -152,7 +154,7 @@ impl Agent {
                 fsize: limits.file_size.map(Mib::bytes),
                 ..ResourceLimits::NONE
             },
-            owner: identity.map(|identity| (identity.uid, identity.gid)),
+            identity,
             kill_grace: limits.kill_grace,
             pipe_grace: limits.pipe_grace,
             retention: limits.record_retention,

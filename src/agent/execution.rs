@@ -17,7 +17,8 @@ use crate::base::causes::with_causes;
 use crate::base::clock::Timestamp;
 use crate::model::execution::{Ending, ExecutionRecord, Stream, Usage};
 use crate::model::function::Env;
-use crate::sandbox::{Outcome, OutputSink, ResourceLimits, Spec, Stdin};
+use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
+use crate::sandbox::{FileAccess, Outcome, OutputSink, ResourceLimits, Spec, Stdin};
 
 /// Everything one run needs; consumed by running it.
 pub struct Execution {
@@ -76,7 +77,9 @@ impl Execution {
 
     fn run_process(&self, context: &Context) -> Outcome {
         let id = &self.live.accepted().id;
-        let workdir = match context.workdirs.create(id, &self.release, context.owner) {
+        let identity = context.identity;
+        let owner = identity.map(|identity| (identity.uid, identity.gid));
+        let workdir = match context.workdirs.create(id, &self.release, owner) {
             Ok(workdir) => workdir,
             Err(error) => {
                 return not_started(&format!("no working directory: {}", with_causes(&error)));
@@ -108,6 +111,10 @@ impl Execution {
                 .collect(),
             cwd: workdir.cwd().to_owned(),
             stdin,
+            identity,
+            files: FileAccess::Open,
+            network: NetworkIsolation::Host,
+            syscalls: SyscallIsolation::Open,
             limits: ResourceLimits {
                 memory: config.memory,
                 cpu_millicores: config.cpu_millicores,

@@ -18,6 +18,7 @@ use crate::model::function::{
     check_env,
 };
 use crate::model::ids::FunctionName;
+use crate::model::isolation::IsolationRequest;
 
 /// Bytes of a function's YAML at the most: twice the largest environment.
 pub const MAX_FUNCTION_YAML_BYTES: usize = 64 * 1024;
@@ -89,6 +90,9 @@ pub(super) fn read_function(mut root: Section<'_>) -> Option<FunctionConfig> {
     let env = root.or("env", Env::new(), env);
     root.finish();
     Some(FunctionConfig {
+        disk: None,
+        pids: None,
+        isolation: IsolationRequest::default(),
         name: name?,
         handler: handler?,
         cpu_millicores: cpu_millicores.and_then(NonZeroU32::new),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::ids::{Digest, FunctionName};
+use super::isolation::IsolationRequest;
 use crate::base::clock::Timestamp;
 use crate::base::units::Mib;
 
@@ -147,6 +148,10 @@ pub struct FunctionConfig {
     pub cpu_millicores: Option<NonZeroU32>,
     /// Memory limit.
     pub memory: Option<Mib>,
+    /// Limit to what an execution keeps in its working and temporary directory.
+    pub disk: Option<Mib>,
+    /// Limit to processes and threads of an execution.
+    pub pids: Option<NonZeroU32>,
     /// From start to end of an execution.
     pub timeout: Option<Duration>,
     /// Per agent.
@@ -159,6 +164,8 @@ pub struct FunctionConfig {
     pub max_wait: Duration,
     /// Added to every execution's environment.
     pub env: Env,
+    /// How far its executions are kept apart.
+    pub isolation: IsolationRequest,
 }
 
 /// A function as the fleet knows it.

@@ -7,4 +7,5 @@ pub mod agent;
 pub mod execution;
 pub mod function;
 pub mod ids;
+pub mod isolation;
 pub mod resources;

@@ -10,12 +10,24 @@ pub struct SandboxConfig {
     /// Absolute. Each execution's private directory is `work_root/<execution id>`, and its `TMPDIR`
     /// lies in it: by that, leftovers and members of a tree are recognised where there is no cgroup.
     pub work_root: PathBuf,
-    /// Whom the executions run as; needs root. `None` runs them as the agent's own user.
-    pub identity: Option<Identity>,
+    /// Whom executions run as; needs root. `None` runs all of them as the agent's own user.
+    pub identities: Option<Identities>,
+    /// What every execution with [`super::FileAccess::Only`] may read and execute beside its own
+    /// paths: the system's directories and files. Those that do not exist are passed over.
+    pub system_paths: Vec<PathBuf>,
     /// Refuse to open where anything of [`super::Enforced::ISOLATION`] is missing.
     pub require_isolation: bool,
     /// Whether to use cgroups.
     pub cgroup: CgroupMode,
+}
+
+/// The users that executions run as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identities {
+    /// For executions that name none of their own, and for all where those cannot be had.
+    pub shared: Identity,
+    /// First and last of the user ids from which each function gets one of its own.
+    pub own: Option<(u32, u32)>,
 }
 
 /// A user and a group, without supplementary groups.

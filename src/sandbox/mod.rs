@@ -23,12 +23,12 @@ mod spec;
 #[cfg_attr(windows, path = "windows/mod.rs")]
 mod platform;
 
-pub use config::{CgroupMode, Identity, SandboxConfig};
+pub use config::{CgroupMode, Identities, Identity, SandboxConfig};
 pub use enforced::{Enforced, Missing};
 pub use error::SandboxError;
 pub use outcome::{Outcome, OutputSink, StopReason};
 pub use platform::{Control, Sandbox, shed_bounding_set};
-pub use spec::{ResourceLimits, Spec, Stdin};
+pub use spec::{FileAccess, ResourceLimits, Spec, Stdin};
 
 #[cfg(target_os = "linux")]
 #[doc(hidden)]

@@ -6,8 +6,10 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::config::Identity;
 use crate::base::units::Mib;
 use crate::model::ids::ExecutionId;
+use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
 
 /// One process to run.
 #[derive(Debug)]
@@ -25,12 +27,35 @@ pub struct Spec {
     pub cwd: PathBuf,
     /// Descriptor 0.
     pub stdin: Stdin,
+    /// Whom it runs as; the agent's own user when there is none.
+    pub identity: Option<Identity>,
+    /// Which files it reaches.
+    pub files: FileAccess,
+    /// Which network it sees. [`NetworkIsolation::None`] where that cannot be had is a failure to
+    /// start, never less.
+    pub network: NetworkIsolation,
+    /// Which system calls it has.
+    pub syscalls: SyscallIsolation,
     /// How much it may take.
     pub limits: ResourceLimits,
     /// From SIGTERM to SIGKILL after a timeout.
     pub kill_grace: Duration,
     /// How long, after the leader's end, others of its tree may hold stdout or stderr open.
     pub pipe_grace: Duration,
+}
+
+/// Which files an execution reaches, within what its user may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileAccess {
+    /// Whatever its user may.
+    Open,
+    /// The sandbox's system paths and these, each with all that is below it; nothing else.
+    Only {
+        /// To read and execute.
+        read: Vec<PathBuf>,
+        /// To read, write, make and remove.
+        write: Vec<PathBuf>,
+    },
 }
 
 /// Where standard input comes from.
@@ -55,6 +80,8 @@ pub struct ResourceLimits {
     pub nofile: Option<u64>,
     /// Bytes of each written file.
     pub fsize: Option<u64>,
+    /// Of the working and temporary directory together.
+    pub disk: Option<Mib>,
     /// From the start.
     pub timeout: Option<Duration>,
 }
@@ -76,6 +103,7 @@ impl ResourceLimits {
         pids: None,
         nofile: None,
         fsize: None,
+        disk: None,
         timeout: None,
     };
 }

@@ -15,6 +15,7 @@ use crate::base::units::Mib;
 use crate::model::agent::{Agent, AgentState, Machine};
 use crate::model::function::{Behavior, Env, FunctionConfig, HandlerPath};
 use crate::model::ids::{AgentId, FunctionName};
+use crate::model::isolation::IsolationRequest;
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "format")]
@@ -97,6 +98,9 @@ pub(crate) fn decode_config(text: &str) -> Result<FunctionConfig, String> {
     };
     let StoredConfig::V1(stored) = serde_json::from_str(text).map_err(text_of)?;
     Ok(FunctionConfig {
+        disk: None,
+        pids: None,
+        isolation: IsolationRequest::default(),
         name: FunctionName::new(&stored.name).map_err(text_of)?,
         handler: HandlerPath::new(&stored.handler).map_err(text_of)?,
         cpu_millicores: stored.cpu_millicores,

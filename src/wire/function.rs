@@ -16,6 +16,7 @@ use crate::model::function::{
     check_env,
 };
 use crate::model::ids::{Digest, FunctionName};
+use crate::model::isolation::IsolationRequest;
 
 /// A configuration as an agent receives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +99,9 @@ pub fn config_from_proto(message: proto::FunctionConfig) -> Result<ReceivedConfi
     let timeout = count_u32("timeout_seconds", message.timeout_seconds)?;
     let max_concurrency = count_u32("max_concurrency", message.max_concurrency)?;
     let config = FunctionConfig {
+        disk: None,
+        pids: None,
+        isolation: IsolationRequest::default(),
         name: FunctionName::new(&message.name)?,
         handler: HandlerPath::new(&message.handler)?,
         cpu_millicores: NonZeroU32::new(count_u32("cpu_millicores", message.cpu_millicores)?),
@@ -225,6 +229,9 @@ mod tests {
 
     fn config() -> FunctionConfig {
         FunctionConfig {
+            disk: None,
+            pids: None,
+            isolation: IsolationRequest::default(),
             name: FunctionName::new("resize").expect("name"),
             handler: HandlerPath::new("bin/run").expect("handler"),
             cpu_millicores: NonZeroU32::new(500),
@@ -308,6 +315,9 @@ mod tests {
     #[test]
     fn a_timeout_below_a_second_does_not_become_none() {
         let short = FunctionConfig {
+            disk: None,
+            pids: None,
+            isolation: IsolationRequest::default(),
             timeout: Some(Duration::from_millis(1)),
             ..config()
         };

@@ -251,6 +251,9 @@ fn directory() -> Option<PathBuf> {
 
 fn config(name: &str) -> FunctionConfig {
     FunctionConfig {
+        disk: None,
+        pids: None,
+        isolation: flux::model::isolation::IsolationRequest::default(),
         name: flux::model::ids::FunctionName::new(name).expect("name"),
         handler: HandlerPath::new("run").expect("handler"),
         cpu_millicores: None,

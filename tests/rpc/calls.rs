@@ -139,6 +139,9 @@ fn a_request_that_no_message_can_carry_is_not_sent() {
 fn a_configuration_arrives_with_its_digest() {
     let pair = pair();
     let config = FunctionConfig {
+        disk: None,
+        pids: None,
+        isolation: flux::model::isolation::IsolationRequest::default(),
         name: function("resize"),
         handler: HandlerPath::new("bin/run").unwrap(),
         cpu_millicores: None,

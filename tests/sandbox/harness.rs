@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use flux::model::execution::Stream;
 use flux::model::ids::ExecutionId;
+use flux::model::isolation::{NetworkIsolation, SyscallIsolation};
 use flux::sandbox::{
-    CgroupMode, Control, Enforced, Identity, Outcome, OutputSink, ResourceLimits, Sandbox,
-    SandboxConfig, SpawnWay, Spec, Stdin,
+    CgroupMode, Control, Enforced, FileAccess, Identities, Identity, Outcome, OutputSink,
+    ResourceLimits, Sandbox, SandboxConfig, SpawnWay, Spec, Stdin,
 };
 
 /// For conditions that hold in a moment; longer than any honest delay of a loaded machine.
@@ -23,6 +24,7 @@ const ALONE: &str = "FLUX_SANDBOX_TEST_ALONE";
 /// Removes its directory when dropped.
 pub struct Place {
     pub sandbox: Sandbox,
+    identity: Option<Identity>,
     root: tempfile::TempDir,
 }
 
@@ -81,6 +83,10 @@ impl Place {
             ],
             cwd: self.root().to_owned(),
             stdin: Stdin::Null,
+            identity: self.identity,
+            files: FileAccess::Open,
+            network: NetworkIsolation::Host,
+            syscalls: SyscallIsolation::Open,
             limits: ResourceLimits {
                 // No test waits for ever.
                 timeout: Some(PATIENCE),
@@ -146,6 +152,7 @@ impl Opening {
         };
         Place {
             sandbox: Sandbox::open_by(config, self.way).expect("a sandbox"),
+            identity: self.identity,
             root,
         }
     }
@@ -155,7 +162,8 @@ pub fn config(root: &Path, cgroup: CgroupMode, identity: Option<Identity>) -> Sa
     SandboxConfig {
         name: "test".to_owned(),
         work_root: root.to_owned(),
-        identity,
+        identities: identity.map(|shared| Identities { shared, own: None }),
+        system_paths: Vec::new(),
         require_isolation: false,
         cgroup,
     }

@@ -62,6 +62,9 @@ pub fn execution(id: &str) -> ExecutionId {
 /// With every field set.
 pub fn config(name: &str) -> FunctionConfig {
     FunctionConfig {
+        disk: None,
+        pids: None,
+        isolation: flux::model::isolation::IsolationRequest::default(),
         name: function(name),
         handler: HandlerPath::new("bin/run").expect("handler"),
         cpu_millicores: NonZeroU32::new(250),

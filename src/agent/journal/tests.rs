@@ -11,6 +11,7 @@ use crate::base::clock::Timestamp;
 use crate::model::execution::{Ending, ExecutionRecord, Status, Usage};
 use crate::model::function::{Behavior, Env, FunctionConfig, HandlerPath};
 use crate::model::ids::{AgentId, Digest, ExecutionId, FunctionName};
+use crate::model::isolation::IsolationRequest;
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -376,6 +377,9 @@ fn a_broken_record_is_named_and_does_not_hide_the_others() {
 fn held(name: &str) -> HeldFunction {
     HeldFunction {
         config: FunctionConfig {
+            disk: None,
+            pids: None,
+            isolation: IsolationRequest::default(),
             name: FunctionName::new(name).expect("name"),
             handler: HandlerPath::new("run").expect("handler"),
             cpu_millicores: None,

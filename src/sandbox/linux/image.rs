@@ -123,7 +123,8 @@ fn c_string(text: &OsStr, what: impl FnOnce() -> String) -> Result<CString, Imag
 mod tests {
     use super::*;
     use crate::model::ids::ExecutionId;
-    use crate::sandbox::{ResourceLimits, Stdin};
+    use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
+    use crate::sandbox::{FileAccess, ResourceLimits, Stdin};
 
     fn spec() -> Spec {
         Spec {
@@ -133,6 +134,10 @@ mod tests {
             env: Vec::new(),
             cwd: "/".into(),
             stdin: Stdin::Null,
+            identity: None,
+            files: FileAccess::Open,
+            network: NetworkIsolation::Host,
+            syscalls: SyscallIsolation::Open,
             limits: ResourceLimits::NONE,
             kill_grace: Spec::KILL_GRACE,
             pipe_grace: Spec::PIPE_GRACE,

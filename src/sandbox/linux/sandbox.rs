@@ -7,7 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::geteuid;
 
 use super::super::{
-    CgroupMode, Enforced, Identity, Missing, Outcome, OutputSink, SandboxConfig, SandboxError,
+    CgroupMode, Enforced, Identities, Missing, Outcome, OutputSink, SandboxConfig, SandboxError,
     Spec, StopReason,
 };
 use super::cgroup::{CgroupError, Subtree};
@@ -56,7 +56,7 @@ impl Sandbox {
         check(&config)?;
         let mut findings = Findings::default();
         let subtree = open_subtree(&config, &mut findings);
-        let identity = usable_identity(config.identity, &mut findings);
+        check_identities(config.identities, &mut findings);
         let bounding_drop = capabilities::droppable();
         findings.note(
             Enforced::Capabilities,
@@ -78,12 +78,13 @@ impl Sandbox {
         if subtree.is_none() {
             become_subreaper()?;
         }
-        let spawner = Spawner::new(way, identity, bounding_drop.unwrap_or(0), landlock).map_err(
-            |source| SandboxError::System {
-                action: "open /dev/null",
-                source,
-            },
-        )?;
+        let spawner =
+            Spawner::new(way, bounding_drop.unwrap_or(0), landlock).map_err(|source| {
+                SandboxError::System {
+                    action: "open /dev/null",
+                    source,
+                }
+            })?;
         Ok(Sandbox {
             spawner,
             subtree,
@@ -345,18 +346,17 @@ fn open_subtree(config: &SandboxConfig, findings: &mut Findings) -> Option<Subtr
     }
 }
 
-fn usable_identity(identity: Option<Identity>, findings: &mut Findings) -> Option<Identity> {
-    let reason = match identity {
+fn check_identities(identities: Option<Identities>, findings: &mut Findings) {
+    let reason = match identities {
         Some(_) if !geteuid().is_root() => "only an agent that runs as root can change the user",
-        Some(Identity { uid: 0, .. }) => "the configured user is root",
+        Some(identities) if identities.shared.uid == 0 => "the configured user is root",
         Some(_) => {
             findings.enforced.push(Enforced::User);
-            return identity;
+            return;
         }
         None => "no user is configured for executions: they run as the agent's own",
     };
     findings.miss(Enforced::User, reason.to_owned());
-    identity.filter(|_| geteuid().is_root())
 }
 
 fn open_landlock(findings: &mut Findings) -> Option<Ruleset> {

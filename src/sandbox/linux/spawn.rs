@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use thiserror::Error;
 
-use super::super::{Identity, ResourceLimits, Spec, Stdin};
+use super::super::{ResourceLimits, Spec, Stdin};
 use super::child::{Failure, Plan, RLIMITS, Stage};
 use super::clone::{Birthplace, Cloner, SpawnWay};
 use super::image::{Image, ImageError};
@@ -19,7 +19,6 @@ use super::pipes::{self, ChildEnds, Pipes};
 pub(super) struct Spawner {
     cloner: Cloner,
     null: OwnedFd,
-    identity: Option<Identity>,
     bounding_drop: u64,
     landlock: Option<Ruleset>,
 }
@@ -52,14 +51,12 @@ impl Spawner {
     /// `/dev/null` cannot be opened.
     pub(super) fn new(
         way: SpawnWay,
-        identity: Option<Identity>,
         bounding_drop: u64,
         landlock: Option<Ruleset>,
     ) -> io::Result<Spawner> {
         Ok(Spawner {
             cloner: Cloner::new(way),
             null: pipes::above_stdio(File::open("/dev/null")?.into())?,
-            identity,
             bounding_drop,
             landlock,
         })
@@ -102,7 +99,7 @@ impl Spawner {
             cgroup_procs: -1,
             rlimits: rlimits(&spec.limits),
             bounding_drop: self.bounding_drop,
-            uid_gid: self.identity.map(|identity| (identity.uid, identity.gid)),
+            uid_gid: spec.identity.map(|identity| (identity.uid, identity.gid)),
             landlock: Ruleset::raw(self.landlock.as_ref()),
             stdio: [
                 stdin.as_raw_fd(),
