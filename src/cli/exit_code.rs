@@ -30,6 +30,8 @@ impl ExitCode {
     pub const CANCELLED: ExitCode = ExitCode::Signal(2);
     /// The kernel's kill at the memory limit.
     pub const OUT_OF_MEMORY: ExitCode = ExitCode::Signal(9);
+    /// The agent's kill at the disk limit.
+    pub const OUT_OF_DISK: ExitCode = ExitCode::Signal(9);
     /// Nobody reads stdout any more.
     pub const PIPE_CLOSED: ExitCode = ExitCode::Signal(13);
 
@@ -79,6 +81,7 @@ mod tests {
         for code in [
             ExitCode::CANCELLED,
             ExitCode::OUT_OF_MEMORY,
+            ExitCode::OUT_OF_DISK,
             ExitCode::PIPE_CLOSED,
         ] {
             assert!(

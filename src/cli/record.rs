@@ -15,6 +15,7 @@ pub fn exit_code(record: &Value) -> ExitCode {
         }
         Some(Ending::TimedOut) => ExitCode::TimedOut,
         Some(Ending::OutOfMemory) => ExitCode::OUT_OF_MEMORY,
+        Some(Ending::OutOfDisk) => ExitCode::OUT_OF_DISK,
         Some(Ending::Cancelled) => ExitCode::CANCELLED,
         Some(Ending::Lost) => ExitCode::FluxFailed,
         Some(Ending::SpawnFailed) => ExitCode::NotStarted,
@@ -31,6 +32,7 @@ pub fn remark(record: &Value) -> String {
         Some(Ending::Signalled(signal)) => format!("the function was ended by signal {signal}"),
         Some(Ending::TimedOut) => "the function ran into its timeout".to_owned(),
         Some(Ending::OutOfMemory) => "the function ran out of its memory".to_owned(),
+        Some(Ending::OutOfDisk) => "the function ran out of its disk space".to_owned(),
         Some(Ending::Cancelled) => "cancelled".to_owned(),
         Some(Ending::Lost) => "the agent was lost while the function ran".to_owned(),
         Some(Ending::SpawnFailed) => "the function could not be started".to_owned(),
@@ -82,6 +84,7 @@ mod tests {
             (json!({"reason": "signalled", "signal": 15}), 143),
             (json!({"reason": "timed_out"}), 124),
             (json!({"reason": "out_of_memory"}), 137),
+            (json!({"reason": "out_of_disk"}), 137),
             (json!({"reason": "cancelled"}), 130),
             (json!({"reason": "lost"}), 125),
             (json!({"reason": "spawn_failed"}), 126),

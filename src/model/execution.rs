@@ -56,6 +56,8 @@ pub enum Ending {
     TimedOut,
     /// The kernel killed it at its memory limit.
     OutOfMemory,
+    /// It was killed because it held more on disk than its limit.
+    OutOfDisk,
     /// A user cancelled it.
     Cancelled,
     /// The agent or the machine under it ended first; nobody knows how far it came.
@@ -72,6 +74,7 @@ impl Ending {
             Ending::Signalled(_) => "signalled",
             Ending::TimedOut => "timed_out",
             Ending::OutOfMemory => "out_of_memory",
+            Ending::OutOfDisk => "out_of_disk",
             Ending::Cancelled => "cancelled",
             Ending::Lost => "lost",
             Ending::SpawnFailed => "spawn_failed",
@@ -87,6 +90,7 @@ impl Ending {
             | Ending::Signalled(_)
             | Ending::TimedOut
             | Ending::OutOfMemory
+            | Ending::OutOfDisk
             | Ending::Lost
             | Ending::SpawnFailed => Status::Failed,
         }
@@ -115,6 +119,7 @@ impl Ending {
             "signalled" => signal.map(Ending::Signalled),
             "timed_out" => Some(Ending::TimedOut),
             "out_of_memory" => Some(Ending::OutOfMemory),
+            "out_of_disk" => Some(Ending::OutOfDisk),
             "cancelled" => Some(Ending::Cancelled),
             "lost" => Some(Ending::Lost),
             "spawn_failed" => Some(Ending::SpawnFailed),
@@ -220,6 +225,7 @@ mod tests {
             Ending::Signalled(9),
             Ending::TimedOut,
             Ending::OutOfMemory,
+            Ending::OutOfDisk,
             Ending::Cancelled,
             Ending::Lost,
             Ending::SpawnFailed,

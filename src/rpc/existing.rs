@@ -139,6 +139,7 @@ fn failure_text(record: &ExecutionRecord) -> String {
         Some(Ending::Signalled(signal)) => format!("ended by signal {signal}"),
         Some(Ending::TimedOut) => "timed out".to_owned(),
         Some(Ending::OutOfMemory) => "out of memory".to_owned(),
+        Some(Ending::OutOfDisk) => "out of disk".to_owned(),
         Some(Ending::Cancelled) => "cancelled".to_owned(),
         Some(Ending::Lost) => "lost".to_owned(),
         Some(Ending::SpawnFailed) => "the process could not be started".to_owned(),

@@ -25,6 +25,8 @@ pub enum Enforced {
     Session,
     /// Limits to open files, file size, and no core dumps.
     Rlimits,
+    /// Limit to what the working directory holds: of each file by the kernel, of all by measuring.
+    Disk,
     /// Only descriptors 0, 1 and 2 are open.
     Descriptors,
     /// Memory, environment and descriptors of other executions cannot be read, even those of the
@@ -45,7 +47,7 @@ pub struct Missing {
 
 impl Enforced {
     /// All of them.
-    pub const ALL: [Enforced; 13] = [
+    pub const ALL: [Enforced; 14] = [
         Enforced::CgroupKill,
         Enforced::Memory,
         Enforced::Swap,
@@ -56,6 +58,7 @@ impl Enforced {
         Enforced::NoNewPrivs,
         Enforced::Session,
         Enforced::Rlimits,
+        Enforced::Disk,
         Enforced::Descriptors,
         Enforced::ForeignMemory,
         Enforced::ForeignSignals,
@@ -64,7 +67,7 @@ impl Enforced {
     /// What `require_isolation` insists on: everything that the oldest supported system (Linux 6.1
     /// under systemd, with delegation) has. The separation from other executions needs newer
     /// kernels or configurations and is a gain where it is there.
-    pub const ISOLATION: [Enforced; 11] = [
+    pub const ISOLATION: [Enforced; 12] = [
         Enforced::CgroupKill,
         Enforced::Memory,
         Enforced::Swap,
@@ -75,6 +78,7 @@ impl Enforced {
         Enforced::NoNewPrivs,
         Enforced::Session,
         Enforced::Rlimits,
+        Enforced::Disk,
         Enforced::Descriptors,
     ];
 
@@ -91,6 +95,7 @@ impl Enforced {
             Enforced::NoNewPrivs => "no_new_privs",
             Enforced::Session => "session",
             Enforced::Rlimits => "rlimits",
+            Enforced::Disk => "disk",
             Enforced::Descriptors => "descriptors",
             Enforced::ForeignMemory => "foreign_memory",
             Enforced::ForeignSignals => "foreign_signals",

@@ -80,7 +80,8 @@ pub struct ResourceLimits {
     pub nofile: Option<u64>,
     /// Bytes of each written file.
     pub fsize: Option<u64>,
-    /// Of the working and temporary directory together.
+    /// Of what is below [`Spec::cwd`], together, and of what the tree holds on the same file system
+    /// after removing it. With it comes a limit to the number of files.
     pub disk: Option<Mib>,
     /// From the start.
     pub timeout: Option<Duration>,
@@ -106,4 +107,10 @@ impl ResourceLimits {
         disk: None,
         timeout: None,
     };
+
+    /// Bytes of each written file: none can be larger than all of them may be.
+    pub fn file_bytes(&self) -> Option<u64> {
+        let disk = self.disk.map(Mib::bytes);
+        self.fsize.into_iter().chain(disk).min()
+    }
 }

@@ -381,13 +381,14 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::wire) const ENDINGS: [Option<Ending>; 9] = [
+    pub(in crate::wire) const ENDINGS: [Option<Ending>; 10] = [
         None,
         Some(Ending::Exited(0)),
         Some(Ending::Exited(3)),
         Some(Ending::Signalled(9)),
         Some(Ending::TimedOut),
         Some(Ending::OutOfMemory),
+        Some(Ending::OutOfDisk),
         Some(Ending::Cancelled),
         Some(Ending::Lost),
         Some(Ending::SpawnFailed),

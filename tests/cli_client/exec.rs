@@ -235,6 +235,11 @@ fn every_other_end_has_its_own_code_and_a_remark() {
         ),
         (json!({"reason": "out_of_memory"}), 137, "memory"),
         (
+            json!({"reason": "out_of_disk", "error": "used 65 MiB"}),
+            137,
+            "disk space: used 65 MiB",
+        ),
+        (
             json!({"reason": "signalled", "signal": 11}),
             139,
             "signal 11",

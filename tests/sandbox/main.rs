@@ -7,6 +7,7 @@
 )]
 
 mod containment;
+mod disk;
 mod endings;
 mod harness;
 mod leftovers;

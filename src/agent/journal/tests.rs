@@ -143,6 +143,7 @@ fn of_simultaneous_endings_one_is_recorded() {
         Ending::Exited(0),
         Ending::TimedOut,
         Ending::OutOfMemory,
+        Ending::OutOfDisk,
     ];
     let won: Vec<Ending> = std::thread::scope(|scope| {
         let threads = endings.map(|ending| {

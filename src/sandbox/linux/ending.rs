@@ -14,6 +14,7 @@ pub(super) fn of(verdict: Verdict, death: Option<Death>, ran_out_of_memory: bool
     match (verdict, death) {
         (Verdict::TimedOut, _) => Ending::TimedOut,
         (Verdict::Stopped(reason), _) => of_stop(reason),
+        (Verdict::OutOfDisk(_), _) => Ending::OutOfDisk,
         (Verdict::Ended, Some(Death::Signalled(libc::SIGKILL))) if ran_out_of_memory => {
             Ending::OutOfMemory
         }
@@ -45,10 +46,16 @@ pub(super) fn text(ending: Ending, verdict: Verdict, spec: &Spec) -> String {
             Some(limit) => format!("killed at its memory limit of {limit}"),
             None => "killed because the machine ran out of memory".to_owned(),
         },
+        Ending::OutOfDisk => match verdict {
+            Verdict::OutOfDisk(excess) => excess.to_string(),
+            Verdict::Ended | Verdict::TimedOut | Verdict::Stopped(_) => {
+                "held more than its disk limit".to_owned()
+            }
+        },
         Ending::Cancelled => "cancelled".to_owned(),
         Ending::Lost => match verdict {
             Verdict::Stopped(_) => "the agent was shut down before it ended".to_owned(),
-            Verdict::Ended | Verdict::TimedOut => {
+            Verdict::Ended | Verdict::TimedOut | Verdict::OutOfDisk(_) => {
                 "its exit status was lost: something else in the agent waited for it".to_owned()
             }
         },

@@ -3,7 +3,7 @@
 //!
 //! `sandbox` opens and runs; `spawn`, `clone`, `stack` and `image` prepare what `child` does
 //! between clone and exec; `watch` and `pipes` follow the run; `tree` ends it, by `cgroup` or by
-//! `processes`; `leader`, `usage` and `ending` say how it went.
+//! `processes`; `disk` measures what the run holds on disk; `leader`, `usage` and `ending` say how it went.
 
 #[cfg_attr(target_arch = "x86_64", path = "arch/x86_64.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "arch/aarch64.rs")]
@@ -13,6 +13,7 @@ mod cgroup;
 mod child;
 mod clone;
 mod control;
+mod disk;
 mod ending;
 mod explain;
 mod image;

@@ -45,6 +45,16 @@ pub(super) fn end_tree(
     .map(|_| ())
 }
 
+/// Those of the tree of `leader`; empty when `/proc` cannot be read.
+pub(super) fn of_tree(leader: &Leader, directory: &Path) -> Vec<i32> {
+    Listing::new()
+        .map(|listing| members(&listing, leader.pid(), directory))
+        .unwrap_or_default()
+        .iter()
+        .map(|process| process.pid)
+        .collect()
+}
+
 /// Kills every process whose `TMPDIR` is below `work_root` and that belongs to no running execution.
 /// Returns how many there were.
 ///

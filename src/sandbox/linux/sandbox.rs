@@ -13,8 +13,9 @@ use super::super::{
 use super::cgroup::{CgroupError, Subtree};
 use super::clone::SpawnWay;
 use super::control::Control;
+use super::disk;
 use super::landlock::Ruleset;
-use super::leader::Leader;
+use super::leader::{Death, Leader};
 use super::pipes::Pipes;
 use super::spawn::{SpawnError, Spawner};
 use super::tree::{DEATH_DEADLINE, Tree};
@@ -67,6 +68,7 @@ impl Sandbox {
             Enforced::NoNewPrivs,
             Enforced::Session,
             Enforced::Rlimits,
+            Enforced::Disk,
             Enforced::Descriptors,
         ] {
             findings.enforced.push(always);
@@ -197,7 +199,7 @@ fn follow(
     output: &mut dyn OutputSink,
 ) -> Outcome {
     output.started(leader.pid() as u32);
-    let watched = watch::watch(&leader, &mut pipes, control, spec, began, output);
+    let watched = watch::watch(tree, &leader, &mut pipes, control, spec, began, output);
     let ended = tree.end(&leader);
     let leader_ended = watched.leader_ended.unwrap_or_else(Instant::now);
     pipes.drain(output);
@@ -230,15 +232,30 @@ fn conclude(tree: &Tree<'_>, leader: &Leader, watched: Watched, spec: &Spec) -> 
             (None, Usage::default())
         }
     };
-    let ran_out_of_memory = watched.verdict == Verdict::Ended && tree.ran_out_of_memory();
-    let ending = ending::of(watched.verdict, death, ran_out_of_memory);
+    let verdict = verdict(watched.verdict, death, spec);
+    let ran_out_of_memory = verdict == Verdict::Ended && tree.ran_out_of_memory();
+    let ending = ending::of(verdict, death, ran_out_of_memory);
     Outcome {
         ending,
-        error: ending::text(ending, watched.verdict, spec),
+        error: ending::text(ending, verdict, spec),
         usage: used,
         duration: Duration::ZERO,
         leaked_pipes: watched.leaked_pipes,
         tree_confirmed_dead: true,
+    }
+}
+
+/// A program that the kernel has ended because a file of its own came to the limit has run out of
+/// disk if that limit was the disk's: only what is there can tell.
+fn verdict(watched: Verdict, death: Option<Death>, spec: &Spec) -> Verdict {
+    match (watched, death) {
+        (Verdict::Ended, Some(Death::Signalled(libc::SIGXFSZ))) => {
+            disk::reached(spec).map_or(watched, Verdict::OutOfDisk)
+        }
+        (
+            Verdict::Ended | Verdict::TimedOut | Verdict::Stopped(_) | Verdict::OutOfDisk(_),
+            Some(Death::Exited(_) | Death::Signalled(_)) | None,
+        ) => watched,
     }
 }
 

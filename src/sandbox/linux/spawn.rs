@@ -124,7 +124,7 @@ fn rlimits(limits: &ResourceLimits) -> [Option<(u32, u64)>; RLIMITS] {
     [
         Some((libc::RLIMIT_CORE, 0)),
         within(libc::RLIMIT_NOFILE, limits.nofile),
-        within(libc::RLIMIT_FSIZE, limits.fsize),
+        within(libc::RLIMIT_FSIZE, limits.file_bytes()),
     ]
 }
 

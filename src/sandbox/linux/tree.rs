@@ -66,6 +66,14 @@ impl Tree<'_> {
         Ok(())
     }
 
+    /// Whoever is alive in it, as far as it can be said. A zombie may be among them.
+    pub(super) fn processes(&self, leader: &Leader) -> Vec<i32> {
+        match self {
+            Tree::Cgroup(leaf) => leaf.processes(),
+            Tree::Processes(directory) => processes::of_tree(leader, directory),
+        }
+    }
+
     /// Whether the kernel ended it at its memory limit.
     pub(super) fn ran_out_of_memory(&self) -> bool {
         match self {

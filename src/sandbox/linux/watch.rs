@@ -1,5 +1,5 @@
 //! Follows one running execution to the point where its tree is to be ended: one loop over its two
-//! pipes, its leader, its control and its clock.
+//! pipes, its leader, its control, its clock and its disk limit.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -10,8 +10,10 @@ use nix::sys::time::TimeSpec;
 
 use super::super::{OutputSink, Spec, StopReason};
 use super::control::Control;
+use super::disk::{Excess, Quota};
 use super::leader::Leader;
 use super::pipes::Pipes;
+use super::tree::Tree;
 use crate::model::execution::Stream;
 
 /// What decided the end. The first of them stands.
@@ -21,6 +23,7 @@ pub(super) enum Verdict {
     Ended,
     TimedOut,
     Stopped(StopReason),
+    OutOfDisk(Excess),
 }
 
 /// What was seen.
@@ -54,6 +57,8 @@ enum Phase {
 enum Event {
     LeaderEnded,
     Stop(StopReason),
+    /// More is on disk than may be.
+    DiskExceeded(Excess),
     /// The phase's own time is up.
     Deadline,
     PipesEnded,
@@ -68,6 +73,7 @@ struct Graces {
 
 /// Returns when nothing of the tree should live on; the caller ends it.
 pub(super) fn watch(
+    tree: &Tree<'_>,
     leader: &Leader,
     pipes: &mut Pipes,
     control: &Control,
@@ -86,24 +92,35 @@ pub(super) fn watch(
             .timeout
             .and_then(|timeout| began.checked_add(timeout)),
     };
+    let mut quota = Quota::new(spec, began);
     loop {
         let alive = leader_ended.is_none().then(|| leader.pidfd());
-        let ready = wait(pipes, alive, control.event(), phase.deadline());
+        let due = quota.as_ref().map(Quota::due);
+        let wake = phase.deadline().into_iter().chain(due).min();
+        let ready = wait(pipes, alive, control.event(), wake);
         for stream in ready.streams.into_iter().flatten() {
             pipes.read(stream, sink);
         }
+        let excess = quota
+            .as_mut()
+            .filter(|quota| Instant::now() >= quota.due())
+            .and_then(|quota| quota.look(|| tree.processes(leader)));
         let now = Instant::now();
         let stop = control.stopped();
         let is_late = phase.deadline().is_some_and(|deadline| now >= deadline);
-        // The leader first, and looked at again: an end that was there before a stop or a timeout was
-        // handled is the end, also when the sink took its time in between.
-        let must_look_again = leader_ended.is_none() && (stop.is_some() || is_late);
+        // The leader first, and looked at again: an end that was there before a stop, an excess or a
+        // timeout was handled is the end, also when the sink took its time in between.
+        let must_look_again =
+            leader_ended.is_none() && (stop.is_some() || excess.is_some() || is_late);
         if ready.leader_ended || (must_look_again && leader.has_ended()) {
             leader_ended = Some(now);
             phase = phase.after(Event::LeaderEnded, now, graces);
         }
         if let Some(reason) = stop {
             phase = phase.after(Event::Stop(reason), now, graces);
+        }
+        if let Some(excess) = excess {
+            phase = phase.after(Event::DiskExceeded(excess), now, graces);
         }
         if pipes.have_ended() {
             phase = phase.after(Event::PipesEnded, now, graces);
@@ -142,18 +159,23 @@ impl Phase {
         match (self, event) {
             (Phase::Running { .. }, Event::LeaderEnded) => closing(Verdict::Ended),
             (Phase::Running { .. }, Event::Stop(reason)) => Phase::Over(Verdict::Stopped(reason)),
+            // At once, as a cancel: a grace would be time to write on.
+            (Phase::Running { .. }, Event::DiskExceeded(excess)) => {
+                Phase::Over(Verdict::OutOfDisk(excess))
+            }
             (Phase::Running { .. }, Event::Deadline) => Phase::Terminating {
                 until: now + graces.kill,
             },
             // A program may close its outputs and work on.
             (Phase::Running { .. } | Phase::Terminating { .. }, Event::PipesEnded) => self,
             (Phase::Terminating { .. }, Event::LeaderEnded) => closing(Verdict::TimedOut),
-            (Phase::Terminating { .. }, Event::Stop(_) | Event::Deadline) => {
-                Phase::Over(Verdict::TimedOut)
-            }
+            (
+                Phase::Terminating { .. },
+                Event::Stop(_) | Event::DiskExceeded(_) | Event::Deadline,
+            ) => Phase::Over(Verdict::TimedOut),
             (
                 Phase::Closing { verdict, .. },
-                Event::Stop(_) | Event::Deadline | Event::PipesEnded,
+                Event::Stop(_) | Event::DiskExceeded(_) | Event::Deadline | Event::PipesEnded,
             ) => Phase::Over(verdict),
             (Phase::Closing { .. }, Event::LeaderEnded) | (Phase::Over(_), _) => self,
         }
@@ -215,8 +237,10 @@ mod tests {
 
     #[test]
     fn every_phase_has_an_answer_to_every_event() {
-        use Event::{Deadline, LeaderEnded, PipesEnded, Stop};
-        use Verdict::{Ended, Stopped, TimedOut};
+        use Event::{Deadline, DiskExceeded, LeaderEnded, PipesEnded, Stop};
+        use Verdict::{Ended, OutOfDisk, Stopped, TimedOut};
+        let excess = Excess::Depth { limit: 1 };
+        let out_of_disk = Phase::Over(OutOfDisk(excess));
         let now = Instant::now();
         let stop = Stop(StopReason::Cancelled);
         let stopped = Phase::Over(Stopped(StopReason::Cancelled));
@@ -229,12 +253,16 @@ mod tests {
             verdict,
         };
         let over = Phase::Over;
-        for (phase, [ended, stop_after, deadline, pipes]) in [
-            (running, [closing(Ended), stopped, terminating, running]),
+        for (phase, [ended, stop_after, disk, deadline, pipes]) in [
+            (
+                running,
+                [closing(Ended), stopped, out_of_disk, terminating, running],
+            ),
             (
                 terminating,
                 [
                     closing(TimedOut),
+                    over(TimedOut),
                     over(TimedOut),
                     over(TimedOut),
                     terminating,
@@ -242,7 +270,13 @@ mod tests {
             ),
             (
                 closing(Ended),
-                [closing(Ended), over(Ended), over(Ended), over(Ended)],
+                [
+                    closing(Ended),
+                    over(Ended),
+                    over(Ended),
+                    over(Ended),
+                    over(Ended),
+                ],
             ),
             (
                 closing(TimedOut),
@@ -251,13 +285,17 @@ mod tests {
                     over(TimedOut),
                     over(TimedOut),
                     over(TimedOut),
+                    over(TimedOut),
                 ],
             ),
-            (over(Ended), [over(Ended); 4]),
-            (stopped, [stopped; 4]),
+            (over(Ended), [over(Ended); 5]),
+            (stopped, [stopped; 5]),
+            (out_of_disk, [out_of_disk; 5]),
         ] {
             assert_eq!(phase.after(LeaderEnded, now, GRACES), ended, "{phase:?}");
             assert_eq!(phase.after(stop, now, GRACES), stop_after, "{phase:?}");
+            let exceeded = DiskExceeded(excess);
+            assert_eq!(phase.after(exceeded, now, GRACES), disk, "{phase:?}");
             assert_eq!(phase.after(Deadline, now, GRACES), deadline, "{phase:?}");
             assert_eq!(phase.after(PipesEnded, now, GRACES), pipes, "{phase:?}");
         }

@@ -117,6 +117,11 @@ impl<'a> Leaf<'a> {
         population(self.dir.as_fd())
     }
 
+    /// The processes in it, and in those that it may have made below.
+    pub(in super::super) fn processes(&self) -> Vec<i32> {
+        processes(self.dir.as_fd())
+    }
+
     /// Removes it, which succeeds only when no process is alive in it.
     ///
     /// # Errors
@@ -245,6 +250,15 @@ fn population(dir: BorrowedFd<'_>) -> usize {
         .map(|child| population(child.as_fd()))
         .sum();
     own + below
+}
+
+fn processes(dir: BorrowedFd<'_>) -> Vec<i32> {
+    let own = files::read(dir, "cgroup.procs").unwrap_or_default();
+    let mut found: Vec<i32> = own.lines().filter_map(|pid| pid.parse().ok()).collect();
+    for child in below(dir) {
+        found.extend(processes(child.as_fd()));
+    }
+    found
 }
 
 fn kill_each(dir: BorrowedFd<'_>) {
