@@ -67,6 +67,18 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// All reasons.
+    pub const REASONS: [&'static str; 8] = [
+        "exited",
+        "signalled",
+        "timed_out",
+        "out_of_memory",
+        "out_of_disk",
+        "cancelled",
+        "lost",
+        "spawn_failed",
+    ];
+
     /// `reason` in records.
     pub const fn reason(self) -> &'static str {
         match self {
@@ -232,6 +244,7 @@ mod tests {
         ] {
             let parts = Ending::from_parts(ending.reason(), ending.exit_code(), ending.signal());
             assert_eq!(parts, Some(ending));
+            assert!(Ending::REASONS.contains(&ending.reason()));
             assert_ne!(ending.status(), Status::Running);
         }
         assert_eq!(Ending::from_parts("exited", None, None), None);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::error::WireError;
+use super::json::UNKNOWN_EXIT_CODE;
 use super::number::{count, count_u32, millis, millis_out, out, out_i32};
 use super::proto;
 use crate::base::clock::Timestamp;
@@ -183,11 +184,13 @@ pub fn record_to_proto(record: &ExecutionRecord) -> proto::ExecutionRecord {
 /// # Errors
 /// The first field that breaks its rule; also a status that does not follow from its reason.
 pub fn record_from_proto(message: proto::ExecutionRecord) -> Result<ExecutionRecord, WireError> {
+    let mut error = message.error;
     let ending = ending_from_parts(
         &message.status,
         &message.reason,
         message.exit_code,
         message.signal,
+        &mut error,
     )?;
     Ok(ExecutionRecord {
         id: ExecutionId::new(&message.execution_id)?,
@@ -195,7 +198,7 @@ pub fn record_from_proto(message: proto::ExecutionRecord) -> Result<ExecutionRec
         function: FunctionName::new(&message.function_name)?,
         function_version: count("function_version", message.function_version)?,
         ending,
-        error: message.error,
+        error,
         started_at: Timestamp::from_millis(message.started_at_ms),
         status_at: Timestamp::from_millis(message.status_at_ms),
         duration: millis("duration_ms", message.duration_ms)?,
@@ -296,23 +299,49 @@ pub fn drain_from_proto(message: &proto::DrainResponse) -> Result<DrainState, Wi
     })
 }
 
+/// A reason that this program does not know is a later one: the status is what there is, as with an
+/// agent that says no reason, and `error` tells the word.
 pub(super) fn ending_from_parts(
     status_text: &str,
     reason: &str,
     exit_code: Option<i32>,
     signal: Option<i32>,
+    error: &mut String,
 ) -> Result<Option<Ending>, WireError> {
     let status = status(status_text)?;
     if status == Status::Running && reason.is_empty() {
         return Ok(None);
+    }
+    let is_later = !reason.is_empty() && !Ending::REASONS.contains(&reason);
+    if is_later && let Some(ending) = ending_without_reason(status) {
+        let separator = if error.is_empty() { "" } else { "; " };
+        let word = shortened(reason);
+        error.push_str(&format!(
+            "{separator}its reason is {word:?}, of a later version"
+        ));
+        return Ok(Some(ending));
     }
     Ending::from_parts(reason, exit_code, signal)
         .filter(|ending| ending.status() == status)
         .map(Some)
         .ok_or_else(|| WireError::Ending {
             status: status_text.to_owned(),
-            reason: reason.chars().take(100).collect(),
+            reason: shortened(reason),
         })
+}
+
+/// What a status alone says about the ending.
+pub(super) fn ending_without_reason(status: Status) -> Option<Ending> {
+    match status {
+        Status::Running => None,
+        Status::Success => Some(Ending::Exited(0)),
+        Status::Failed => Some(Ending::Exited(UNKNOWN_EXIT_CODE)),
+        Status::Cancelled => Some(Ending::Cancelled),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(100).collect()
 }
 
 pub(super) fn status(text: &str) -> Result<Status, WireError> {
@@ -416,6 +445,28 @@ pub(super) mod tests {
             message.reason = reason.into();
             assert!(record_from_proto(message).is_err(), "{status} {reason}");
         }
+    }
+
+    #[test]
+    fn a_later_reason_is_read_as_its_status_and_told() {
+        for (status, ending) in [
+            ("failed", Ending::Exited(UNKNOWN_EXIT_CODE)),
+            ("cancelled", Ending::Cancelled),
+            ("success", Ending::Exited(0)),
+        ] {
+            let mut message = record_to_proto(&record(Some(Ending::TimedOut)));
+            message.status = status.into();
+            message.reason = "evicted".into();
+            let record = record_from_proto(message).expect("valid");
+            assert_eq!(record.ending, Some(ending));
+            assert_eq!(
+                record.error,
+                "because; its reason is \"evicted\", of a later version"
+            );
+        }
+        let mut message = record_to_proto(&record(None));
+        message.reason = "evicted".into();
+        assert!(record_from_proto(message).is_err());
     }
 
     fn request() -> ExecuteRequest {

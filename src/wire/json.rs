@@ -9,10 +9,10 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::WireError;
-use super::execution::{ending_from_parts, status, to_mib};
+use super::execution::{ending_from_parts, ending_without_reason, status, to_mib};
 use crate::base::clock::Timestamp;
 use crate::base::units::Mib;
-use crate::model::execution::{Ending, ExecutionRecord, Status, Usage};
+use crate::model::execution::{Ending, ExecutionRecord, Usage};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 
 /// `exit_code` of a run of which its agent says only that it failed.
@@ -117,9 +117,16 @@ impl RecordJson {
     /// # Errors
     /// The first field that breaks its rule.
     pub fn into_record(self, asked: &AgentId) -> Result<(ExecutionRecord, String), WireError> {
+        let mut error = self.error;
         let ending = match self.reason.as_deref() {
             None | Some("") => ending_without_reason(status(&self.status)?),
-            Some(reason) => ending_from_parts(&self.status, reason, self.exit_code, self.signal)?,
+            Some(reason) => ending_from_parts(
+                &self.status,
+                reason,
+                self.exit_code,
+                self.signal,
+                &mut error,
+            )?,
         };
         let agent = match self.agent_id.as_str() {
             "" => asked.clone(),
@@ -132,7 +139,7 @@ impl RecordJson {
             function: FunctionName::new(&self.function_name)?,
             function_version: self.function_version,
             ending,
-            error: self.error,
+            error,
             started_at,
             status_at: time("status_at", &self.status_at)?.max(started_at),
             duration: Duration::from_millis(self.duration_ms),
@@ -148,16 +155,6 @@ impl RecordJson {
             },
         };
         Ok((record, self.output))
-    }
-}
-
-/// What an existing agent's status says about the ending.
-fn ending_without_reason(status: Status) -> Option<Ending> {
-    match status {
-        Status::Running => None,
-        Status::Success => Some(Ending::Exited(0)),
-        Status::Failed => Some(Ending::Exited(UNKNOWN_EXIT_CODE)),
-        Status::Cancelled => Some(Ending::Cancelled),
     }
 }
 

@@ -5,6 +5,20 @@ use std::fs;
 /// Capability that lets a process drop others from its bounding set (capabilities(7)).
 const CAP_SETPCAP: u32 = 8;
 
+/// Those that let a process see what another user's holds: into directories whatever their mode
+/// (CAP_DAC_OVERRIDE or CAP_DAC_READ_SEARCH), its descriptors (CAP_SYS_PTRACE), and its mappings
+/// (CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE). One of each is needed.
+const TO_SEE_ALL: [&[u32]; 3] = [&[1, 2], &[19], &[21, 40]];
+
+/// Whether nothing that an execution holds on disk can be hidden from this process.
+pub(super) fn sees_all() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = field(&status, "CapEff:").unwrap_or(0);
+    TO_SEE_ALL
+        .iter()
+        .all(|one_of| one_of.iter().any(|bit| effective & (1 << bit) != 0))
+}
+
 /// What the bounding set holds and may be dropped, one bit each; `None` without the right to drop
 /// any of them.
 pub(super) fn droppable() -> Option<u64> {

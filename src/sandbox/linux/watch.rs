@@ -103,7 +103,7 @@ pub(super) fn watch(
         }
         let excess = quota
             .as_mut()
-            .filter(|quota| Instant::now() >= quota.due())
+            .filter(|quota| !ready.leader_ended && Instant::now() >= quota.due())
             .and_then(|quota| quota.look(|| tree.processes(leader)));
         let now = Instant::now();
         let stop = control.stopped();

@@ -7,9 +7,10 @@
 //! What the limit guarantees:
 //! - A single file never outgrows it: RLIMIT_FSIZE says so before the program starts.
 //! - The sum is found to be too much at the next look. Until then a program can be over it by what
-//!   it writes in that time: at most [`quota::WRITE_RATE`] × ([`quota::LOOK_SOONEST`] + two walks).
-//!   Where the tree is so large that a walk takes long, looks are rarer, but free space that falls
-//!   by what is left of the limit brings the next one forward.
+//!   it writes in that time: at [`quota::WRITE_RATE`], for [`quota::LOOK_SOONEST`] and two walks. Where
+//!   the tree is so large that a walk takes more than some milliseconds, add four walks, after which
+//!   free space that has fallen by what is left of the limit brings the next look forward; and if
+//!   others free as much space meanwhile, 20 walks.
 //! - What is over the limit is gone with the execution: its directory is removed, and what only
 //!   its processes hold ends with them.
 //!
@@ -18,8 +19,8 @@
 //!   its size per file is bounded.
 //! - Files that are removed and held by neither a descriptor nor a mapping of a process, but by a
 //!   descriptor on its way through a socket, are not seen.
-//! - An agent without root's rights does not see into directories that the function has closed
-//!   to itself; without CAP_SYS_PTRACE, one that changes the user does not see what is held.
+//! - An agent without root's rights sees neither into directories that the function has closed to
+//!   itself, nor what only a mapping holds: then the limit is not said to be enforced.
 //! - Writes elsewhere are not counted: they are for the file access of the execution to refuse.
 //!
 //! A hard bound, refused by the kernel with EDQUOT, would be a project quota (ext4, XFS). It needs

@@ -1,8 +1,8 @@
 //! When to look, and when a look is a verdict.
 //!
 //! Invariants: nothing is done before the first look is due; a call takes at most [`SLICE_STEPS`]
-//! steps; over a long run, looking takes at most about 1/[`REST`] of a processor, unless free space
-//! falls as it would if the limit were being passed; only two looks in a row make a verdict, because
+//! steps; over a long run, looking takes at most about 1/[`REST`] of a processor, or 1/[`SHORT_REST`]
+//! while free space falls as it would if the limit were being passed; only two looks in a row make a verdict, because
 //! one that runs while a file is replaced can count both.
 
 use std::os::fd::OwnedFd;
@@ -29,6 +29,9 @@ pub(super) const LOOK_SOONEST: Duration = Duration::from_millis(50);
 const LOOK_LATEST: Duration = Duration::from_secs(1);
 /// After a look, as a multiple of what it took.
 const REST: u32 = 20;
+/// The same while free space falls by what is left of the limit: this execution may be the one that
+/// takes it, or another.
+const SHORT_REST: u32 = 4;
 /// Entries or descriptors that are looked at between two looks at pipes and clock: about 1 ms.
 const SLICE_STEPS: u32 = 512;
 
@@ -44,7 +47,8 @@ pub(in super::super) struct Quota<'a> {
     free: Option<u64>,
     /// What the present look, or the last, took.
     cost: Duration,
-    rest_until: Instant,
+    /// When the last look ended.
+    looked: Option<Instant>,
     /// The look before this one has found too much.
     is_second: bool,
     is_blind: bool,
@@ -70,7 +74,7 @@ impl<'a> Quota<'a> {
             left: limit.bytes(),
             free: None,
             cost: Duration::ZERO,
-            rest_until: now,
+            looked: None,
             is_second: false,
             is_blind: false,
         })
@@ -110,7 +114,7 @@ impl<'a> Quota<'a> {
             Err(excess) if self.is_second => Some(excess),
             Err(_) => {
                 self.is_second = true;
-                self.rest_until = began;
+                self.looked = None;
                 self.due = began;
                 None
             }
@@ -118,12 +122,16 @@ impl<'a> Quota<'a> {
     }
 
     /// Whether a new look can wait: the last one was costly, and less space has gone since than was
-    /// left. (Others can have freed some: then the end of the rest brings it to light.)
+    /// left. (Others can have freed some: then the end of the whole rest brings it to light.)
     fn may_rest(&self, now: Instant) -> bool {
         let has_room = |then: u64| {
             free_space(&self.spec.cwd).is_some_and(|free| free.saturating_add(self.left) > then)
         };
-        now < self.rest_until && self.free.is_some_and(has_room)
+        let is_within = |rest| {
+            self.looked
+                .is_some_and(|looked| now < looked + self.cost * rest)
+        };
+        is_within(SHORT_REST) || (is_within(REST) && self.free.is_some_and(has_room))
     }
 
     fn begin(&mut self, now: Instant) -> Option<Look> {
@@ -144,7 +152,7 @@ impl<'a> Quota<'a> {
         self.is_second = false;
         self.left = self.limit.bytes().saturating_sub(used);
         self.due = now + interval(self.left);
-        self.rest_until = now + self.cost * REST;
+        self.looked = Some(now);
     }
 
     fn complain(&mut self, errno: Errno) {

@@ -19,9 +19,9 @@ const BLOCK_BYTES: u64 = 512;
 const BYTES_PER_ENTRY: u64 = 16 * 1024;
 /// Names that the smallest limit allows: the top level of a release, as links, is among them.
 const ENTRIES_LEAST: u64 = 10_000;
-/// Names that the largest limit allows: what the end of an execution removes at once, and what a walk
-/// can count in about a second.
-const ENTRIES_MOST: u64 = 1_000_000;
+/// Names that the largest limit allows, which is the share of 4 GiB: a look takes up to 40 bytes of
+/// the agent's memory for each, and its removal at the end some time.
+const ENTRIES_MOST: u64 = 262_144;
 /// Directories in each other. No longer path can be named in one call (PATH_MAX, 4096 bytes with
 /// a slash for each name).
 pub(super) const DEPTH_MOST: usize = 2048;
