@@ -141,6 +141,7 @@ ctypes.CFUNCTYPE(None)(address)()
         Ending::Signalled(libc::SIGSYS),
         "{outcome:?}"
     );
+    assert!(outcome.error.contains("32-bit"), "{}", outcome.error);
     let (outcome, _) = python(&place, program, SyscallIsolation::Open);
     // Without the convention in the kernel it faults instead.
     assert!(
