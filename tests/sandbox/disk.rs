@@ -45,9 +45,8 @@ fn within(mut spec: Spec, limit: u64) -> Spec {
 
 fn as_nobody() -> Place {
     Opening {
-        mode: CgroupMode::Auto,
-        way: flux::sandbox::SpawnWay::Auto,
         identity: Some(NOBODY),
+        ..Opening::default()
     }
     .open()
 }

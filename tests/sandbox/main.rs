@@ -9,9 +9,14 @@
 mod containment;
 mod disk;
 mod endings;
+mod fallbacks;
+mod files;
 mod harness;
+mod identities;
 mod leftovers;
 mod many;
+mod network;
 mod output;
 mod starting;
+mod syscalls;
 mod trees;

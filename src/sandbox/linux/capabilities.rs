@@ -4,6 +4,10 @@ use std::fs;
 
 /// Capability that lets a process drop others from its bounding set (capabilities(7)).
 const CAP_SETPCAP: u32 = 8;
+/// To become any other user.
+pub(super) const CAP_SETUID: u32 = 7;
+/// To make namespaces, among much else.
+pub(super) const CAP_SYS_ADMIN: u32 = 21;
 
 /// Those that let a process see what another user's holds: into directories whatever their mode
 /// (CAP_DAC_OVERRIDE or CAP_DAC_READ_SEARCH), its descriptors (CAP_SYS_PTRACE), and its mappings
@@ -42,6 +46,14 @@ pub fn shed_bounding_set() {
             return;
         }
     }
+}
+
+/// Whether this process can use `capability` now.
+pub(super) fn has(capability: u32) -> bool {
+    fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| field(&status, "CapEff:"))
+        .is_some_and(|effective| effective & (1 << capability) != 0)
 }
 
 /// Whether this process has any capability that a child would inherit over an exec.
