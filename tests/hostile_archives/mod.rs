@@ -23,7 +23,7 @@ pub use sound::sound;
 use zip_bytes::{TestEntry, stored, with_mode, zip};
 
 /// What the handler `run` of a hostile archive would print.
-pub const HANDLER: &[u8] = b"#!/bin/sh\necho hostile\n";
+pub const HANDLER: &[u8] = b"#!/bin/sh\necho from the corpus\n";
 
 /// One attack.
 pub struct HostileArchive {
