@@ -11,30 +11,18 @@ use flux::agent::release::{Release, Releases};
 use flux::agent::workdir::WorkDirs;
 use flux::archive::ArchiveLimits;
 use flux::model::ids::{Digest, FunctionName};
-use flux::sandbox::{CgroupMode, Identities, Identity, Sandbox, SandboxConfig};
+use flux::sandbox::{
+    CgroupMode, Identities, Identity, Sandbox, SandboxConfig, default_system_paths,
+};
 use nix::unistd::geteuid;
 use openssl::sha::sha256;
 use tempfile::TempDir;
 
-/// What functions may read and execute of the machine.
-const SYSTEM_PATHS: [&str; 12] = [
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib64",
-    "/usr",
-    "/etc",
-    "/opt",
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-];
-
 /// Everything that executions share. Fields drop in order: the sandboxes before their directory.
 pub struct Bed {
     pub sandbox: Sandbox,
+    /// Runs everything as this process's own user.
+    pub without_user: Sandbox,
     pub without_cgroup: Sandbox,
     pub release: Arc<Release>,
     pub workdirs: WorkDirs,
@@ -60,6 +48,7 @@ impl Bed {
         }
         Bed {
             sandbox: open(&work_root, identity, CgroupMode::Auto),
+            without_user: open(&work_root, None, CgroupMode::Auto),
             without_cgroup: open(&work_root, identity, CgroupMode::Off),
             release: release(root.path(), program),
             workdirs,
@@ -102,12 +91,26 @@ impl Bed {
     }
 }
 
+/// So many of them, which every child is made with and has to lose.
+pub fn descriptors(count: usize) -> Vec<fs::File> {
+    flux::base::descriptors::raise_limit();
+    let null = fs::File::open("/dev/null").expect("/dev/null");
+    (0..count)
+        .map(|_| null.try_clone().expect("one more"))
+        .collect()
+}
+
 fn open(work_root: &Path, identity: Option<Identity>, cgroup: CgroupMode) -> Sandbox {
     Sandbox::open(SandboxConfig {
-        name: format!("bench-{}", std::process::id()),
+        // Each has cgroups of its own.
+        name: format!(
+            "bench-{}-{}",
+            std::process::id(),
+            u8::from(identity.is_some())
+        ),
         work_root: work_root.to_owned(),
         identities: identity.map(|shared| Identities { shared, own: None }),
-        system_paths: SYSTEM_PATHS.map(PathBuf::from).to_vec(),
+        system_paths: default_system_paths(),
         require_isolation: false,
         cgroup,
     })

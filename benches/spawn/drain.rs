@@ -17,6 +17,7 @@ pub fn report(bed: &Bed) {
     for _ in 0..ROUNDS {
         let spec = Spec {
             program: "/usr/bin/head".into(),
+            identity: bed.identity,
             args: ["-c", &BYTES.to_string(), "/dev/zero"]
                 .map(Into::into)
                 .to_vec(),

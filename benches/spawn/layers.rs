@@ -91,6 +91,16 @@ fn row(bed: &Bed, name: &str, needs: &str, adds: bool, ingredients: Ingredients)
 }
 
 impl Layer {
+    /// To be called when it is this row's turn. An agent without cgroups is handed the orphans of its
+    /// executions and looks for them after each; one with cgroups is not, and this process is both.
+    pub fn prepare(&self) {
+        let is_handed_orphans = match self.way {
+            Way::Bare => false,
+            Way::Contained(ingredients) => ingredients.no_cgroup,
+        };
+        nix::sys::prctl::set_child_subreaper(is_handed_orphans).expect("prctl");
+    }
+
     /// Starts the program and waits for its end.
     pub fn run(&self, bed: &Bed) {
         match self.way {
@@ -101,10 +111,12 @@ impl Layer {
 }
 
 fn contained(bed: &Bed, wanted: Ingredients) {
-    let sandbox = if wanted.no_cgroup {
-        &bed.without_cgroup
-    } else {
-        &bed.sandbox
+    let sandbox = match wanted {
+        Ingredients {
+            no_cgroup: true, ..
+        } => &bed.without_cgroup,
+        Ingredients { user: true, .. } => &bed.sandbox,
+        Ingredients { user: false, .. } => &bed.without_user,
     };
     let execution = ExecutionId::generate();
     let identity = bed.identity.filter(|_| wanted.user);

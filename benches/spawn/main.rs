@@ -29,6 +29,9 @@ fn main() {
     if options.cgroups {
         return cgroups::report(options.rounds);
     }
+    // As the agent does at its start.
+    flux::sandbox::shed_bounding_set();
+    let _held = bed::descriptors(options.descriptors);
     let bed = Bed::make(&options.program, options.uid);
     bed.describe();
     let rows = layers::all(&bed);

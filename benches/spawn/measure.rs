@@ -27,6 +27,7 @@ pub fn alone(bed: &Bed, rows: &[Layer], rounds: usize) -> Vec<Figures> {
     let mut times = vec![Vec::with_capacity(rounds); rows.len()];
     for _ in 0..rounds {
         for (row, times) in rows.iter().zip(&mut times) {
+            row.prepare();
             let began = Instant::now();
             row.run(bed);
             times.push(began.elapsed());
@@ -93,6 +94,7 @@ struct Slice {
 }
 
 fn slice(bed: &Bed, row: &Layer, threads: usize) -> Slice {
+    row.prepare();
     let began = Instant::now();
     let until = began + SLICE;
     let times: Vec<f64> = thread::scope(|scope| {

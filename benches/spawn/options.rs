@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 const USAGE: &str =
-    "usage: spawn [--quick] [--threads N]... [--uid N] [--no-drain] [--cgroups] [PROGRAM]
+    "usage: spawn [--quick] [--threads N]... [--uid N] [--descriptors N] [--no-drain]
+             [--cgroups] [PROGRAM]
   --quick     fewer rounds
   --threads   how many at once, beside one at a time (1 and 16)
   --uid       whom executions run as, where this is root (64001)
+  --descriptors  how many this process has open meanwhile, as an agent with much to do (0)
   --cgroups   only: what making, limiting and removing a cgroup costs, call by call
   PROGRAM     a small one that does nothing (/bin/true)";
 
@@ -17,6 +19,7 @@ pub struct Options {
     pub slices: usize,
     pub threads: Vec<usize>,
     pub uid: u32,
+    pub descriptors: usize,
     pub drain: bool,
     pub cgroups: bool,
 }
@@ -31,6 +34,7 @@ impl Options {
             slices: 7,
             threads: Vec::new(),
             uid: 64_001,
+            descriptors: 0,
             drain: true,
             cgroups: false,
         };
@@ -42,6 +46,7 @@ impl Options {
                 "--quick" => (options.rounds, options.slices) = (100, 3),
                 "--threads" => options.threads.push(number()?),
                 "--uid" => options.uid = u32::try_from(number()?).map_err(|_| USAGE)?,
+                "--descriptors" => options.descriptors = number()?,
                 "--no-drain" => options.drain = false,
                 "--cgroups" => options.cgroups = true,
                 program if !program.starts_with('-') => options.program = program.into(),

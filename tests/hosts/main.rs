@@ -22,6 +22,7 @@ mod machine;
 mod namespace;
 mod network;
 mod process;
+mod program;
 mod requirements;
 mod sandbox;
 mod shell;
@@ -76,6 +77,9 @@ fn inside(arguments: &Arguments, tests: Vec<Trial>) -> ExitCode {
     network::create();
     if let Some(name) = shell::wanted() {
         return shell::open(&name);
+    }
+    if let Some(program) = program::wanted() {
+        return program::run(&program);
     }
     libtest_mimic::run(arguments, tests).exit_code()
 }
