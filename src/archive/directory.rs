@@ -2,9 +2,10 @@
 
 use std::io::{Read, Seek};
 
-use super::error::{ArchiveError, shown};
+use super::error::ArchiveError;
+use super::extras;
 use super::frame::{Frame, read_at};
-use super::header::{CentralHeader, EXTRA_UNICODE_PATH, EXTRA_ZIP64, Fields, SEE_ZIP64};
+use super::header::{CentralHeader, Fields};
 
 /// One header as it stands in the directory, 64-bit sizes resolved; nothing else is judged yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +25,7 @@ pub(super) struct RawEntry {
 ///
 /// # Errors
 /// [`ArchiveError::Directory`] or [`ArchiveError::Zip64`] when they do not fill the frame
-/// exactly, [`ArchiveError::MultiPart`], [`ArchiveError::HeaderMismatch`] for an entry with two
-/// names, [`ArchiveError::Read`].
+/// exactly, [`ArchiveError::MultiPart`], those of [`extras::read`], [`ArchiveError::Read`].
 pub(super) fn read(
     file: &mut (impl Read + Seek),
     frame: &Frame,
@@ -68,70 +68,25 @@ fn entry(fields: &mut Fields<'_>) -> Result<RawEntry, ArchiveError> {
     if header.disk != 0 {
         return Err(ArchiveError::MultiPart);
     }
-    apply_extra(&mut raw, &header, extra)?;
+    let zip64 = extras::read(extra, &raw.name)?;
+    resolve(&mut raw, &header, zip64)?;
     Ok(raw)
 }
 
-fn apply_extra(
+/// The 64-bit values of those fields that refer to them.
+fn resolve(
     raw: &mut RawEntry,
     header: &CentralHeader,
-    extra: &[u8],
+    zip64: Option<&[u8]>,
 ) -> Result<(), ArchiveError> {
-    let mut fields = Fields::new(extra);
-    let mut zip64 = None;
-    while !fields.is_empty() {
-        let Some((id, body)) = extra_field(&mut fields) else {
-            // Padding that aligns data, as some tools write it, is shorter than a field.
-            break;
-        };
-        match id {
-            EXTRA_ZIP64 if zip64.is_some() => {
-                return Err(ArchiveError::Zip64 {
-                    reason: "an entry has two of them",
-                });
-            }
-            EXTRA_ZIP64 => zip64 = Some(body),
-            // Version and checksum of the plain name, then the name.
-            EXTRA_UNICODE_PATH if body.get(5..) != Some(&raw.name) => {
-                return Err(ArchiveError::HeaderMismatch {
-                    name: shown(&raw.name),
-                    what: "name in its extra field",
-                });
-            }
-            _ => {}
-        }
-    }
-    apply_zip64(raw, header, zip64)
-}
-
-fn extra_field<'a>(fields: &mut Fields<'a>) -> Option<(u16, &'a [u8])> {
-    let (id, length) = (fields.u16()?, fields.u16()?);
-    Some((id, fields.take(length.into())?))
-}
-
-/// The field holds, in this order, only those values whose 32-bit field refers to it (4.5.3).
-fn apply_zip64(
-    raw: &mut RawEntry,
-    header: &CentralHeader,
-    body: Option<&[u8]>,
-) -> Result<(), ArchiveError> {
-    let mut fields = Fields::new(body.unwrap_or_default());
-    let missing = ArchiveError::Zip64 {
-        reason: "an entry lacks a value",
-    };
-    let values = [
-        (header.bytes, &mut raw.bytes),
-        (header.compressed_bytes, &mut raw.compressed_bytes),
-        (header.local_start, &mut raw.local_start),
-    ];
-    for (short, value) in values {
-        if short == SEE_ZIP64 {
-            match fields.u64() {
-                Some(long) => *value = long,
-                None => return Err(missing),
-            }
-        }
-    }
+    let short = [header.bytes, header.compressed_bytes, header.local_start];
+    let [bytes, compressed_bytes, local_start] =
+        extras::resolve(short, zip64).ok_or(ArchiveError::Zip64 {
+            reason: "an entry lacks a value",
+        })?;
+    raw.bytes = bytes;
+    raw.compressed_bytes = compressed_bytes;
+    raw.local_start = local_start;
     Ok(())
 }
 

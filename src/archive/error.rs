@@ -49,7 +49,9 @@ pub enum ArchiveError {
     NameDrive { name: String },
     #[error("{name:?} has a `..` part: make the archive from inside the directory")]
     NameParent { name: String },
-    #[error("{name:?} has an empty or `.` part: make the archive with `zip -r`")]
+    #[error(
+        "{name:?} has a part that is empty or only dots and spaces: make the archive with `zip -r`"
+    )]
     NamePart { name: String },
     #[error("{name:?} has a backslash: separate directories with slashes")]
     NameBackslash { name: String },
@@ -63,11 +65,19 @@ pub enum ArchiveError {
     Duplicate { name: String },
     #[error("{name:?} and {other:?} differ in case only: rename one of them")]
     CaseCollision { name: String, other: String },
+    #[error(
+        "{name:?} and {other:?} are one name on some systems (letters composed of others, trailing dots or spaces): rename one of them"
+    )]
+    NameCollision { name: String, other: String },
     #[error("{name:?} is both a file and a directory: rename one of them")]
     FileIsDirectory { name: String },
 
     #[error("{name:?} is a symbolic link: put the file itself in the archive (zip without `-y`)")]
     Symlink { name: String },
+    #[error(
+        "{name:?} carries the target of a link or the number of a device: put the file itself in the archive"
+    )]
+    LinkTarget { name: String },
     #[error("{name:?} is a {kind}: only files and directories can be deployed")]
     SpecialFile { name: String, kind: &'static str },
     #[error("{name:?} is marked as a {marked} but named as a {named}: make the archive again")]
@@ -102,6 +112,12 @@ pub enum ArchiveError {
         "{name:?} has another {what} in its own header than in the archive's directory: make the archive again"
     )]
     HeaderMismatch { name: String, what: &'static str },
+    #[error(
+        "the sizes or the checksum that follow the data of {name:?} are missing or others than in the archive's directory: make the archive again"
+    )]
+    Descriptor { name: String },
+    #[error("{bytes} bytes that follow {name:?} belong to no entry: make the archive again")]
+    Gap { name: String, bytes: u64 },
 
     #[error(
         "{name:?} does not inflate to the {declared} bytes that it declares: make the archive again"
@@ -152,8 +168,10 @@ impl ArchiveError {
             ArchiveError::TooDeep { .. } => "archive_too_deep",
             ArchiveError::Duplicate { .. } => "archive_duplicate",
             ArchiveError::CaseCollision { .. } => "archive_case_collision",
+            ArchiveError::NameCollision { .. } => "archive_name_collision",
             ArchiveError::FileIsDirectory { .. } => "archive_file_is_directory",
             ArchiveError::Symlink { .. } => "archive_symlink",
+            ArchiveError::LinkTarget { .. } => "archive_link_target",
             ArchiveError::SpecialFile { .. } => "archive_special_file",
             ArchiveError::KindMismatch { .. } => "archive_kind_mismatch",
             ArchiveError::Encrypted { .. } => "archive_encrypted",
@@ -165,6 +183,8 @@ impl ArchiveError {
             ArchiveError::Overlap { .. } => "archive_overlap",
             ArchiveError::OutOfBounds { .. } => "archive_out_of_bounds",
             ArchiveError::HeaderMismatch { .. } => "archive_header_mismatch",
+            ArchiveError::Descriptor { .. } => "archive_descriptor",
+            ArchiveError::Gap { .. } => "archive_gap",
             ArchiveError::SizeMismatch { .. } => "archive_size_mismatch",
             ArchiveError::Checksum { .. } => "archive_checksum",
             ArchiveError::Corrupt { .. } => "archive_corrupt",

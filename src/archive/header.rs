@@ -8,6 +8,8 @@ pub(super) const ZIP64_LOCATOR_SIGNATURE: [u8; 4] = *b"PK\x06\x07";
 pub(super) const ZIP64_END_SIGNATURE: [u8; 4] = *b"PK\x06\x06";
 /// `PK\1\2`: one central directory header (4.3.12).
 pub(super) const CENTRAL_SIGNATURE: [u8; 4] = *b"PK\x01\x02";
+/// `PK\7\8`: a data descriptor, where it has a signature (4.3.9.3).
+pub(super) const DESCRIPTOR_SIGNATURE: [u8; 4] = *b"PK\x07\x08";
 /// `PK\3\4`: one local file header (4.3.7).
 pub(super) const LOCAL_SIGNATURE: [u8; 4] = *b"PK\x03\x04";
 
@@ -15,6 +17,10 @@ pub(super) const LOCAL_SIGNATURE: [u8; 4] = *b"PK\x03\x04";
 pub(super) const EXTRA_ZIP64: u16 = 0x0001;
 /// Extra field with a second name for the entry (4.6.9).
 pub(super) const EXTRA_UNICODE_PATH: u16 = 0x7075;
+/// Extra field in which PKWARE's tools keep times, users and what a link points at (4.5.7).
+pub(super) const EXTRA_PKWARE_UNIX: u16 = 0x000d;
+/// Extra field with a second mode, and what a link points at (4.6.8).
+pub(super) const EXTRA_ASI_UNIX: u16 = 0x756e;
 
 /// Bit 0 of the flags: encrypted; bit 6: strongly so; bit 13: even the directory is masked.
 pub(super) const FLAGS_ENCRYPTED: u16 = 1 | 1 << 6 | 1 << 13;
@@ -158,6 +164,7 @@ impl CentralHeader {
 pub(super) struct LocalHeader {
     pub(super) flags: u16,
     pub(super) method: u16,
+    pub(super) crc: u32,
     pub(super) compressed_bytes: u32,
     pub(super) bytes: u32,
     pub(super) name_bytes: u16,
@@ -172,11 +179,12 @@ impl LocalHeader {
         // Version needed.
         fields.skip(2)?;
         let (flags, method) = (fields.u16()?, fields.u16()?);
-        // Time, date, checksum.
-        fields.skip(8)?;
+        // Time and date.
+        fields.skip(4)?;
         Some(LocalHeader {
             flags,
             method,
+            crc: fields.u32()?,
             compressed_bytes: fields.u32()?,
             bytes: fields.u32()?,
             name_bytes: fields.u16()?,

@@ -11,11 +11,14 @@
 //!
 //! Format: PKWARE's APPNOTE.TXT 6.3.10.
 
+mod descriptor;
 mod directory;
 mod error;
 mod extract;
+mod extras;
 mod frame;
 mod header;
+mod kinds;
 mod layout;
 mod limits;
 mod names;
@@ -24,11 +27,12 @@ mod tree;
 mod write;
 
 #[cfg(test)]
+#[path = "../../tests/hostile_archives/mod.rs"]
+mod hostile_archives;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod mutation_tests;
-#[cfg(test)]
-mod test_zip;
 
 pub use error::ArchiveError;
 pub use extract::{extract, verify};

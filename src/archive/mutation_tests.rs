@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use super::test_zip::{deflated, directory, stored, with_mode, zip};
+use super::hostile_archives::zip_bytes::{deflated, directory, stored, with_mode, zip};
 use super::{ArchiveLimits, extract, inspect};
 
 const MUTATIONS: u64 = 20_000;

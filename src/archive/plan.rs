@@ -7,7 +7,7 @@ use super::error::ArchiveError;
 use super::header::FLAGS_ENCRYPTED;
 use super::limits::ArchiveLimits;
 use super::tree::NameTree;
-use super::{frame, layout, names};
+use super::{frame, kinds, layout, names};
 
 /// Compression method 0 (APPNOTE 4.4.5).
 const METHOD_STORE: u16 = 0;
@@ -50,6 +50,7 @@ pub fn inspect(mut file: impl Read + Seek, limits: &ArchiveLimits) -> Result<Pla
     for raw in &raw_entries {
         let entry = judge(raw, limits)?;
         tree.insert(&entry.path, entry.is_directory)?;
+        check_count(&tree, limits)?;
         totals.add(raw, limits)?;
         entries.push(entry);
     }
@@ -82,6 +83,18 @@ impl Plan {
             .iter()
             .any(|entry| !entry.is_directory && entry.path == path)
     }
+}
+
+/// Directories without an entry of their own cost as much as others.
+fn check_count(tree: &NameTree, limits: &ArchiveLimits) -> Result<(), ArchiveError> {
+    let count = tree.len() as u64;
+    if count > limits.max_entries {
+        return Err(ArchiveError::TooManyEntries {
+            count,
+            limit: limits.max_entries,
+        });
+    }
+    Ok(())
 }
 
 #[derive(Debug, Default)]
@@ -117,7 +130,7 @@ fn judge(raw: &RawEntry, limits: &ArchiveLimits) -> Result<PlannedEntry, Archive
     let (path, is_directory) = names::check(&raw.name, limits)?;
     let name = || path.to_owned();
     let mode = raw.external_attributes >> 16;
-    check_kind(path, mode, is_directory)?;
+    kinds::check(path, mode, is_directory)?;
     if raw.flags & FLAGS_ENCRYPTED != 0 {
         return Err(ArchiveError::Encrypted { name: name() });
     }
@@ -154,37 +167,6 @@ fn judge(raw: &RawEntry, limits: &ArchiveLimits) -> Result<PlannedEntry, Archive
         is_directory,
         raw: raw.clone(),
     })
-}
-
-/// Judges the type bits of `st_mode`, whichever system claims to have written them: programs
-/// that extract go by the bits. All zero is what tools without modes write.
-fn check_kind(path: &str, mode: u32, is_directory: bool) -> Result<(), ArchiveError> {
-    let name = path.to_owned();
-    let kind = match mode & 0o170_000 {
-        0 => return Ok(()),
-        0o100_000 if !is_directory => return Ok(()),
-        0o040_000 if is_directory => return Ok(()),
-        0o100_000 => {
-            return Err(ArchiveError::KindMismatch {
-                name,
-                marked: "file",
-                named: "directory",
-            });
-        }
-        0o040_000 => {
-            return Err(ArchiveError::KindMismatch {
-                name,
-                marked: "directory",
-                named: "file",
-            });
-        }
-        0o120_000 => return Err(ArchiveError::Symlink { name }),
-        0o020_000 | 0o060_000 => "device",
-        0o010_000 => "named pipe",
-        0o140_000 => "socket",
-        _ => "special file",
-    };
-    Err(ArchiveError::SpecialFile { name, kind })
 }
 
 fn is_bomb(bytes: u64, compressed_bytes: u64, limits: &ArchiveLimits) -> bool {

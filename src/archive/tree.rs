@@ -1,5 +1,10 @@
-//! The tree that the entries' names make: no name twice, none that differs in case only, none
-//! that is a file for one entry and a directory for another.
+//! The tree that the entries' names make: no name twice, none that another system takes for the
+//! same, none that is a file for one entry and a directory for another.
+//!
+//! Which names are the same is decided for all systems at once, also on one that tells them apart:
+//! the same archive has to be the same tree everywhere, and on its way to an agent it may pass
+//! disks that fold case (NTFS, APFS), decompose letters (HFS+) or drop trailing dots and spaces
+//! (Windows).
 //!
 //! Kept by parts, not by paths: ten thousand deep names cost what they are long, not their
 //! length times their depth.
@@ -7,12 +12,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::error::ArchiveError;
 
 /// Grows by [`NameTree::insert`].
 #[derive(Debug, Default)]
 pub(super) struct NameTree {
-    // By parent and lowercased part. The root is node 0, and no node of its own.
+    // By parent and the part's key. The root is node 0, and no node of its own.
     nodes: HashMap<(usize, String), Node>,
 }
 
@@ -49,9 +56,14 @@ impl NameTree {
         Ok(())
     }
 
+    /// Files and directories, those that are only implied by a path among them.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     fn step(&mut self, parent: usize, wanted: &Wanted<'_>) -> Result<usize, ArchiveError> {
         let id = self.nodes.len() + 1;
-        match self.nodes.entry((parent, wanted.part.to_lowercase())) {
+        match self.nodes.entry((parent, key(wanted.part))) {
             Entry::Vacant(vacant) => {
                 vacant.insert(Node {
                     id,
@@ -83,7 +95,14 @@ impl Wanted<'_> {
         let name = self.path.to_owned();
         if node.part != self.part {
             let other = name[..name.len() - self.part.len()].to_owned() + &node.part;
-            return Err(ArchiveError::CaseCollision { name, other });
+            let same_letters = node.part.nfd().eq(self.part.nfd());
+            return Err(
+                if !same_letters && folded(&node.part) == folded(self.part) {
+                    ArchiveError::CaseCollision { name, other }
+                } else {
+                    ArchiveError::NameCollision { name, other }
+                },
+            );
         }
         if node.is_directory != self.is_directory {
             return Err(ArchiveError::FileIsDirectory { name });
@@ -93,6 +112,22 @@ impl Wanted<'_> {
         }
         Ok(())
     }
+}
+
+/// The same for all names that some system takes for one: decomposed canonically (Unicode
+/// Standard Annex 15, NFD) before and after folding, because either can undo the other.
+fn key(part: &str) -> String {
+    let part = part.trim_end_matches(['.', ' ']);
+    if part.is_ascii() {
+        return part.to_ascii_lowercase();
+    }
+    let decomposed: String = part.nfd().collect();
+    folded(&decomposed).nfd().collect()
+}
+
+/// Through capitals, which `ß` and `ſ` need to meet `ss` and `s`.
+fn folded(part: &str) -> String {
+    part.to_uppercase().to_lowercase()
 }
 
 #[cfg(test)]
@@ -123,6 +158,8 @@ mod tests {
             (&["a", "A"], "archive_case_collision"),
             (&["a/b", "A/c"], "archive_case_collision"),
             (&["x/ä", "x/Ä"], "archive_case_collision"),
+            (&["x/\u{e9}", "x/e\u{301}"], "archive_name_collision"),
+            (&["a/b", "a./b"], "archive_name_collision"),
             (&["a", "a/b"], "archive_file_is_directory"),
             (&["a/b", "a"], "archive_file_is_directory"),
             (&["a", "a/"], "archive_file_is_directory"),

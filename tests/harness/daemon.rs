@@ -32,6 +32,8 @@ impl Daemon {
         command
             .args(args)
             .env_remove("NOTIFY_SOCKET")
+            // What it leaves in its temporary directory, a test can see, and ends with the test.
+            .env("TMPDIR", directory)
             .envs(env.iter().copied())
             .current_dir(directory);
         Daemon::spawn(&mut command, directory, name)

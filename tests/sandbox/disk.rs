@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flux::base::units::Mib;
 use flux::model::execution::Ending;
-use flux::sandbox::{CgroupMode, Enforced, Identity, Outcome, Spec};
+use flux::sandbox::{CgroupMode, Enforced, FileAccess, Identity, Outcome, Spec};
 
 use super::harness::{Opening, PATIENCE, Place, alone, both_modes, is_root, strings};
 
@@ -171,6 +171,8 @@ fn files_that_only_a_mapping_holds_are_stopped() {
     for place in both_modes() {
         let this = std::env::current_exe().expect("this program");
         let mut spec = within(place.spec(this), 16);
+        // The program lies outside of what an execution may read.
+        spec.files = FileAccess::Open;
         spec.args = strings(&["--exact", "disk::helper_holds_by_mapping", "--nocapture"]);
         spec.env.push((HOLD.into(), "1".into()));
         let (outcome, _) = place.run(&spec);

@@ -48,13 +48,14 @@ impl Directories {
         Ok(directories)
     }
 
-    pub(super) fn incoming(&self) -> &Path {
-        &self.incoming
+    /// Where archives are received.
+    pub(super) fn incoming(&self) -> Result<&Path, FileError> {
+        own(&self.incoming)
     }
 
     /// A fresh name for something half extracted.
-    pub(super) fn new_incoming(&self) -> PathBuf {
-        self.incoming.join(unique())
+    pub(super) fn new_incoming(&self) -> Result<PathBuf, FileError> {
+        Ok(self.incoming()?.join(unique()))
     }
 
     pub(super) fn function(&self, function: &FunctionName) -> PathBuf {
@@ -63,6 +64,15 @@ impl Directories {
 
     pub(super) fn release(&self, function: &FunctionName, name: &ReleaseName) -> PathBuf {
         self.function(function).join(name.to_string())
+    }
+
+    /// Whether there is such a release, and no link on the way to it.
+    pub(super) fn holds(
+        &self,
+        function: &FunctionName,
+        name: &ReleaseName,
+    ) -> Result<bool, FileError> {
+        Ok(is_directory(&self.function(function))? && is_directory(&self.release(function, name))?)
     }
 
     /// Makes an extracted directory the release's, which must not exist.
@@ -87,7 +97,7 @@ impl Directories {
     /// Takes a release out of sight at once; removing it from where it is then may take its
     /// time.
     pub(super) fn discard(&self, release: &Path) -> Result<PathBuf, FileError> {
-        let discarded = self.trash.join(unique());
+        let discarded = own(&self.trash)?.join(unique());
         fs::rename(release, &discarded).map_err(FileError::at("rename", release))?;
         Ok(discarded)
     }
@@ -95,6 +105,9 @@ impl Directories {
     /// The releases on disk, oldest version first.
     pub(super) fn list(&self, function: &FunctionName) -> Result<Vec<ReleaseName>, FileError> {
         let directory = self.function(function);
+        if !is_directory(&directory)? {
+            return Ok(Vec::new());
+        }
         let mut releases: Vec<ReleaseName> = names(&directory)?
             .iter()
             .filter_map(|name| ReleaseName::parse(name.to_str()?))
@@ -154,6 +167,18 @@ pub(super) fn is_directory(path: &Path) -> Result<bool, FileError> {
     }
 }
 
+/// A private directory, unless a link or file has taken its place since the start. Looked at before
+/// each use: nobody but the agent's own user and root can put one there, and against somebody who
+/// is either no check helps; but what an administrator moved, or a fault left, is not followed.
+fn own(private: &Path) -> Result<&Path, FileError> {
+    if is_directory(private)? {
+        return Ok(private);
+    }
+    Err(FileError::at("use", private)(
+        io::ErrorKind::NotADirectory.into(),
+    ))
+}
+
 /// The names in a directory, in order; none when it is not there.
 pub(super) fn names(directory: &Path) -> Result<Vec<OsString>, FileError> {
     let entries = match fs::read_dir(directory) {
@@ -176,10 +201,14 @@ pub(super) fn sync_tree(directory: &Path) -> Result<(), FileError> {
         .map_err(FileError::at("sync", directory))
 }
 
-/// Removes a tree that only the agent has written to. `remove_dir_all` follows no links.
+/// Removes a tree that only the agent has written to, or the file or link in its place.
+/// `remove_dir_all` follows no links.
 pub(super) fn remove_if_there(path: &Path) -> Result<(), FileError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            fs::remove_file(path).map_err(FileError::at("remove", path))
+        }
         outcome => outcome.map_err(FileError::at("remove", path)),
     }
 }

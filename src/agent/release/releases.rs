@@ -12,9 +12,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use openssl::sha::Sha256;
 
-use super::directories::{
-    Directories, ReleaseName, is_directory, names, remove_if_there, sync_tree,
-};
+use super::directories::{Directories, ReleaseName, names, remove_if_there, sync_tree};
 use super::error::ReleaseError;
 use super::incoming::{Incoming, check_digest};
 use crate::archive::{ArchiveLimits, extract, inspect};
@@ -88,7 +86,7 @@ impl Releases {
     /// The system's reason for not giving a file.
     pub fn receive(&self) -> Result<Incoming, ReleaseError> {
         Incoming::create(
-            self.shared.directories.incoming(),
+            self.shared.directories.incoming()?,
             self.shared.limits.max_archive_bytes,
         )
     }
@@ -112,7 +110,7 @@ impl Releases {
             return Ok(release);
         }
         let plan = inspect(&mut *archive, &self.shared.limits)?;
-        let extracted = Extracted(self.shared.directories.new_incoming());
+        let extracted = Extracted(self.shared.directories.new_incoming()?);
         extract(archive, &plan, &extracted.0)?;
         sync_tree(&extracted.0)?;
         let mut live = lock(&self.shared.live);
@@ -226,7 +224,7 @@ impl Releases {
             return Ok(Some(release));
         }
         let (_, name) = key;
-        if !is_directory(&self.shared.directories.release(function, &name))? {
+        if !self.shared.directories.holds(function, &name)? {
             return Ok(None);
         }
         self.hand_out(live, function, name, digest).map(Some)

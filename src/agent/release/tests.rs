@@ -320,6 +320,67 @@ fn a_link_in_the_place_of_a_release_or_function_is_not_followed() {
 }
 
 #[test]
+fn releases_behind_a_link_are_neither_found_nor_pruned() {
+    let (apps, elsewhere) = (
+        tempfile::tempdir().expect("tempdir"),
+        tempfile::tempdir().expect("tempdir"),
+    );
+    let releases = open(&apps);
+    let digest = install(&open(&elsewhere), 1).digest.clone();
+    symlink(elsewhere.path().join("resize"), apps.path().join("resize")).expect("link");
+    let found = releases.reopen(&resize(), 1, &digest).expect("reopen");
+    assert!(found.is_none());
+    // The link itself is in the way, and is said to be.
+    assert!(releases.prune(&resize(), None).is_err());
+    assert!(releases.remove_function(&resize()).is_err());
+    assert_eq!(versions(&elsewhere), [1]);
+}
+
+#[test]
+fn a_link_in_the_place_of_a_private_directory_is_refused_and_cleared_at_the_next_start() {
+    let apps = tempfile::tempdir().expect("tempdir");
+    let outside = tempfile::tempdir().expect("tempdir");
+    write_file(&outside.path().join("precious"));
+    let releases = open(&apps);
+    let code = archive(&[("handler", "x")]);
+    let kept: Vec<_> = (1..=5).map(|version| install(&releases, version)).collect();
+    for private in [".incoming", ".trash"] {
+        fs::remove_dir(apps.path().join(private)).expect("rmdir");
+        symlink(outside.path(), apps.path().join(private)).expect("link");
+    }
+    assert!(matches!(releases.receive(), Err(ReleaseError::File(_))));
+    let installed = releases.install(&resize(), 6, &digest_of(&code), &mut Cursor::new(&code));
+    assert!(matches!(installed, Err(ReleaseError::File(_))));
+    drop(kept);
+    assert!(releases.prune(&resize(), None).is_err());
+    assert_eq!(entries(outside.path()), ["precious"]);
+    let releases = open(&apps);
+    releases.prune(&resize(), None).expect("prune");
+    assert_eq!(versions(&apps), [3, 4, 5]);
+    assert_eq!(entries(outside.path()), ["precious"]);
+}
+
+#[test]
+fn files_and_links_that_pose_as_old_releases_are_removed_and_lead_nowhere() {
+    let apps = tempfile::tempdir().expect("tempdir");
+    let outside = tempfile::tempdir().expect("tempdir");
+    write_file(&outside.path().join("precious"));
+    let releases = open(&apps);
+    drop(install(&releases, 9));
+    let resize_dir = apps.path().join("resize");
+    write_file(&resize_dir.join("1-000000000000"));
+    symlink(outside.path(), resize_dir.join("2-000000000000")).expect("link");
+    fs::hard_link(
+        outside.path().join("precious"),
+        resize_dir.join("3-000000000000"),
+    )
+    .expect("hard link");
+    releases.remove_function(&resize()).expect("remove");
+    assert_eq!(versions(&apps), [0; 0]);
+    assert_eq!(entries(outside.path()), ["precious"]);
+}
+
+#[test]
 fn an_archive_received_in_pieces_is_installed() {
     let apps = tempfile::tempdir().expect("tempdir");
     let releases = open(&apps);
