@@ -315,3 +315,7 @@ impl Functions {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[path = "functions_tests.rs"]
+mod tests;

@@ -164,7 +164,9 @@ pub fn files(isolation: Isolation, release: &Path, cwd: &Path) -> FileAccess {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::ops::RangeInclusive;
+
     use super::*;
     use crate::model::isolation::Tightening;
     use crate::policy::isolation::unenforced;
@@ -188,6 +190,15 @@ mod tests {
         assert_eq!(unenforced(&all, &enforced.map(Enforced::as_str)).count(), 0);
     }
 
+    /// Those of an agent that allows shared users and has these for its functions.
+    pub(in crate::agent) fn rules_with_users(own: RangeInclusive<u32>) -> IsolationRules {
+        IsolationRules {
+            allow: vec![Loosening::SharedUser],
+            own: Some(Users::new(own)),
+            ..rules(&[Enforced::User, Enforced::OwnUser], Some(SHARED))
+        }
+    }
+
     fn rules(enforced: &[Enforced], shared: Option<Identity>) -> IsolationRules {
         let missing = Enforced::ALL
             .into_iter()
@@ -208,7 +219,7 @@ mod tests {
         }
     }
 
-    const SHARED: Identity = Identity { uid: 900, gid: 901 };
+    pub(in crate::agent) const SHARED: Identity = Identity { uid: 900, gid: 901 };
 
     fn name(text: &str) -> FunctionName {
         FunctionName::new(text).expect(text)

@@ -205,6 +205,74 @@ fn an_agent_lists_what_it_enforces_and_why_the_rest_is_missing() {
 }
 
 #[test]
+fn without_file_isolation_too_a_function_reaches_nothing_that_is_the_agents() {
+    let fleet = plain();
+    if !enforces(&fleet, "user") {
+        return;
+    }
+    let script = "for path in \"$@\"; do
+        ls \"$path\" >/dev/null 2>&1 && echo \"lists $path\"
+        cat \"$path\" >/dev/null 2>&1 && echo \"reads $path\"
+        touch \"$path/x\" 2>/dev/null && echo \"writes $path\"
+    done
+    ls . >/dev/null && echo done";
+    fleet.deploy_script("iso-agents", crate::harness::OPEN_FILES, script);
+    let agent = &fleet.agents[0];
+    let state = agent.state_dir();
+    let paths = [
+        state.clone(),
+        state.join("journal"),
+        state.join("journal/journal.db"),
+        state.join("output"),
+        state.join("work"),
+        state.join("work/.spares"),
+        state.join("apps"),
+        state.join("apps/.incoming"),
+        agent.directory().join("certs"),
+        agent.directory().join("certs/agent-key.pem"),
+        fleet.directory().join("state"),
+        fleet.directory().join("certs"),
+    ];
+    let there: Vec<_> = paths.iter().filter(|path| path.exists()).collect();
+    assert_eq!(there.len(), paths.len(), "only {there:?} are there");
+    let args: Vec<_> = paths
+        .iter()
+        .map(|path| path.to_str().expect("UTF-8"))
+        .collect();
+    let record = fleet.execute("iso-agents", &args).expect(200);
+    assert_eq!(record["output"], "done\n");
+}
+
+#[test]
+fn a_user_that_cannot_be_had_any_more_is_said_in_the_answer_to_a_registration() {
+    let fleet = Fleet::with(&FleetOptions {
+        agents: vec![AgentOptions {
+            agent_yaml: "isolation: {runner_uids: 70000-70099}\n".to_owned(),
+            ..AgentOptions::default()
+        }],
+        ..FleetOptions::default()
+    });
+    if !enforces(&fleet, "own_user") {
+        return;
+    }
+    for number in 0..100 {
+        let yaml = function_yaml(&format!("f{number}"), "");
+        let answer = fleet.api.put("/functions", yaml.as_bytes()).expect(201);
+        assert_eq!(answer["agents"][0]["status"], "success", "{answer}");
+    }
+    let yaml = function_yaml("one-more", "");
+    let answer = fleet.api.put("/functions", yaml.as_bytes()).expect(201);
+    assert_eq!(answer["agents"][0]["status"], "failed", "{answer}");
+    let message = answer["agents"][0]["message"].as_str().expect("text");
+    for part in ["70000 to 70099", "isolation.runner_uids"] {
+        assert!(message.contains(part), "{message}");
+    }
+    fleet.api.delete("/functions/f0").expect(200);
+    let answer = fleet.api.put("/functions", yaml.as_bytes()).expect(201);
+    assert_eq!(answer["agents"][0]["status"], "success", "{answer}");
+}
+
+#[test]
 fn what_a_function_asks_for_is_shown() {
     let fleet = plain();
     let yaml = function_yaml(

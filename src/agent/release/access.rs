@@ -87,3 +87,30 @@ fn list(uids: &[u32]) -> Vec<u8> {
     entry(OTHER, NONE, UNDEFINED_ID);
     list
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_access_control_lists_everyone_may_read_or_nobody() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let mode = || {
+            let metadata = fs::metadata(directory.path()).expect("stat");
+            metadata.permissions().mode() & 0o777
+        };
+        grant_by_mode(directory.path(), &[70_000]).expect("chmod");
+        assert_eq!(mode(), OPEN_MODE);
+        grant_by_mode(directory.path(), &[]).expect("chmod");
+        assert_eq!(mode(), PRIVATE_MODE);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_an_error_that_names_it() {
+        let error = grant(Path::new("/nonexistent/functions"), &[70_000]).expect_err("absent");
+        assert!(
+            error.to_string().contains("/nonexistent/functions"),
+            "{error}"
+        );
+    }
+}

@@ -17,6 +17,7 @@
 mod access;
 mod directories;
 mod error;
+mod grants;
 mod incoming;
 mod releases;
 
@@ -24,5 +25,6 @@ mod releases;
 mod tests;
 
 pub use error::ReleaseError;
+pub use grants::Access;
 pub use incoming::Incoming;
-pub use releases::{Access, KEPT_RELEASES, Release, Releases};
+pub use releases::{KEPT_RELEASES, Release, Releases};

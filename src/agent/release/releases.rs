@@ -16,6 +16,7 @@ use super::directories::{
     Directories, ReleaseName, is_directory, names, remove_if_there, sync_tree,
 };
 use super::error::ReleaseError;
+use super::grants::Readers;
 use super::incoming::{Incoming, check_digest};
 use crate::archive::{ArchiveLimits, extract, inspect};
 use crate::base::atomic_file::FileError;
@@ -50,24 +51,16 @@ pub struct Release {
 /// See the module's text. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Releases {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    directories: Directories,
+pub(super) struct Shared {
+    pub(super) directories: Directories,
     limits: ArchiveLimits,
     live: Mutex<HashMap<(FunctionName, ReleaseName), Live>>,
-    /// Who may read, by function; once for each [`Access`]. Taken after `live`, if both are.
-    readers: Mutex<HashMap<FunctionName, Vec<u32>>>,
-}
-
-/// Lets a user read the releases of a function, those of now and those to come, until it is dropped.
-#[derive(Debug)]
-pub struct Access {
-    function: FunctionName,
-    uid: u32,
-    shared: Arc<Shared>,
+    /// Taken after `live`, if both are.
+    pub(super) readers: Mutex<Readers>,
 }
 
 #[derive(Debug)]
@@ -93,26 +86,6 @@ impl Releases {
                 readers: Mutex::default(),
             }),
         })
-    }
-
-    /// Lets a user read a function's releases, in force when this returns. To be held by whoever
-    /// runs them as that user: a function that changes its user has two for a while.
-    ///
-    /// # Errors
-    /// The system's reason; nothing is granted then.
-    pub fn grant(&self, function: &FunctionName, uid: u32) -> Result<Access, ReleaseError> {
-        let mut readers = lock(&self.shared.readers);
-        readers.entry(function.clone()).or_default().push(uid);
-        // From here on its drop takes it back; which waits for the lock.
-        let access = Access {
-            function: function.clone(),
-            uid,
-            shared: Arc::clone(&self.shared),
-        };
-        let applied = self.shared.apply(&readers, function);
-        drop(readers);
-        applied?;
-        Ok(access)
     }
 
     /// Begins to receive an archive in pieces.
@@ -159,7 +132,9 @@ impl Releases {
         self.shared
             .directories
             .publish(&extracted.0, function, &directory)?;
-        self.shared.apply(&lock(&self.shared.readers), function)?;
+        let readers = lock(&self.shared.readers);
+        readers.apply(&self.shared.directories, function)?;
+        drop(readers);
         Ok(self.hand_out(&mut live, function, name, digest)?)
     }
 
@@ -305,36 +280,7 @@ impl Drop for Release {
     }
 }
 
-impl Drop for Access {
-    fn drop(&mut self) {
-        let mut readers = lock(&self.shared.readers);
-        if let Some(uids) = readers.get_mut(&self.function) {
-            if let Some(index) = uids.iter().position(|uid| *uid == self.uid) {
-                uids.swap_remove(index);
-            }
-            if uids.is_empty() {
-                readers.remove(&self.function);
-            }
-        }
-        if let Err(error) = self.shared.apply(&readers, &self.function) {
-            let (function, uid) = (&self.function, self.uid);
-            log::error!("user {uid} may still read {function}: failed to {error}");
-        }
-    }
-}
-
 impl Shared {
-    fn apply(
-        &self,
-        readers: &HashMap<FunctionName, Vec<u32>>,
-        function: &FunctionName,
-    ) -> Result<(), FileError> {
-        let mut uids = readers.get(function).cloned().unwrap_or_default();
-        uids.sort_unstable();
-        uids.dedup();
-        self.directories.grant(function, &uids)
-    }
-
     /// The last holder of a release is gone.
     fn let_go(&self, release: &Release, name: ReleaseName) -> Result<(), FileError> {
         let key = (release.function.clone(), name);
