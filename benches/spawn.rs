@@ -1,6 +1,7 @@
 //! What the sandbox costs over the bare minimum: the median of `Sandbox::run` of a program that does
-//! nothing beside that of posix_spawn and waitpid of the same, taken turn by turn in one run; and the
-//! speed at which output is drained. Figures are ratios: absolute ones depend on the machine.
+//! nothing beside that of posix_spawn and waitpid of the same, taken turn by turn in one run; what each
+//! measure of containment adds to it; and the speed at which output is drained. Figures are
+//! ratios: absolute ones depend on the machine.
 //!
 //! `cargo bench --bench spawn [program]`
 #![expect(clippy::print_stdout, reason = "figures are what it is for")]
@@ -14,7 +15,7 @@ use flux::model::ids::ExecutionId;
 use flux::model::isolation::{NetworkIsolation, SyscallIsolation};
 use flux::sandbox::{
     CgroupMode, Control, FileAccess, OutputSink, ResourceLimits, Sandbox, SandboxConfig, Spec,
-    Stdin,
+    Stdin, default_system_paths,
 };
 
 const ROUNDS: usize = 1000;
@@ -28,6 +29,7 @@ fn main() {
     for (name, mode) in [("cgroup", CgroupMode::Auto), ("no cgroup", CgroupMode::Off)] {
         let sandbox = open(mode);
         compare(name, &sandbox, &program);
+        measures(name, &sandbox, &program);
         drain(name, &sandbox);
     }
 }
@@ -37,7 +39,7 @@ fn open(cgroup: CgroupMode) -> Sandbox {
         name: format!("bench-{}", std::process::id()),
         work_root: std::env::temp_dir(),
         identities: None,
-        system_paths: Vec::new(),
+        system_paths: default_system_paths(),
         require_isolation: false,
         cgroup,
     })
@@ -61,6 +63,47 @@ fn compare(name: &str, sandbox: &Sandbox, program: &Path) {
     let (bare, contained) = (median(bare), median(contained));
     let ratio = contained.as_secs_f64() / bare.as_secs_f64();
     println!("{name}: posix_spawn {bare:?}, sandbox {contained:?}, ratio {ratio:.2}");
+}
+
+/// Turn by turn as well: nothing, each measure alone, and what functions get by default.
+fn measures(name: &str, sandbox: &Sandbox, program: &Path) {
+    type Measure = fn(&mut Spec);
+    let table: [(&str, Measure); 5] = [
+        ("open", |_| {}),
+        ("files", strict_files),
+        ("syscalls", |spec| {
+            spec.syscalls = SyscallIsolation::Filtered;
+        }),
+        ("no network", |spec| spec.network = NetworkIsolation::None),
+        ("files and syscalls", |spec| {
+            strict_files(spec);
+            spec.syscalls = SyscallIsolation::Filtered;
+        }),
+    ];
+    let mut times = [const { Vec::new() }; 5];
+    for _ in 0..ROUNDS {
+        for ((_, measure), times) in table.iter().zip(&mut times) {
+            let mut spec = spec(program.to_owned(), &[]);
+            measure(&mut spec);
+            times.push(timed(|| {
+                let ending = run(sandbox, &spec, &mut Discard::default());
+                assert_eq!(ending, Ending::Exited(0));
+            }));
+        }
+    }
+    let [open, ..] = times.clone().map(median);
+    for ((measure, _), times) in table.iter().zip(times) {
+        let time = median(times);
+        let more = time.as_secs_f64() - open.as_secs_f64();
+        println!("{name}, {measure}: {time:?}, {:+.0} µs", more * 1e6);
+    }
+}
+
+fn strict_files(spec: &mut Spec) {
+    spec.files = FileAccess::Only {
+        read: vec!["/usr".into()],
+        write: vec![std::env::temp_dir()],
+    };
 }
 
 fn drain(name: &str, sandbox: &Sandbox) {

@@ -1,8 +1,11 @@
 //! No network means none but a loopback interface, from the first instruction on.
 
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
 use flux::model::execution::Ending;
 use flux::model::isolation::NetworkIsolation;
-use flux::sandbox::{CgroupMode, Enforced, Identity, SpawnWay};
+use flux::sandbox::{CgroupMode, Enforced, FileAccess, Identity, SpawnWay, Spec};
 
 use super::harness::{Opening, Place, alone, is_root};
 
@@ -97,4 +100,33 @@ fn where_networks_cannot_be_made_nothing_runs_with_the_machines() {
     assert!(!place.root().join("ran").exists());
     spec = place.shell("true");
     assert_eq!(place.run(&spec).0.ending, Ending::Exited(0));
+}
+
+#[test]
+fn sockets_without_a_path_are_out_of_reach_on_the_machines_network_too() {
+    let place = Place::new(CgroupMode::Auto);
+    // The kernel holds both since the same version of Landlock.
+    if !place.enforces(Enforced::ForeignSignals) {
+        return;
+    }
+    let name = format!("flux-sandbox-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).expect("a name");
+    let _listener = UnixListener::bind_addr(&address).expect("it listens");
+    let program = format!(
+        "import socket; socket.socket(socket.AF_UNIX).connect('\\0{name}'); print('connected')"
+    );
+    let mut spec = place.spec("/usr/bin/python3");
+    spec.args = vec!["-c".into(), program.into()];
+    let (_, recorder) = place.run(&spec);
+    assert!(
+        recorder.err().contains("PermissionError"),
+        "{}",
+        recorder.err()
+    );
+    spec = Spec {
+        execution_id: flux::model::ids::ExecutionId::generate(),
+        files: FileAccess::Open,
+        ..spec
+    };
+    assert_eq!(place.run(&spec).1.out(), "connected\n");
 }

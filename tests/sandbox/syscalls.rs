@@ -135,18 +135,18 @@ code.write(bytes.fromhex('b801000000bb2a000000cd80c3'))
 address = ctypes.addressof(ctypes.c_char.from_buffer(code))
 ctypes.CFUNCTYPE(None)(address)()
 ";
+    let (outcome, _) = python(&place, program, SyscallIsolation::Open);
+    if outcome.ending != Ending::Exited(42) {
+        println!("skipped: this kernel has no 32-bit convention: {outcome:?}");
+        return;
+    }
     let (outcome, _) = python(&place, program, SyscallIsolation::Filtered);
     assert_eq!(
         outcome.ending,
         Ending::Signalled(libc::SIGSYS),
         "{outcome:?}"
     );
-    let (outcome, _) = python(&place, program, SyscallIsolation::Open);
-    // Without the convention in the kernel it faults instead.
-    assert!(
-        [Ending::Exited(42), Ending::Signalled(libc::SIGSEGV)].contains(&outcome.ending),
-        "{outcome:?}"
-    );
+    assert!(outcome.error.contains("32-bit"), "{}", outcome.error);
 }
 
 #[test]
@@ -193,6 +193,10 @@ if (isMainThread) new Worker(process.argv[1]).on('exit', () =>
     ] {
         if !std::path::Path::new(program).exists() {
             println!("skipped: no {program}");
+            continue;
+        }
+        if arguments.contains("<(") && !std::path::Path::new("/dev/fd").exists() {
+            println!("skipped: no /dev/fd for {program}");
             continue;
         }
         let mut spec = place.spec(program);

@@ -31,7 +31,7 @@ fn a_timeout_kills_daemons_too() {
     for place in both_modes() {
         let mut spec = place.shell(DAEMON);
         // Enough for a slow machine to get that far.
-        spec.limits.timeout = Some(Duration::from_secs(3));
+        spec.limits.timeout = Some(Duration::from_secs(8));
         spec.kill_grace = Duration::from_millis(50);
         spec.pipe_grace = Duration::from_millis(50);
         let (outcome, recorder) = place.run(&spec);

@@ -8,6 +8,7 @@ use super::super::{Spec, StopReason};
 use super::leader::Death;
 use super::watch::Verdict;
 use crate::model::execution::Ending;
+use crate::model::isolation::SyscallIsolation;
 
 /// `death` is `None` when the leader's status is not to be had.
 pub(super) fn of(verdict: Verdict, death: Option<Death>, ran_out_of_memory: bool) -> Ending {
@@ -36,7 +37,10 @@ pub(super) fn text(ending: Ending, verdict: Verdict, spec: &Spec) -> String {
     match ending {
         Ending::Exited(0) => String::new(),
         Ending::Exited(code) => format!("exited with code {code}"),
-        Ending::Signalled(signal) => format!("killed by {}", signal_name(signal)),
+        Ending::Signalled(signal) => {
+            let why = foreign_calls(signal, spec.syscalls);
+            format!("killed by {}{why}", signal_name(signal))
+        }
         Ending::TimedOut => match spec.limits.timeout {
             Some(timeout) => format!("timed out after {timeout:?}"),
             None => "timed out".to_owned(),
@@ -53,6 +57,16 @@ pub(super) fn text(ending: Ending, verdict: Verdict, spec: &Spec) -> String {
             }
         },
         Ending::SpawnFailed => "could not be started".to_owned(),
+    }
+}
+
+/// The one thing for which the filter of system calls kills.
+fn foreign_calls(signal: i32, syscalls: SyscallIsolation) -> &'static str {
+    match syscalls {
+        SyscallIsolation::Filtered if signal == libc::SIGSYS => {
+            ": system calls of 32-bit programs are not let through, unless it runs with all of them"
+        }
+        SyscallIsolation::Filtered | SyscallIsolation::Open => "",
     }
 }
 
