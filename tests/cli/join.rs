@@ -91,6 +91,7 @@ fn an_agent_is_enrolled_joined_registered_drained_and_removed_by_hand() {
     );
     assert_eq!(mode(&user.path("etc/certs/agent-key.pem")), 0o600);
     assert_eq!(mode(&user.path("etc/certs")), 0o700);
+    assert_eq!(mode(&config), 0o600, "functions may read below /etc");
 
     // What join wrote is a whole configuration, checked and used as it is.
     let (code, stderr) = flux_agent(&user, &["--check-config", "--config", path], &[]);

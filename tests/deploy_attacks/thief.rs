@@ -74,6 +74,7 @@ impl Thief {
         };
         self.pieces
             .push_release(&release, || Ok(Cursor::new(archive)))
+            .map(drop)
     }
 
     /// As existing control planes do it: in one message, without a version.

@@ -14,6 +14,7 @@ use openssl::sha::Sha256;
 
 use super::directories::{Directories, ReleaseName, names, remove_if_there, sync_tree};
 use super::error::ReleaseError;
+use super::grants::Readers;
 use super::incoming::{Incoming, check_digest};
 use crate::archive::{ArchiveLimits, extract, inspect};
 use crate::base::atomic_file::FileError;
@@ -31,7 +32,8 @@ const HASH_BUFFER_BYTES: usize = 64 * 1024;
 /// long as somebody holds it.
 #[derive(Debug)]
 pub struct Release {
-    /// Absolute; readable to everyone, writable to the agent.
+    /// Absolute; readable to those whom [`Releases::grant`] lets into the directory above it,
+    /// writable to the agent.
     pub dir: PathBuf,
     /// Whose code it is.
     pub function: FunctionName,
@@ -47,14 +49,16 @@ pub struct Release {
 /// See the module's text. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Releases {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    directories: Directories,
+pub(super) struct Shared {
+    pub(super) directories: Directories,
     limits: ArchiveLimits,
     live: Mutex<HashMap<(FunctionName, ReleaseName), Live>>,
+    /// Taken after `live`, if both are.
+    pub(super) readers: Mutex<Readers>,
 }
 
 #[derive(Debug)]
@@ -66,7 +70,8 @@ struct Live {
 }
 
 impl Releases {
-    /// Makes `apps_dir` ready, with mode 0755, and clears what an earlier run left half done.
+    /// Makes `apps_dir` ready, with mode 0711, and clears what an earlier run left half done. Nobody
+    /// but the agent may read a release until [`Releases::grant`].
     ///
     /// # Errors
     /// The system's reason.
@@ -75,7 +80,8 @@ impl Releases {
             shared: Arc::new(Shared {
                 directories: Directories::open(apps_dir)?,
                 limits,
-                live: Mutex::new(HashMap::new()),
+                live: Mutex::default(),
+                readers: Mutex::default(),
             }),
         })
     }
@@ -124,6 +130,9 @@ impl Releases {
         self.shared
             .directories
             .publish(&extracted.0, function, &directory)?;
+        let readers = lock(&self.shared.readers);
+        readers.apply(&self.shared.directories, function)?;
+        drop(readers);
         Ok(self.hand_out(&mut live, function, name, digest)?)
     }
 
