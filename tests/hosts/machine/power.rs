@@ -15,8 +15,8 @@ use crate::{cache, logs, namespace};
 
 /// Memory of a guest, as its kernel takes it. What it does not touch costs nothing.
 const MEMORY: &str = "512M";
-/// From power to the last unit started; idle machines take a tenth.
-const BOOT_LIMIT: Duration = Duration::from_secs(180);
+/// From power to the last unit started, or back, units that drain included; an idle machine boots in a tenth.
+const POWER_LIMIT: Duration = Duration::from_secs(180);
 
 impl Machine {
     /// The orderly way down and up again; everything on the disk is kept.
@@ -33,7 +33,7 @@ impl Machine {
         let _ = self.ssh.run("systemctl poweroff", Stdio::null(), PATIENCE);
         self.ssh.disconnect();
         let mut kernel = self.kernel.take().expect("a guest that is up");
-        let ended = process::wait(&mut kernel, PATIENCE);
+        let ended = process::wait(&mut kernel, POWER_LIMIT);
         end_group(&mut kernel);
         assert!(
             ended.is_some(),
@@ -56,13 +56,13 @@ impl Machine {
     pub fn boot(&mut self) {
         assert!(self.kernel.is_none(), "{} is up", self.name);
         self.kernel = Some(self.power_on());
-        let deadline = Instant::now() + BOOT_LIMIT;
+        let deadline = Instant::now() + POWER_LIMIT;
         while !(self.ssh.answers() && self.ssh.connect()) {
             self.expect_on_the_way(deadline);
             process::pause(Duration::from_millis(100));
         }
         // "degraded" is the business of whoever installed the unit that failed.
-        self.run_within("systemctl is-system-running --wait", BOOT_LIMIT);
+        self.run_within("systemctl is-system-running --wait", POWER_LIMIT);
     }
 
     fn power_on(&self) -> Child {
