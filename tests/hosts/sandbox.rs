@@ -52,7 +52,8 @@ fn run_as_a_service(setting: &str, properties: &[&str]) {
         &format!("systemd-run --quiet --wait --pipe --collect{properties} {PROGRAM} --nocapture"),
         LIMIT,
     );
-    let output = format!("{}{}", ran.stdout, ran.stderr);
+    // Indented, so that nobody takes its summary for this program's.
+    let output = format!("{}{}", ran.stdout, ran.stderr).replace('\n', "\n  ");
     assert!(
         ran.status == 0 && ran.stdout.contains("test result: ok."),
         "{setting}: ended with {}\n{output}",
