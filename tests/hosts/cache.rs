@@ -67,13 +67,16 @@ pub fn build_what_is_missing() {
     fs::create_dir_all(directory()).expect("the cache's directory");
     let lock = File::create(directory().join("lock")).expect("the cache's lock");
     lock.lock().expect("a lock on the cache");
-    let builds: Vec<Build> = products
+    let mut under_way: Vec<Build> = products
         .into_iter()
         .filter(|product| !product.is_there())
         .map(Build::start)
         .collect();
-    for build in builds {
-        build.finish();
+    while !under_way.is_empty() {
+        match under_way.iter_mut().position(Build::is_over) {
+            Some(build) => under_way.swap_remove(build).finish(),
+            None => process::pause(Duration::from_millis(100)),
+        }
     }
 }
 
@@ -152,8 +155,14 @@ impl Build {
         }
     }
 
+    /// Ended, or out of time.
+    fn is_over(&mut self) -> bool {
+        let ended = self.child.try_wait().expect("a child of ours");
+        ended.is_some() || self.began.elapsed() >= BUILD_LIMIT
+    }
+
     fn finish(mut self) {
-        let ended = process::wait(&mut self.child, BUILD_LIMIT);
+        let ended = self.child.try_wait().expect("a child of ours");
         if ended.is_none() {
             // Its status is no longer of interest.
             let _ = self.child.kill();

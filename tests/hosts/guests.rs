@@ -1,11 +1,18 @@
 //! What tests may rely on in a guest, and the harness's own promises.
 
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
 use crate::suite::{self, tests};
+use crate::{namespace, process, shell};
 
 tests![
     a_guest_offers_what_flux_contains_with,
     a_file_arrives_as_it_was_sent,
     guests_reach_one_another_and_keep_files_over_a_reboot,
+    a_run_that_is_killed_leaves_no_process_behind,
 ];
 
 /// Shared with every test that leaves a guest as it found it.
@@ -60,4 +67,49 @@ fn guests_reach_one_another_and_keep_files_over_a_reboot() {
     guest.cut_power();
     guest.boot();
     assert_eq!(guest.fetch("/etc/synced"), "synced");
+}
+
+fn a_run_that_is_killed_leaves_no_process_behind() {
+    let mut run = process::command(env::current_exe().expect("this program's path"))
+        .arg("guests::")
+        .env_remove(namespace::INSIDE)
+        .env(shell::SHELL, "doomed")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("this program");
+    // Held open, so that the run has no end of its own.
+    let _input = run.stdin.take();
+    let network = process::eventually("a guest of the other run", || {
+        processes()
+            .find(|it| is_guest(it, "doomed"))
+            .and_then(|it| network_of(&it))
+    });
+    assert_ne!(Some(&network), network_of(Path::new("/proc/self")).as_ref());
+    run.kill().expect("SIGKILL");
+    run.wait().expect("a child of ours");
+    process::eventually("no process in the other run's network", || {
+        let left = processes().any(|it| network_of(&it).as_ref() == Some(&network));
+        (!left).then_some(())
+    });
+}
+
+/// The directory of each process that this one sees, those of runs inside this run included.
+fn processes() -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir("/proc").expect("processes");
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("cmdline").exists())
+}
+
+fn is_guest(process: &Path, name: &str) -> bool {
+    let umid = format!("umid={name}\0");
+    fs::read(process.join("cmdline"))
+        .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&umid))
+}
+
+/// The network namespace that it is in; nothing for one that has just ended.
+fn network_of(process: &Path) -> Option<PathBuf> {
+    fs::read_link(process.join("ns/net")).ok()
 }

@@ -4,25 +4,19 @@
 //! guest or another run; its processes are one process group, which ends when the value is dropped; a
 //! guest that is dropped by a failing test leaves its console and its journal in [`crate::logs`] first.
 
-use std::fs::{self, File};
+mod power;
+
+use std::fs;
 use std::net::Ipv4Addr;
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-
 use crate::network::{self, Port};
 use crate::process::{self, PATIENCE, Ran};
 use crate::ssh::{self, Ssh, SshError};
-use crate::{cache, logs, namespace};
-
-/// Memory of a guest, as its kernel takes it. What it does not touch costs nothing.
-const MEMORY: &str = "512M";
-/// From power to the last unit started; idle machines take a tenth.
-const BOOT_LIMIT: Duration = Duration::from_secs(180);
+use crate::{logs, namespace};
 
 /// A guest that is up, unless a test has put it down.
 pub struct Machine {
@@ -103,7 +97,6 @@ impl Machine {
     /// A file of this machine, with its permission bits.
     #[track_caller]
     pub fn copy(&self, local: &Path, remote: &str) {
-        use std::os::unix::fs::PermissionsExt;
         let metadata = fs::metadata(local).unwrap_or_else(|e| panic!("{}: {e}", local.display()));
         let mode = metadata.permissions().mode() & 0o7777;
         self.receive(remote, ssh::input_file(local), mode);
@@ -118,52 +111,6 @@ impl Machine {
         ran.stdout
     }
 
-    /// The orderly way down and up again; everything on the disk is kept.
-    #[track_caller]
-    pub fn reboot(&mut self) {
-        self.power_off();
-        self.boot();
-    }
-
-    /// The orderly way down: units are stopped, file systems unmounted.
-    #[track_caller]
-    pub fn power_off(&mut self) {
-        // The connection may break before the command has an end.
-        let _ = self.ssh.run("systemctl poweroff", Stdio::null(), PATIENCE);
-        self.ssh.disconnect();
-        let mut kernel = self.kernel.take().expect("a guest that is up");
-        let ended = process::wait(&mut kernel, PATIENCE);
-        end_group(&mut kernel);
-        assert!(
-            ended.is_some(),
-            "{} did not power off:\n{}",
-            self.name,
-            self.console()
-        );
-    }
-
-    /// As if the plug was pulled: what the guest had not written to its disk is lost.
-    pub fn cut_power(&mut self) {
-        if let Some(mut kernel) = self.kernel.take() {
-            end_group(&mut kernel);
-        }
-        self.ssh.disconnect();
-    }
-
-    /// Up again after [`Machine::power_off`] or [`Machine::cut_power`], with the same disk and address.
-    #[track_caller]
-    pub fn boot(&mut self) {
-        assert!(self.kernel.is_none(), "{} is up", self.name);
-        self.kernel = Some(self.power_on());
-        let deadline = Instant::now() + BOOT_LIMIT;
-        while !(self.ssh.answers() && self.ssh.connect()) {
-            self.expect_on_the_way(deadline);
-            process::pause(Duration::from_millis(100));
-        }
-        // "degraded" is the business of whoever installed the unit that failed.
-        self.run_within("systemctl is-system-running --wait", BOOT_LIMIT);
-    }
-
     /// Everything that the guest's kernel and systemd said on the console, over all boots.
     pub fn console(&self) -> String {
         let bytes = fs::read(self.place.join("console.log")).unwrap_or_default();
@@ -173,60 +120,6 @@ impl Machine {
     /// A shell for a person, on this process's terminal.
     pub fn interactive(&self) -> std::process::Command {
         self.ssh.interactive()
-    }
-
-    fn power_on(&self) -> Child {
-        let console = File::options()
-            .create(true)
-            .append(true)
-            .open(self.place.join("console.log"))
-            .expect("a console log");
-        process::command(cache::kernel())
-            .args(self.kernel_line())
-            .env("TMPDIR", namespace::SCRATCH)
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(console.try_clone().expect("another descriptor"))
-            .stderr(console)
-            .spawn()
-            .expect("the guests' kernel")
-    }
-
-    /// The machine's parts, then what the guest's kernel and systemd read.
-    fn kernel_line(&self) -> Vec<String> {
-        let place = self.place.display();
-        let Port { tap, address, mac } = &self.port;
-        [
-            format!("umid={}", self.name),
-            format!("uml_dir={place}/"),
-            format!("mem={MEMORY}"),
-            format!("ubda={place}/disk.cow,{}", cache::disk().display()),
-            format!("vec0:transport=tap,ifname={tap},depth=128,gro=1,mac={mac}"),
-            "con=null con0=null,fd:1 con1=null ssl=null".to_owned(),
-            "root=/dev/ubda rw".to_owned(),
-            format!("systemd.hostname={}", self.name),
-            format!(
-                "systemd.machine_id={:032x}",
-                0xf1u32 + u32::from(self.number)
-            ),
-            format!("flux.address={address}/24"),
-        ]
-        .iter()
-        .flat_map(|words| words.split(' '))
-        .map(str::to_owned)
-        .collect()
-    }
-
-    #[track_caller]
-    fn expect_on_the_way(&mut self, deadline: Instant) {
-        let kernel = self.kernel.as_mut().expect("a guest that was started");
-        let ended = kernel.try_wait().expect("a child of ours");
-        assert!(
-            ended.is_none() && Instant::now() < deadline,
-            "{} did not come up (its process: {ended:?}); its console ends with:\n{}",
-            self.name,
-            logs::tail(&self.console(), 40)
-        );
     }
 
     #[track_caller]
@@ -278,12 +171,4 @@ impl Drop for Machine {
         // Memory, until the run ends; nothing worse.
         let _ = fs::remove_dir_all(&self.place);
     }
-}
-
-/// Ends what is left of a guest's processes, and reaps the first of them.
-fn end_group(kernel: &mut Child) {
-    let group = Pid::from_raw(i32::try_from(kernel.id()).expect("a process id"));
-    // Nothing is left after an orderly end.
-    let _ = killpg(group, Signal::SIGKILL);
-    let _ = kernel.wait();
 }

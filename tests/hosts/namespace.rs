@@ -17,7 +17,7 @@ use signal_hook::iterator::Signals;
 use crate::process;
 
 /// Says that this process is the inner one; its value is the outer one's process id.
-const INSIDE: &str = "FLUX_HOSTS_INSIDE";
+pub const INSIDE: &str = "FLUX_HOSTS_INSIDE";
 
 /// The run's own tmpfs, inside: guests' memory and what their disks differ by. Executable, because a guest
 /// maps its memory executable.

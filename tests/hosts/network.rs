@@ -35,11 +35,12 @@ pub fn attach(guest: u8) -> Port {
     ip(&["tuntap", "add", &tap, "mode", "tap"]);
     ip(&["link", "set", &tap, "master", BRIDGE]);
     ip(&["link", "set", &tap, "up"]);
-    Port {
-        tap,
-        address: Ipv4Addr::new(10, 77, 0, FIRST_GUEST + guest),
-        mac: format!("02:00:0a:4d:00:{:02x}", FIRST_GUEST + guest),
-    }
+    let address = Ipv4Addr::new(10, 77, 0, FIRST_GUEST + guest);
+    let mac = format!("02:00:0a:4d:00:{:02x}", FIRST_GUEST + guest);
+    // Known for good: a guest that is too busy to answer a question for its address is not away.
+    let neighbour = ["neighbour", "add", &address.to_string(), "lladdr", &mac];
+    ip(&[&neighbour[..], &["dev", BRIDGE, "nud", "permanent"]].concat());
+    Port { tap, address, mac }
 }
 
 fn ip(arguments: &[&str]) {

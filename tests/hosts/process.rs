@@ -86,6 +86,19 @@ pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     }
 }
 
+/// Asks until there is an answer; panics after [`PATIENCE`].
+#[track_caller]
+pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = probe() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        pause(Duration::from_millis(20));
+    }
+}
+
 /// Between two questions about the same condition.
 #[expect(clippy::disallowed_methods, reason = "a test has no token to wait on")]
 pub fn pause(time: Duration) {

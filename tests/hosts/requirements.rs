@@ -30,6 +30,12 @@ pub fn missing() -> Vec<String> {
     if !cfg!(target_arch = "x86_64") {
         missing.push("User-Mode Linux runs on x86_64 only".to_owned());
     }
+    if !is_debian_12() {
+        missing.push(
+            "the guests are Debian 12, and what is built here is linked to other libraries"
+                .to_owned(),
+        );
+    }
     if !nix::unistd::geteuid().is_root() {
         missing.push("it needs root, for namespaces and tap devices".to_owned());
         return missing;
@@ -55,6 +61,11 @@ pub fn refuse_where_hosts_are_required(missing: &[String]) {
         missing.join("; ")
     );
     std::process::exit(1);
+}
+
+fn is_debian_12() -> bool {
+    std::fs::read_to_string("/etc/os-release")
+        .is_ok_and(|text| text.lines().any(|line| line == "VERSION_CODENAME=bookworm"))
 }
 
 fn missing_packages() -> Option<String> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::suite;
 
 /// Set to a name: no test is run, and a shell on a guest of that name opened instead.
-const SHELL: &str = "FLUX_HOSTS_SHELL";
+pub const SHELL: &str = "FLUX_HOSTS_SHELL";
 
 /// The guest that a person wants, if one does.
 pub fn wanted() -> Option<String> {

@@ -104,7 +104,12 @@ impl Ssh {
             "ConnectTimeout=5",
         ]);
         command.args(["-o", "StrictHostKeyChecking=yes", "-o", "LogLevel=ERROR"]);
-        command.args(["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=6"]);
+        command.args([
+            "-o",
+            "ServerAliveInterval=5",
+            "-o",
+            "ServerAliveCountMax=24",
+        ]);
         command
             .arg("-o")
             .arg(option("UserKnownHostsFile", &cache::known_hosts()));
