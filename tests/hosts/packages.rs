@@ -12,6 +12,7 @@ tests![
     a_function_cannot_reach_the_system_s_sockets_or_see_other_processes,
     a_function_that_runs_out_of_memory_leaves_the_agent_running,
     the_journal_knows_how_serious_a_line_is,
+    the_units_are_as_hardened_as_the_documentation_says,
     an_upgrade_of_the_control_plane_leaves_executions_alone,
     an_upgrade_of_the_agent_lets_executions_end,
     a_drain_may_take_longer_than_the_unit_s_own_timeout,
@@ -143,6 +144,19 @@ fn the_journal_knows_how_serious_a_line_is() {
     guest.succeed("journalctl -u flux-agent -p warning --grep '^not enforced here'");
 }
 
+fn the_units_are_as_hardened_as_the_documentation_says() {
+    let guest = fleet();
+    let documentation = include_str!("../../docs/operations.md");
+    for service in ["flux.service", "flux-agent.service"] {
+        let verdict = guest.succeed(&format!("systemd-analyze security {service} | tail -n 1"));
+        let figure = verdict.split(&format!("{service}: ")).nth(1);
+        let figure = figure.and_then(|it| it.strip_suffix(" :-)"));
+        let figure = figure.unwrap_or_else(|| panic!("no good verdict: {verdict}"));
+        let quoted = format!("**{service} {figure}**");
+        assert!(documentation.contains(&quoted), "docs do not say {quoted}");
+    }
+}
+
 fn an_upgrade_of_the_control_plane_leaves_executions_alone() {
     let guest = fleet();
     let (flux_before, agent_before) = (
@@ -174,7 +188,7 @@ fn an_upgrade_of_the_agent_lets_executions_end() {
     assert_eq!(record(&guest, &short, "status"), "success");
     assert_eq!(flux(&guest, &format!("logs {short}")), "on\ndone");
     assert_eq!(record(&guest, &long, "reason"), "lost");
-    guest.succeed("! pgrep -u flux-runner");
+    guest.succeed("! pgrep -G flux-runner");
     assert_eq!(
         exec(&guest, "echo the new one runs too"),
         "the new one runs too"
@@ -220,7 +234,7 @@ fn removal_keeps_what_purge_takes_and_both_can_come_back() {
     start(&guest, "sleep 1000 & sleep 1000");
 
     debs::dpkg(&guest, "--remove", "flux flux-agent");
-    guest.succeed("! pgrep -u flux-runner && ! pgrep -x flux && ! pgrep -x flux-agent");
+    guest.succeed("! pgrep -G flux-runner && ! pgrep -x flux && ! pgrep -x flux-agent");
     let kept = "/etc/flux/flux.yaml /etc/flux/certs/ca/ca-key.pem /etc/flux-agent/agent.yaml \
                 /etc/flux-agent/certs/agent-key.pem /var/lib/flux/flux.db /var/lib/flux-agent/apps/shell";
     guest.succeed(&format!("ls -d {kept}"));
