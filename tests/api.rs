@@ -17,6 +17,7 @@ mod api {
     mod execute;
     mod functions;
     mod idempotency;
+    mod isolation;
     mod leaving;
     mod listing;
     mod machine;

@@ -9,7 +9,7 @@ use super::journal::{Journal, JournalError};
 use super::live::LiveTable;
 use super::workdir::WorkDirs;
 use crate::model::execution::ExecutionRecord;
-use crate::sandbox::{Identity, ResourceLimits, Sandbox};
+use crate::sandbox::{ResourceLimits, Sandbox};
 
 /// See the module's text.
 pub struct Context {
@@ -25,8 +25,6 @@ pub struct Context {
     pub environment: Environment,
     /// Who is told of ends.
     pub events: Events,
-    /// Whom functions run as, where that is another user; private directories belong to it.
-    pub identity: Option<Identity>,
     /// For executions whose function names no limit of its own.
     pub limits: ResourceLimits,
     /// Between the polite signal and the kill.

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::{Uid, User};
 use thiserror::Error;
 
 use super::admission::Admission;
@@ -15,11 +14,14 @@ use super::context::Context;
 use super::environment::Environment;
 use super::events::Events;
 use super::functions::Functions;
+use super::isolation::IsolationRules;
 use super::journal::{ExecutionFilter, Journal, JournalError, MAX_LISTED};
 use super::live::LiveTable;
 use super::output::{clear_orphans, create_spool_dir};
 use super::release::{ReleaseError, Releases};
+use super::runners::{self, RunnerError};
 use super::service::Serving;
+use super::users::Users;
 use super::workdir::WorkDirs;
 use super::worker::AgentWorker;
 use super::worker_api::Worker;
@@ -36,8 +38,7 @@ use crate::rpc::TlsIdentity;
 use crate::rpc::server::ServerError;
 use crate::rpc::tls::{InvalidIdentity, ServerIdentity};
 use crate::sandbox::{
-    CgroupMode, Identities, Identity, ResourceLimits, Sandbox, SandboxConfig, SandboxError,
-    StopReason,
+    CgroupMode, ResourceLimits, Sandbox, SandboxConfig, SandboxError, StopReason,
 };
 
 /// Between two looks for expired records, at the most; sooner where records live shorter.
@@ -50,8 +51,6 @@ const PUBLIC_ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
 const STOP_TIME: Duration = Duration::from_secs(15);
 /// For the answers of executions that have just ended.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
-/// Who runs functions where `runner_user` does not exist.
-const FALLBACK_USER: &str = "nobody";
 
 /// Why the worker does not start.
 #[derive(Debug, Error)]
@@ -78,8 +77,8 @@ pub enum StartError {
     #[error("start a thread")]
     Thread(#[from] std::io::Error),
     /// Nobody to run functions as.
-    #[error("neither user {0:?} nor {FALLBACK_USER:?} exists, and functions do not run as root")]
-    NoRunner(String),
+    #[error("find somebody to run functions as")]
+    Runner(#[from] RunnerError),
 }
 
 /// Why a certificate cannot be used.
@@ -118,12 +117,12 @@ impl Agent {
         let spool_dir = config.state_dir.join("output");
         create_spool_dir(&spool_dir)?;
         let journal = Arc::new(Journal::open(&config.state_dir.join("journal"))?);
-        let identity = runner(&config.runner_user)?;
+        let runners = runners::find(&config.runner_user, &config.isolation.runner_uids)?;
         let sandbox = Sandbox::open(SandboxConfig {
             name: cgroup_name(config),
             work_root: work_root.clone(),
-            identities: identity.map(|shared| Identities { shared, own: None }),
-            system_paths: Vec::new(),
+            identities: runners,
+            system_paths: config.isolation.read_paths.clone(),
             require_isolation: config.require_isolation,
             cgroup: CgroupMode::Auto,
         })?;
@@ -137,7 +136,14 @@ impl Agent {
             config.limits.record_retention,
         )?;
         let releases = Releases::open(&config.apps_dir, ArchiveLimits::default())?;
-        let functions = Functions::load(Arc::clone(&journal), releases)?;
+        let own = runners.and_then(|runners| runners.own);
+        let rules = IsolationRules::new(
+            &config.isolation,
+            &sandbox,
+            runners.map(|runners| runners.shared),
+            own.map(|(first, last)| Users::new(first..=last)),
+        );
+        let functions = Functions::load(Arc::clone(&journal), releases, rules)?;
 
         let private = config.node_private_ip.or_else(host::private_address);
         let limits = &config.limits;
@@ -149,12 +155,14 @@ impl Agent {
             environment: Environment::new(private, config.node_public_ip),
             events: Events::default(),
             limits: ResourceLimits {
+                memory: limits.memory,
+                cpu_millicores: limits.cpu_millicores,
+                disk: Some(limits.disk),
                 pids: Some(limits.pids),
                 nofile: Some(limits.open_files.get().into()),
                 fsize: limits.file_size.map(Mib::bytes),
                 ..ResourceLimits::NONE
             },
-            identity,
             kill_grace: limits.kill_grace,
             pipe_grace: limits.pipe_grace,
             retention: limits.record_retention,
@@ -230,29 +238,6 @@ fn cgroup_name(config: &AgentConfig) -> String {
     let directory = config.state_dir.as_os_str().as_encoded_bytes();
     let [a, b, c, d, ..] = openssl::sha::sha256(directory);
     format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}", config.agent_id)
-}
-
-/// Whom functions run as: nobody else where this process is not root, for only root can switch.
-fn runner(name: &str) -> Result<Option<Identity>, StartError> {
-    if !Uid::effective().is_root() {
-        return Ok(None);
-    }
-    for candidate in [name, FALLBACK_USER] {
-        match User::from_name(candidate) {
-            Ok(Some(user)) => {
-                if candidate != name {
-                    log::warn!("user {name:?} does not exist: functions run as {candidate:?}");
-                }
-                return Ok(Some(Identity {
-                    uid: user.uid.as_raw(),
-                    gid: user.gid.as_raw(),
-                }));
-            }
-            Ok(None) => {}
-            Err(error) => log::warn!("user {candidate:?} cannot be looked up: {error}"),
-        }
-    }
-    Err(StartError::NoRunner(name.to_owned()))
 }
 
 fn read_identity(tls: &AgentTls) -> Result<Arc<ServerIdentity>, CertificateError> {

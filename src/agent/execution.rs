@@ -11,14 +11,14 @@ use super::admission::Slot;
 use super::context::Context;
 use super::environment::Belongings;
 use super::functions::Function;
+use super::isolation::files;
 use super::live::Live;
 use super::release::Release;
 use crate::base::causes::with_causes;
 use crate::base::clock::Timestamp;
 use crate::model::execution::{Ending, ExecutionRecord, Stream, Usage};
-use crate::model::function::Env;
-use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
-use crate::sandbox::{FileAccess, Outcome, OutputSink, ResourceLimits, Spec, Stdin};
+use crate::model::function::{Env, FunctionConfig};
+use crate::sandbox::{Outcome, OutputSink, ResourceLimits, Spec, Stdin};
 
 /// Everything one run needs; consumed by running it.
 pub struct Execution {
@@ -77,7 +77,11 @@ impl Execution {
 
     fn run_process(&self, context: &Context) -> Outcome {
         let id = &self.live.accepted().id;
-        let identity = context.identity;
+        let containment = match &self.function.containment {
+            Ok(containment) => containment,
+            Err(unacceptable) => return not_started(&unacceptable.to_string()),
+        };
+        let (isolation, identity) = (containment.isolation, containment.identity);
         let owner = identity.map(|identity| (identity.uid, identity.gid));
         let workdir = match context.workdirs.create(id, &self.release, owner) {
             Ok(workdir) => workdir,
@@ -112,21 +116,36 @@ impl Execution {
             cwd: workdir.cwd().to_owned(),
             stdin,
             identity,
-            files: FileAccess::Open,
-            network: NetworkIsolation::Host,
-            syscalls: SyscallIsolation::Open,
+            files: files(isolation, &self.release.dir, workdir.cwd()),
+            network: isolation.network,
+            syscalls: isolation.syscalls,
             limits: ResourceLimits {
-                memory: config.memory,
-                cpu_millicores: config.cpu_millicores,
                 timeout: tighter(config.timeout, self.timeout),
-                ..context.limits
+                ..limits(config, context.limits)
             },
             kill_grace: context.kill_grace,
             pipe_grace: context.pipe_grace,
         };
-        context
+        let outcome = context
             .sandbox
-            .run(&spec, self.live.control(), &mut Recorder(&self.live))
+            .run(&spec, self.live.control(), &mut Recorder(&self.live));
+        if !outcome.tree_confirmed_dead {
+            // Something may still run as this user: nobody else gets it before the next start, which
+            // ends leftovers first.
+            std::mem::forget(containment.user.clone());
+        }
+        outcome
+    }
+}
+
+/// The function's own, and `defaults` for what it does not name.
+fn limits(config: &FunctionConfig, defaults: ResourceLimits) -> ResourceLimits {
+    ResourceLimits {
+        memory: config.memory.or(defaults.memory),
+        cpu_millicores: config.cpu_millicores.or(defaults.cpu_millicores),
+        pids: config.pids.or(defaults.pids),
+        disk: config.disk.or(defaults.disk),
+        ..defaults
     }
 }
 
@@ -163,7 +182,37 @@ fn not_started(error: &str) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
+    use crate::base::units::Mib;
+    use crate::config::function::parse_function_yaml;
+
+    #[test]
+    fn a_function_has_its_own_limits_and_the_agents_for_what_it_does_not_name() {
+        let config = |resources: &str| {
+            let yaml = format!("name: f\nhandler: run\nresources: {{{resources}}}\n");
+            parse_function_yaml(yaml.as_bytes()).expect("valid")
+        };
+        let defaults = ResourceLimits {
+            memory: Some(Mib(100)),
+            cpu_millicores: NonZeroU32::new(200),
+            pids: NonZeroU32::new(300),
+            disk: Some(Mib(400)),
+            nofile: Some(500),
+            ..ResourceLimits::NONE
+        };
+        assert_eq!(limits(&config(""), defaults), defaults);
+        let own = limits(&config("memory: 1, cpu: 2, pids: 3, disk: 4"), defaults);
+        let expected = ResourceLimits {
+            memory: Some(Mib(1)),
+            cpu_millicores: NonZeroU32::new(2),
+            pids: NonZeroU32::new(3),
+            disk: Some(Mib(4)),
+            ..defaults
+        };
+        assert_eq!(own, expected);
+    }
 
     #[test]
     fn a_call_can_only_tighten_the_timeout() {

@@ -9,14 +9,18 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use thiserror::Error;
 
+use super::isolation::{Containment, IsolationRules, Unacceptable};
 use super::journal::{self, HeldCode, Journal, JournalError};
-use super::release::{Incoming, Release, ReleaseError, Releases};
+use super::release::{Access, Incoming, Release, ReleaseError, Releases};
+use super::users::{NoUserLeft, OwnUser};
+use crate::base::causes::with_causes;
 use crate::base::threads::lock;
 use crate::model::function::FunctionConfig;
 use crate::model::ids::{Digest, FunctionName};
 use crate::wire::function::{HeldFunction, ReceivedConfig};
 
-/// One function as it is in force.
+/// One function as it is in force. Whoever runs it holds it: its user and that user's access to its
+/// code last as long.
 #[derive(Debug)]
 pub struct Function {
     /// Its limits and environment.
@@ -25,12 +29,17 @@ pub struct Function {
     pub config_digest: String,
     /// Its code; absent before the first deploy.
     pub release: Option<Arc<Release>>,
+    // Before the user, who is another function's once it is let go.
+    _access: Option<Access>,
+    /// How it is kept apart, or why it does not run here.
+    pub containment: Result<Containment, Unacceptable>,
 }
 
 /// See the module's text.
 pub struct Functions {
     journal: Arc<Journal>,
     releases: Releases,
+    rules: IsolationRules,
     /// One change at a time, held across extraction and journal.
     changes: Mutex<()>,
     held: RwLock<HashMap<FunctionName, Arc<Function>>>,
@@ -42,6 +51,9 @@ pub enum FunctionError {
     /// No such function here.
     #[error("function {0} is not known here")]
     NotFound(FunctionName),
+    /// It is to have a user of its own.
+    #[error(transparent)]
+    NoUserLeft(#[from] NoUserLeft),
     /// The code could not be installed.
     #[error(transparent)]
     Release(#[from] ReleaseError),
@@ -50,39 +62,89 @@ pub enum FunctionError {
     Journal(#[from] JournalError),
 }
 
+impl Function {
+    /// Of the user that it has for itself.
+    pub fn uid(&self) -> Option<u32> {
+        let containment = self.containment.as_ref().ok()?;
+        containment.user.as_ref().map(|user| user.uid())
+    }
+
+    /// Why it does not run here, for people; empty when it does.
+    pub fn remark(&self) -> String {
+        match &self.containment {
+            Ok(_) => String::new(),
+            Err(unacceptable) => format!("executions will be refused: {unacceptable}"),
+        }
+    }
+
+    fn to_held(&self, code: Option<HeldCode>) -> journal::HeldFunction {
+        journal::HeldFunction {
+            config: self.config.clone(),
+            config_digest: self.config_digest.clone(),
+            code,
+            uid: self.uid(),
+        }
+    }
+}
+
 impl Functions {
-    /// What the journal says, as far as its code is still there; the rest is asked for again.
+    /// What the journal says, as far as its code is still there; the rest is asked for again. Every
+    /// function keeps the user that it had.
     ///
     /// # Errors
     /// The journal's.
-    pub fn load(journal: Arc<Journal>, releases: Releases) -> Result<Functions, JournalError> {
-        let mut held = HashMap::new();
-        for stored in journal.list_functions()? {
-            let name = stored.config.name.clone();
-            let release = stored.code.as_ref().and_then(|code| {
-                releases
-                    .reopen(&name, code.version, &code.digest)
-                    .inspect_err(|error| {
-                        log::warn!("function {name}: its code is not usable: {error}");
-                    })
-                    .ok()
-                    .flatten()
-            });
-            held.insert(
-                name,
-                Arc::new(Function {
-                    config: stored.config,
-                    config_digest: stored.config_digest,
-                    release,
-                }),
-            );
-        }
-        Ok(Functions {
+    pub fn load(
+        journal: Arc<Journal>,
+        releases: Releases,
+        rules: IsolationRules,
+    ) -> Result<Functions, JournalError> {
+        let functions = Functions {
             journal,
             releases,
+            rules,
             changes: Mutex::new(()),
-            held: RwLock::new(held),
-        })
+            held: RwLock::default(),
+        };
+        let stored = functions.journal.list_functions()?;
+        // All of the recorded users first, so that no other function takes one of them.
+        let users: Vec<_> = stored
+            .iter()
+            .map(|stored| functions.rules.retake(stored.uid?))
+            .collect();
+        for (stored, user) in stored.into_iter().zip(users) {
+            let name = stored.config.name.clone();
+            if let Err(error) = functions.reload(stored, user) {
+                log::warn!("function {name}: not loaded: {}", with_causes(&error));
+            }
+        }
+        Ok(functions)
+    }
+
+    fn reload(
+        &self,
+        stored: journal::HeldFunction,
+        user: Option<Arc<OwnUser>>,
+    ) -> Result<(), FunctionError> {
+        let name = stored.config.name.clone();
+        let release = stored.code.as_ref().and_then(|code| {
+            self.releases
+                .reopen(&name, code.version, &code.digest)
+                .inspect_err(|error| {
+                    log::warn!("function {name}: its code is not usable: {error}");
+                })
+                .ok()
+                .flatten()
+        });
+        let received = ReceivedConfig {
+            config: stored.config,
+            config_digest: stored.config_digest,
+        };
+        let function = self.contain(received, release, user)?;
+        if function.uid() != stored.uid {
+            self.journal.put_function(&function.to_held(stored.code))?;
+        }
+        self.write().insert(name, Arc::new(function));
+        Ok(())
     }
 
     /// A function as it is now.
@@ -111,8 +173,8 @@ impl Functions {
     /// Puts a configuration in force; the code stays.
     ///
     /// # Errors
-    /// The journal's.
-    pub fn register(&self, received: ReceivedConfig) -> Result<(), FunctionError> {
+    /// No user is left; the journal's.
+    pub fn register(&self, received: ReceivedConfig) -> Result<Arc<Function>, FunctionError> {
         let _changes = lock(&self.changes);
         let release = self
             .get(&received.config.name)
@@ -124,7 +186,7 @@ impl Functions {
     /// one that is in force.
     ///
     /// # Errors
-    /// An unknown function without a configuration; the archive's; the journal's.
+    /// An unknown function without a configuration; no user is left; the archive's; the journal's.
     pub fn install(
         &self,
         name: &FunctionName,
@@ -132,7 +194,7 @@ impl Functions {
         digest: &Digest,
         config: Option<ReceivedConfig>,
         archive: &mut (impl Read + Seek),
-    ) -> Result<(), FunctionError> {
+    ) -> Result<Arc<Function>, FunctionError> {
         let _changes = lock(&self.changes);
         let config = match (config, self.get(name)) {
             (Some(config), _) => config,
@@ -148,12 +210,12 @@ impl Functions {
             version
         };
         let release = self.releases.install(name, version, digest, archive)?;
-        self.put_in_force(config, Some(Arc::clone(&release)))?;
+        let function = self.put_in_force(config, Some(Arc::clone(&release)))?;
         if let Err(error) = self.releases.prune(name, Some(&release)) {
             log::warn!("function {name}: old releases stay: {error}");
         }
         log::info!("function {name}: version {version} is in force");
-        Ok(())
+        Ok(function)
     }
 
     /// Forgets a function; what runs of it keeps its code until it ends.
@@ -163,7 +225,7 @@ impl Functions {
     pub fn remove(&self, name: &FunctionName) -> Result<bool, FunctionError> {
         let _changes = lock(&self.changes);
         let known = self.journal.remove_function(name)?;
-        self.write().remove(name);
+        let _before = self.write().remove(name);
         if let Err(error) = self.releases.remove_function(name) {
             log::warn!("function {name}: its releases stay on disk: {error}");
         }
@@ -182,23 +244,51 @@ impl Functions {
         &self,
         received: ReceivedConfig,
         release: Option<Arc<Release>>,
-    ) -> Result<(), FunctionError> {
-        let function = Function {
-            config: received.config,
-            config_digest: received.config_digest,
-            release,
+    ) -> Result<Arc<Function>, FunctionError> {
+        let before = self.get(&received.config.name);
+        let user = before.and_then(|before| before.containment.as_ref().ok()?.user.clone());
+        let function = Arc::new(self.contain(received, release, user)?);
+        let code = function.release.as_ref().map(|release| HeldCode {
+            version: release.version,
+            digest: release.digest.clone(),
+        });
+        self.journal.put_function(&function.to_held(code))?;
+        let name = function.config.name.clone();
+        // Let go outside of the lock: the last one of the old configuration closes its access.
+        let _before = self.write().insert(name, Arc::clone(&function));
+        Ok(function)
+    }
+
+    /// Decides how it is kept apart, and opens its code to its user.
+    fn contain(
+        &self,
+        received: ReceivedConfig,
+        release: Option<Arc<Release>>,
+        user: Option<Arc<OwnUser>>,
+    ) -> Result<Function, FunctionError> {
+        let ReceivedConfig {
+            config,
+            config_digest,
+        } = received;
+        let name = &config.name;
+        let containment = match self.rules.decide(&config.isolation) {
+            Ok(isolation) => Ok(self.rules.contain(name, isolation, user)?),
+            Err(unacceptable) => {
+                log::warn!("function {name} does not run here: {unacceptable}");
+                Err(unacceptable)
+            }
         };
-        self.journal.put_function(&journal::HeldFunction {
-            config: function.config.clone(),
-            config_digest: function.config_digest.clone(),
-            code: function.release.as_ref().map(|release| HeldCode {
-                version: release.version,
-                digest: release.digest.clone(),
-            }),
-        })?;
-        self.write()
-            .insert(function.config.name.clone(), Arc::new(function));
-        Ok(())
+        let identity = containment.as_ref().ok().and_then(|it| it.identity);
+        let access = identity
+            .map(|identity| self.releases.grant(name, identity.uid))
+            .transpose()?;
+        Ok(Function {
+            config,
+            config_digest,
+            release,
+            _access: access,
+            containment,
+        })
     }
 
     /// For a control plane that does not count versions.
@@ -206,6 +296,11 @@ impl Functions {
         self.get(name)
             .and_then(|function| Some(function.release.as_ref()?.version + 1))
             .unwrap_or(1)
+    }
+
+    /// How functions are kept apart here.
+    pub fn rules(&self) -> &IsolationRules {
+        &self.rules
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<FunctionName, Arc<Function>>> {

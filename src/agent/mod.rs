@@ -5,6 +5,7 @@
 //! daemon      starts, reconciles and ends the worker
 //! worker      what the control plane can ask; service speaks gRPC for it
 //! admission   what may run; functions, release: what is held; execution: one run
+//! isolation   how functions are kept apart; runners, users: as whom they run
 //! live        what runs; journal, output, workdir: what is on disk; events: who is told
 //! ```
 
@@ -15,11 +16,14 @@ pub mod environment;
 pub mod events;
 pub mod execution;
 pub mod functions;
+pub mod isolation;
 pub mod journal;
 pub mod live;
 pub mod output;
 pub mod release;
+pub mod runners;
 pub mod service;
+pub mod users;
 pub mod workdir;
 pub mod worker;
 pub mod worker_api;

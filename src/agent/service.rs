@@ -202,8 +202,8 @@ impl proto::AgentService for Service {
     ) {
         self.call(&context, sink, move |worker| {
             let config = wire::function::config_from_proto(request).map_err(invalid)?;
-            worker.register_function(config)?;
-            Ok(acknowledged("registered"))
+            let remark = worker.register_function(config)?;
+            Ok(acknowledged("registered", remark))
         });
     }
 
@@ -227,8 +227,8 @@ impl proto::AgentService for Service {
                     .transpose()
                     .map_err(invalid)?,
             };
-            worker.install_release(header, &mut archive.as_slice())?;
-            Ok(deployed())
+            let remark = worker.install_release(header, &mut archive.as_slice())?;
+            Ok(deployed(remark))
         });
     }
 
@@ -373,7 +373,7 @@ impl proto::AgentService for Service {
     ) {
         self.call(&context, sink, move |worker| {
             worker.remove_function(&function_name(&request.function_name)?)?;
-            Ok(acknowledged("removed"))
+            Ok(acknowledged("removed", String::new()))
         });
     }
 
@@ -522,7 +522,7 @@ fn receive_release(
         .map_err(|error| WorkerError::new(ErrorKind::Invalid, "release").because(error))
         .and_then(|header| wire::function::header_from_proto(header).map_err(invalid))
         .and_then(|header| worker.install_release(header, &mut archive))
-        .map(|()| deployed());
+        .map(deployed);
     answer_push(sink, result.map_err(|error| error.to_refusal()));
     // Until here: dropped unread, it cancels the call.
     drop(archive);
@@ -544,16 +544,18 @@ fn execution_id(text: &str) -> Result<ExecutionId, WorkerError> {
     ExecutionId::new(text).map_err(|error| invalid(error.into()))
 }
 
-fn acknowledged(message: &str) -> proto::FunctionAck {
+fn acknowledged(message: &str, remark: String) -> proto::FunctionAck {
     proto::FunctionAck {
         success: true,
         message: message.to_owned(),
+        remark,
     }
 }
 
-fn deployed() -> proto::DeploymentAck {
+fn deployed(remark: String) -> proto::DeploymentAck {
     proto::DeploymentAck {
         success: true,
         message: "deployed".to_owned(),
+        remark,
     }
 }

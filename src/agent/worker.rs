@@ -231,10 +231,11 @@ fn carry_out(execution: Execution, context: &Context, on_done: OnDone) {
 }
 
 impl Worker for AgentWorker {
-    fn register_function(&self, config: ReceivedConfig) -> Result<(), WorkerError> {
+    fn register_function(&self, config: ReceivedConfig) -> Result<String, WorkerError> {
         let name = config.config.name.clone();
         self.functions
             .register(config)
+            .map(|function| function.remark())
             .map_err(|error| function_error(&name, error))
     }
 
@@ -242,7 +243,7 @@ impl Worker for AgentWorker {
         &self,
         header: ReleaseHeader,
         archive: &mut dyn Read,
-    ) -> Result<(), WorkerError> {
+    ) -> Result<String, WorkerError> {
         let name = header.function;
         let failed = |error| function_error(&name, error);
         let mut incoming = self.functions.receive().map_err(failed)?;
@@ -269,6 +270,7 @@ impl Worker for AgentWorker {
                 header.config,
                 &mut archive,
             )
+            .map(|function| function.remark())
             .map_err(failed)
     }
 
@@ -478,7 +480,7 @@ impl Worker for AgentWorker {
 
     fn node_status(&self) -> NodeReport {
         let admission = &self.admission;
-        let enforced = self.context.sandbox.enforced().iter();
+        let rules = self.functions.rules();
         NodeReport {
             agent: self.id.clone(),
             status: self
@@ -487,7 +489,8 @@ impl Worker for AgentWorker {
             boot_id: Some(self.boot_id.clone()),
             draining: admission.is_draining(),
             functions_digest: Some(functions_digest(&self.functions.list()).to_string()),
-            isolation: enforced.map(|it| it.as_str().to_owned()).collect(),
+            isolation: rules.enforced(),
+            isolation_missing: rules.missing(),
         }
     }
 
@@ -558,6 +561,7 @@ fn journal_error(error: JournalError) -> WorkerError {
 fn function_error(function: &FunctionName, error: FunctionError) -> WorkerError {
     let kind = match &error {
         FunctionError::NotFound(_) => ErrorKind::FunctionNotFound,
+        FunctionError::NoUserLeft(_) => ErrorKind::NoUserLeft,
         FunctionError::Release(error) if error.is_refusal() => ErrorKind::ArchiveRefused,
         FunctionError::Release(_) | FunctionError::Journal(_) => ErrorKind::Storage,
     };

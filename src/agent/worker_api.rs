@@ -25,23 +25,25 @@ pub type OnDone = Box<dyn FnOnce(Result<Executed, WorkerError>) + Send>;
 
 /// The worker as the wire sees it. Every method may block, except where it says that it must not.
 pub trait Worker: Send + Sync + 'static {
-    /// Makes a configuration known, or replaces it.
+    /// Makes a configuration known, or replaces it. Gives a remark for people, empty when there is
+    /// nothing to remark.
     ///
     /// # Errors
-    /// `Invalid`, `Storage`.
-    fn register_function(&self, config: ReceivedConfig) -> Result<(), WorkerError>;
+    /// `Invalid`, `NoUserLeft`, `Storage`.
+    fn register_function(&self, config: ReceivedConfig) -> Result<String, WorkerError>;
 
     /// Reads an archive to its end, checks it against the header, and brings it into force.
-    /// Version 0 comes from an existing control plane, which does not count versions.
+    /// Version 0 comes from an existing control plane, which does not count versions. Gives a remark
+    /// as [`Worker::register_function`] does.
     ///
     /// # Errors
     /// `ArchiveRefused` also when reading fails; `FunctionNotFound` when the header has no
-    /// configuration and none is known; `Storage`.
+    /// configuration and none is known; `NoUserLeft`; `Storage`.
     fn install_release(
         &self,
         header: ReleaseHeader,
         archive: &mut dyn Read,
-    ) -> Result<(), WorkerError>;
+    ) -> Result<String, WorkerError>;
 
     /// Drops a function and its releases; an unknown one is no error.
     ///
@@ -187,6 +189,7 @@ impl fmt::Display for WorkerError {
             ErrorKind::Storage => write!(f, "the agent's storage failed for {subject}"),
             ErrorKind::NotAuthorised => f.write_str("only the control plane may call an agent"),
             ErrorKind::Busy => f.write_str("the agent answers as many such calls as it may"),
+            ErrorKind::NoUserLeft => write!(f, "no user is left for function {subject} here"),
         }
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use super::document::{self, Node};
 use super::error::ConfigError;
+use super::function::{MAX_CPU_MILLICORES, MAX_DISK_MIB, MAX_MEMORY_MIB, MAX_PIDS};
+use super::isolation::{AgentIsolation, agent_isolation};
 use super::locate::{Environment, Source, process_environment};
 use super::read;
 use super::redis_address::RedisAddress;
@@ -59,6 +61,8 @@ pub struct AgentConfig {
     pub runner_user: String,
     /// Whether to refuse to start where isolation is incomplete.
     pub require_isolation: bool,
+    /// How far functions are kept apart.
+    pub isolation: AgentIsolation,
     /// What is bounded, and how.
     pub limits: AgentLimits,
     /// `env_logger`'s filter.
@@ -85,8 +89,15 @@ pub struct AgentLimits {
     pub output_max: Mib,
     /// Given to one execution as its standard input; 0 takes none.
     pub stdin_max: Mib,
-    /// Processes and threads of one execution.
+    /// Processes and threads of one execution, where its function does not say.
     pub pids: NonZeroU32,
+    /// Memory of one execution, where its function does not say.
+    pub memory: Option<Mib>,
+    /// Processor time of one execution, in thousandths of a processor, where its function does not
+    /// say.
+    pub cpu_millicores: Option<NonZeroU32>,
+    /// What one execution keeps in its directories, where its function does not say.
+    pub disk: Mib,
     /// Open descriptors of each process.
     pub open_files: NonZeroU32,
     /// The largest file that a process may write.
@@ -114,6 +125,9 @@ impl Default for AgentLimits {
             output_max: Mib(8),
             stdin_max: Mib(16),
             pids: count(512),
+            memory: None,
+            cpu_millicores: None,
+            disk: Mib(1024),
             open_files: count(1024),
             file_size: None,
             kill_grace: Duration::from_secs(2),
@@ -150,6 +164,7 @@ impl AgentConfig {
             state_dir,
             runner_user: DEFAULT_RUNNER_USER.to_owned(),
             require_isolation: false,
+            isolation: AgentIsolation::default(),
             limits: AgentLimits::default(),
             log: DEFAULT_LOG.to_owned(),
         }
@@ -201,6 +216,7 @@ pub(super) fn read_agent(
     );
     let runner_user = root.or("runner_user", DEFAULT_RUNNER_USER.to_owned(), user_name);
     let require_isolation = root.or("require_isolation", false, read::boolean);
+    let isolation = agent_isolation(root.section("isolation"), &[&state_dir, &apps_dir]);
     let limits = limits(root.section("limits"));
     let log = root.or("log", DEFAULT_LOG.to_owned(), read::log_filter);
     root.finish();
@@ -216,6 +232,7 @@ pub(super) fn read_agent(
         apps_dir,
         runner_user,
         require_isolation,
+        isolation,
         limits,
         log,
     })
@@ -260,8 +277,10 @@ fn limits(mut section: Section<'_>) -> AgentLimits {
             read::mebibytes(0..=4096),
         ),
         stdin_max: section.or("stdin_max_mb", default.stdin_max, read::mebibytes(0..=48)),
-        // Linux' PID_MAX_LIMIT.
-        pids: section.or("pids", default.pids, positive(4 << 20)),
+        pids: section.or("pids", default.pids, positive(MAX_PIDS)),
+        memory: section.optional("memory_mb", read::mebibytes(1..=MAX_MEMORY_MIB)),
+        cpu_millicores: section.optional("cpu_millicores", positive(MAX_CPU_MILLICORES)),
+        disk: section.or("disk_mb", default.disk, read::mebibytes(1..=MAX_DISK_MIB)),
         // Linux' default for fs.nr_open.
         open_files: section.or("open_files", default.open_files, positive(1 << 20)),
         file_size: section.optional("file_size_mb", read::mebibytes(0..=16 << 20)),

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::document::{self, Node, Value};
 use super::error::{FieldError, Malformed};
+use super::isolation::request;
 use super::read;
 use super::section::{Report, Section};
 use crate::base::units::parse_duration;
@@ -18,14 +19,17 @@ use crate::model::function::{
     check_env,
 };
 use crate::model::ids::FunctionName;
-use crate::model::isolation::IsolationRequest;
 
 /// Bytes of a function's YAML at the most: twice the largest environment.
 pub const MAX_FUNCTION_YAML_BYTES: usize = 64 * 1024;
 /// 1024 processors; larger machines are not known.
-const MAX_CPU_MILLICORES: u32 = 1_024_000;
+pub(super) const MAX_CPU_MILLICORES: u32 = 1_024_000;
 /// 16 TiB, in MiB; larger machines are not known.
-const MAX_MEMORY_MIB: u64 = 16 << 20;
+pub(super) const MAX_MEMORY_MIB: u64 = 16 << 20;
+/// 1 PiB, in MiB; larger file systems for scratch are not known.
+pub(super) const MAX_DISK_MIB: u64 = 1 << 30;
+/// Linux' PID_MAX_LIMIT.
+pub(super) const MAX_PIDS: u32 = 4 << 20;
 /// 366 days; the protocol counts the seconds in 31 bits.
 const MAX_TIMEOUT_SECONDS: u64 = 366 * 24 * 3600;
 /// Processes on one machine (Linux' PID_MAX_LIMIT is 4 Mi) are the limit long before.
@@ -71,6 +75,8 @@ pub(super) fn read_function(mut root: Section<'_>) -> Option<FunctionConfig> {
     let mut resources = root.section("resources");
     let cpu_millicores = resources.optional("cpu", read::integer(1..=MAX_CPU_MILLICORES));
     let memory = resources.optional("memory", read::mebibytes(1..=MAX_MEMORY_MIB));
+    let disk = resources.optional("disk", read::mebibytes(1..=MAX_DISK_MIB));
+    let pids = resources.optional("pids", read::integer(1..=MAX_PIDS));
     resources.finish();
     let timeout = root.or("timeout", None, timeout);
     let max_concurrency = root.or(
@@ -88,21 +94,22 @@ pub(super) fn read_function(mut root: Section<'_>) -> Option<FunctionConfig> {
         read::duration(Duration::ZERO..=LONGEST_MAX_WAIT),
     );
     let env = root.or("env", Env::new(), env);
+    let isolation = request(root.section("isolation"));
     root.finish();
     Some(FunctionConfig {
-        disk: None,
-        pids: None,
-        isolation: IsolationRequest::default(),
         name: name?,
         handler: handler?,
         cpu_millicores: cpu_millicores.and_then(NonZeroU32::new),
         memory,
+        disk,
+        pids: pids.and_then(NonZeroU32::new),
         timeout,
         max_concurrency: NonZeroU32::new(max_concurrency)?,
         max_concurrency_behavior,
         resource_pressure_behavior,
         max_wait,
         env,
+        isolation,
     })
 }
 

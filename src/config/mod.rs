@@ -11,6 +11,7 @@ pub mod agent;
 mod document;
 pub mod error;
 pub mod function;
+pub mod isolation;
 mod locate;
 mod read;
 pub mod redis_address;

@@ -44,6 +44,32 @@ pub(super) fn boolean(node: &Node) -> Result<bool, String> {
     }
 }
 
+/// A word of a list; `expected` names them all.
+pub(super) fn word<T>(
+    parse: fn(&str) -> Option<T>,
+    expected: &'static str,
+) -> impl FnOnce(&Node) -> Result<T, String> {
+    move |node| {
+        let text = text(node)?;
+        parse(&text).ok_or_else(|| found(expected, &text))
+    }
+}
+
+/// A list, each item read by `read`; the message for a bad one says which it is.
+pub(super) fn list<T>(
+    read: impl Fn(&Node) -> Result<T, String>,
+) -> impl FnOnce(&Node) -> Result<Vec<T>, String> {
+    move |node| {
+        let Value::Sequence(items) = &node.value else {
+            return Err("expected a list such as [a, b]".to_owned());
+        };
+        let numbered = items.iter().zip(1..);
+        numbered
+            .map(|(item, number)| read(item).map_err(|error| format!("item {number}: {error}")))
+            .collect()
+    }
+}
+
 /// A whole number in `range`, as number or as text.
 pub(super) fn integer<T>(range: RangeInclusive<T>) -> impl FnOnce(&Node) -> Result<T, String>
 where

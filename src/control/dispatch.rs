@@ -381,6 +381,7 @@ impl Dispatcher {
                 | ErrorKind::ExecutionExists
                 | ErrorKind::ExecutionNotFound
                 | ErrorKind::ArchiveRefused
+                | ErrorKind::NoUserLeft
                 | ErrorKind::NotAuthorised => {
                     return Offer::Failed(DispatchError::Invalid(refusal.message.clone()));
                 }

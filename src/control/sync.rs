@@ -164,7 +164,7 @@ impl Syncer {
             let accepted = self.pool.submit(move || {
                 let turn = shared.turn(&for_job);
                 let _busy = lock(&turn.busy);
-                let outcome = outcome(&for_job, &shared.bring(&for_job, &name));
+                let outcome = outcome(&for_job, shared.bring(&for_job, &name));
                 // Nobody listens any more only if the receiver's thread is unwinding.
                 let _ = sender.send(outcome);
             });
@@ -206,10 +206,10 @@ fn broke_off(error: &RpcError, client: &AgentClient) -> bool {
     }
 }
 
-fn outcome(agent: &AgentId, result: &Result<(), PushError>) -> AgentOutcome {
+fn outcome(agent: &AgentId, result: Result<String, PushError>) -> AgentOutcome {
     let (status, message) = match result {
-        Ok(()) => (OutcomeStatus::Success, String::new()),
-        Err(error) => (OutcomeStatus::Failed, with_causes(error)),
+        Ok(remark) => (OutcomeStatus::Success, remark),
+        Err(error) => (OutcomeStatus::Failed, with_causes(&error)),
     };
     AgentOutcome {
         agent: agent.clone(),
@@ -271,7 +271,7 @@ impl Shared {
         for function in self.functions.list() {
             let name = &function.config.name;
             match self.bring(agent, name) {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(PushError::Rpc(error)) if broke_off(&error, client) => return Err(error),
                 Err(error) => {
                     log::warn!("agent {agent}: function {name}: {}", with_causes(&error));
@@ -286,14 +286,15 @@ impl Shared {
         Ok(())
     }
 
-    /// Makes the agent hold one function as it is desired now.
-    fn bring(&self, agent: &AgentId, name: &FunctionName) -> Result<(), PushError> {
+    /// Makes the agent hold one function as it is desired now; gives its remark.
+    fn bring(&self, agent: &AgentId, name: &FunctionName) -> Result<String, PushError> {
         let Some(view) = self.fleet.get(agent) else {
-            return Ok(());
+            return Ok(String::new());
         };
         let client = self.links.client(&view.agent)?;
         let Some(desired) = self.functions.desired(name) else {
-            return Ok(self.remove(agent, name, &client)?);
+            self.remove(agent, name, &client)?;
+            return Ok(String::new());
         };
         let wanted = Held {
             config_digest: desired.config_digest.clone(),
@@ -301,10 +302,10 @@ impl Shared {
         };
         let held = self.fleet.held(agent, name);
         if held.as_ref() == Some(&wanted) {
-            return Ok(());
+            return Ok(String::new());
         }
         let has_code = held.is_some_and(|held| held.code == desired.code);
-        match &desired.code {
+        let remark = match &desired.code {
             Some((version, digest)) if !has_code => {
                 let size_bytes = self
                     .functions
@@ -318,12 +319,15 @@ impl Shared {
                     size_bytes,
                     config: Some(&desired.config),
                 };
-                client.push_release(&release, || self.open_archive(digest))?;
+                client.push_release(&release, || self.open_archive(digest))?
             }
             Some(_) | None => client.register_function(&desired.config)?,
-        }
+        };
         self.confirm(agent, name, wanted, &desired);
-        Ok(())
+        if !remark.is_empty() {
+            log::warn!("agent {agent}: function {name}: {remark}");
+        }
+        Ok(remark)
     }
 
     fn open_archive(&self, digest: &Digest) -> io::Result<ArchiveReader> {

@@ -450,6 +450,12 @@ fn no_room(reason: NoRoom, error: &WaitError) -> ApiError {
             format!("no agent is online{waited}"),
             "register one with POST /agents/register; see GET /agents",
         ),
+        NoRoom::NotIsolated => ApiError::new(
+            Status::ServiceUnavailable,
+            "not_isolated",
+            format!("no online agent enforces the isolation that the function asks for{waited}"),
+            "compare the function's isolation with isolation_missing in GET /agents",
+        ),
         NoRoom::NotSynced => ApiError::new(
             Status::ServiceUnavailable,
             "not_synced",

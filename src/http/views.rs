@@ -8,6 +8,10 @@ use crate::base::units::format_duration;
 use crate::control::fleet::AgentView;
 use crate::control::sync::{AgentOutcome, OutcomeStatus};
 use crate::model::function::{Function, Version};
+use crate::model::isolation::{
+    FileIsolation, IsolationRequest, MissingIsolation, NetworkIsolation, SyscallIsolation,
+    UserIsolation,
+};
 use crate::model::resources::NodeStatus;
 
 /// An agent, as in `GET /agents`.
@@ -25,8 +29,16 @@ pub struct AgentJson {
     instance_type: String,
     node_status: Option<NodeJson>,
     isolation: Vec<String>,
+    isolation_missing: Vec<MissingJson>,
     functions: usize,
     registered_at: String,
+}
+
+/// Something that an agent does not enforce.
+#[derive(Debug, Serialize)]
+struct MissingJson {
+    what: String,
+    reason: String,
 }
 
 /// A machine's figures.
@@ -65,6 +77,7 @@ pub struct FunctionJson {
     max_wait: String,
     /// Names only: values may be secrets.
     env: Vec<String>,
+    isolation: IsolationJson,
     created_at: String,
     updated_at: String,
 }
@@ -73,6 +86,28 @@ pub struct FunctionJson {
 struct ResourcesJson {
     cpu: Option<u32>,
     memory: Option<u64>,
+    disk: Option<u64>,
+    pids: Option<u32>,
+}
+
+/// What the function asks for; null is the agent's to say.
+#[derive(Debug, Serialize)]
+struct IsolationJson {
+    user: Option<&'static str>,
+    network: Option<&'static str>,
+    files: Option<&'static str>,
+    syscalls: Option<&'static str>,
+}
+
+impl IsolationJson {
+    fn new(request: &IsolationRequest) -> IsolationJson {
+        IsolationJson {
+            user: request.user.map(UserIsolation::as_str),
+            network: request.network.map(NetworkIsolation::as_str),
+            files: request.files.map(FileIsolation::as_str),
+            syscalls: request.syscalls.map(SyscallIsolation::as_str),
+        }
+    }
 }
 
 /// A version, as in `GET /functions/{name}/versions`.
@@ -105,9 +140,17 @@ impl AgentJson {
             instance_type: text(|machine| &machine.instance_type),
             node_status: view.contact.node.as_ref().map(NodeJson::new),
             isolation: view.contact.isolation.clone(),
+            isolation_missing: view.contact.isolation_missing.iter().map(missing).collect(),
             functions: view.functions,
             registered_at: view.agent.registered_at.to_rfc3339(),
         }
+    }
+}
+
+fn missing(missing: &MissingIsolation) -> MissingJson {
+    MissingJson {
+        what: missing.what.clone(),
+        reason: missing.reason.clone(),
     }
 }
 
@@ -140,6 +183,8 @@ impl FunctionJson {
             resources: ResourcesJson {
                 cpu: config.cpu_millicores.map(std::num::NonZeroU32::get),
                 memory: config.memory.map(|memory| memory.0),
+                disk: config.disk.map(|disk| disk.0),
+                pids: config.pids.map(std::num::NonZeroU32::get),
             },
             timeout: config.timeout.map(|timeout| timeout.as_secs_f64()),
             max_concurrency: config.max_concurrency.get(),
@@ -147,6 +192,7 @@ impl FunctionJson {
             resource_pressure_behavior: config.resource_pressure_behavior.as_str(),
             max_wait: format_duration(config.max_wait),
             env: config.env.keys().cloned().collect(),
+            isolation: IsolationJson::new(&config.isolation),
             created_at: function.created_at.to_rfc3339(),
             updated_at: function.updated_at.to_rfc3339(),
         }

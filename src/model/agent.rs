@@ -9,6 +9,7 @@
 use thiserror::Error;
 
 use super::ids::AgentId;
+use super::isolation::MissingIsolation;
 use super::resources::NodeStatus;
 use crate::base::clock::Timestamp;
 
@@ -197,6 +198,8 @@ pub struct AgentContact {
     pub node: Option<NodeStatus>,
     /// What the agent enforces on executions, in its own words.
     pub isolation: Vec<String>,
+    /// What it does not, and why.
+    pub isolation_missing: Vec<MissingIsolation>,
 }
 
 #[cfg(test)]

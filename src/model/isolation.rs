@@ -76,6 +76,13 @@ impl UserIsolation {
             UserIsolation::Shared => "shared",
         }
     }
+
+    /// The reverse of [`UserIsolation::as_str`].
+    pub fn parse(text: &str) -> Option<UserIsolation> {
+        UserIsolation::ALL
+            .into_iter()
+            .find(|answer| answer.as_str() == text)
+    }
 }
 
 impl NetworkIsolation {
@@ -88,6 +95,13 @@ impl NetworkIsolation {
             NetworkIsolation::None => "none",
             NetworkIsolation::Host => "host",
         }
+    }
+
+    /// The reverse of [`NetworkIsolation::as_str`].
+    pub fn parse(text: &str) -> Option<NetworkIsolation> {
+        NetworkIsolation::ALL
+            .into_iter()
+            .find(|answer| answer.as_str() == text)
     }
 }
 
@@ -102,6 +116,13 @@ impl FileIsolation {
             FileIsolation::Open => "open",
         }
     }
+
+    /// The reverse of [`FileIsolation::as_str`].
+    pub fn parse(text: &str) -> Option<FileIsolation> {
+        FileIsolation::ALL
+            .into_iter()
+            .find(|answer| answer.as_str() == text)
+    }
 }
 
 impl SyscallIsolation {
@@ -115,4 +136,140 @@ impl SyscallIsolation {
             SyscallIsolation::Open => "open",
         }
     }
+
+    /// The reverse of [`SyscallIsolation::as_str`].
+    pub fn parse(text: &str) -> Option<SyscallIsolation> {
+        SyscallIsolation::ALL
+            .into_iter()
+            .find(|answer| answer.as_str() == text)
+    }
+}
+
+impl Isolation {
+    /// What an agent gives a function that asks for nothing, unless its configuration says
+    /// otherwise. The network is the machine's, because most functions are there to use it.
+    pub const DEFAULT: Isolation = Isolation {
+        user: UserIsolation::Own,
+        network: NetworkIsolation::Host,
+        files: FileIsolation::Strict,
+        syscalls: SyscallIsolation::Filtered,
+    };
+}
+
+/// A loose answer, as an agent's configuration allows it by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Loosening {
+    /// [`UserIsolation::Shared`].
+    SharedUser,
+    /// [`NetworkIsolation::Host`].
+    HostNetwork,
+    /// [`FileIsolation::Open`].
+    OpenFiles,
+    /// [`SyscallIsolation::Open`].
+    OpenSyscalls,
+}
+
+impl Loosening {
+    /// All of them.
+    pub const ALL: [Loosening; 4] = [
+        Loosening::SharedUser,
+        Loosening::HostNetwork,
+        Loosening::OpenFiles,
+        Loosening::OpenSyscalls,
+    ];
+
+    /// As it stands in `isolation.allow`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Loosening::SharedUser => "shared_user",
+            Loosening::HostNetwork => "host_network",
+            Loosening::OpenFiles => "open_files",
+            Loosening::OpenSyscalls => "open_syscalls",
+        }
+    }
+
+    /// The reverse of [`Loosening::as_str`].
+    pub fn parse(text: &str) -> Option<Loosening> {
+        Loosening::ALL
+            .into_iter()
+            .find(|loosening| loosening.as_str() == text)
+    }
+
+    /// As it stands in a function's YAML.
+    pub const fn as_request(self) -> &'static str {
+        match self {
+            Loosening::SharedUser => "isolation.user: shared",
+            Loosening::HostNetwork => "isolation.network: host",
+            Loosening::OpenFiles => "isolation.files: open",
+            Loosening::OpenSyscalls => "isolation.syscalls: open",
+        }
+    }
+}
+
+/// A strict answer that a function asks for by name: it runs with it or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tightening {
+    /// [`UserIsolation::Own`].
+    OwnUser,
+    /// [`NetworkIsolation::None`].
+    NoNetwork,
+    /// [`FileIsolation::Strict`].
+    StrictFiles,
+    /// [`SyscallIsolation::Filtered`].
+    FilteredSyscalls,
+}
+
+impl Tightening {
+    /// What an agent that can enforce it has in the `isolation` of its status: the words of
+    /// `sandbox::Enforced`.
+    pub const fn enforced_as(self) -> &'static str {
+        match self {
+            Tightening::OwnUser => "own_user",
+            Tightening::NoNetwork => "network_none",
+            Tightening::StrictFiles => "files",
+            Tightening::FilteredSyscalls => "syscalls",
+        }
+    }
+
+    /// As it stands in a function's YAML.
+    pub const fn as_request(self) -> &'static str {
+        match self {
+            Tightening::OwnUser => "isolation.user: own",
+            Tightening::NoNetwork => "isolation.network: none",
+            Tightening::StrictFiles => "isolation.files: strict",
+            Tightening::FilteredSyscalls => "isolation.syscalls: filtered",
+        }
+    }
+}
+
+impl IsolationRequest {
+    /// The strict answers among what it asks for.
+    pub fn tightenings(&self) -> impl Iterator<Item = Tightening> {
+        let user = match self.user {
+            Some(UserIsolation::Own) => Some(Tightening::OwnUser),
+            Some(UserIsolation::Shared) | None => None,
+        };
+        let network = match self.network {
+            Some(NetworkIsolation::None) => Some(Tightening::NoNetwork),
+            Some(NetworkIsolation::Host) | None => None,
+        };
+        let files = match self.files {
+            Some(FileIsolation::Strict) => Some(Tightening::StrictFiles),
+            Some(FileIsolation::Open) | None => None,
+        };
+        let syscalls = match self.syscalls {
+            Some(SyscallIsolation::Filtered) => Some(Tightening::FilteredSyscalls),
+            Some(SyscallIsolation::Open) | None => None,
+        };
+        [user, network, files, syscalls].into_iter().flatten()
+    }
+}
+
+/// Something that an agent does not enforce, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingIsolation {
+    /// What, as in the agent's `isolation`.
+    pub what: String,
+    /// Why, for people.
+    pub reason: String,
 }

@@ -2,4 +2,5 @@
 //!
 //! Refuses: I/O, clocks, locks. What decides here can be tested without a daemon.
 
+pub mod isolation;
 pub mod placement;

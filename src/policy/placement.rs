@@ -20,6 +20,8 @@ pub struct Demand {
 /// One agent that gets traffic, as placement sees it. Figures of 0 mean unknown and forbid nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate {
+    /// Whether it enforces what the function asks for by name.
+    pub isolates: bool,
     /// Whether it holds the function's current code and configuration.
     pub holds_function: bool,
     /// Whether it refused this function for lack of room since anything there last ended.
@@ -48,6 +50,8 @@ pub struct Candidate {
 pub enum NoRoom {
     /// No agent gets traffic.
     NoAgent,
+    /// No agent that gets traffic enforces the isolation that the function asks for.
+    NotIsolated,
     /// Agents get traffic, but none holds the function's current code yet.
     NotSynced,
     /// An agent has a free slot, but not the memory or CPU.
@@ -118,6 +122,9 @@ const fn mix(seed: u64) -> u64 {
 }
 
 fn admissible(candidate: &Candidate, demand: Demand) -> Result<(), NoRoom> {
+    if !candidate.isolates {
+        return Err(NoRoom::NotIsolated);
+    }
     if !candidate.holds_function {
         return Err(NoRoom::NotSynced);
     }
@@ -168,6 +175,7 @@ mod tests {
     };
 
     const IDLE: Candidate = Candidate {
+        isolates: true,
         holds_function: true,
         refused: false,
         running_of_function: 0,
@@ -218,6 +226,23 @@ mod tests {
         assert_eq!(place_among(&[stale], DEMAND), Err(NoRoom::NotSynced));
         assert_eq!(place_among(&[stale, IDLE], DEMAND), Ok(1));
         assert_eq!(place_among(&[], DEMAND), Err(NoRoom::NoAgent));
+    }
+
+    #[test]
+    fn an_agent_that_cannot_isolate_as_asked_gets_nothing_however_idle() {
+        let loose = Candidate {
+            isolates: false,
+            ..IDLE
+        };
+        let busy = Candidate { running: 9, ..IDLE };
+        let stale = Candidate {
+            holds_function: false,
+            ..IDLE
+        };
+        assert_eq!(place_among(&[loose], DEMAND), Err(NoRoom::NotIsolated));
+        assert_eq!(place_among(&[loose, busy], DEMAND), Ok(1));
+        // One that is being brought the function is worth waiting for.
+        assert_eq!(place_among(&[loose, stale], DEMAND), Err(NoRoom::NotSynced));
     }
 
     #[test]

@@ -122,15 +122,17 @@ impl AgentClient {
         Ok(report)
     }
 
-    /// Makes a configuration known, or replaces it.
+    /// Makes a configuration known, or replaces it. Gives the agent's remark for people, which is
+    /// empty mostly.
     ///
     /// # Errors
     /// See [`RpcError`].
-    pub fn register_function(&self, config: &FunctionConfig) -> Result<(), RpcError> {
+    pub fn register_function(&self, config: &FunctionConfig) -> Result<String, RpcError> {
         let request = wire::function::config_to_proto(config);
         let start = AgentServiceClient::register_function_async_opt;
         let answer = self.unary(start, &request, CALL_DEADLINE)?;
-        acknowledged(answer.success, answer.message)
+        acknowledged(answer.success, answer.message)?;
+        Ok(answer.remark)
     }
 
     /// Drops a function and its releases; what runs keeps its own.

@@ -111,6 +111,7 @@ pub fn refused(refusal: &Refusal) -> proto::ExecutionResponse {
         | ErrorKind::Invalid
         | ErrorKind::ArchiveRefused
         | ErrorKind::Storage
+        | ErrorKind::NoUserLeft
         | ErrorKind::NotAuthorised => message.clone(),
     };
     proto::ExecutionResponse {

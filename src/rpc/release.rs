@@ -37,8 +37,9 @@ enum Sent {
 }
 
 impl AgentClient {
-    /// Sends a release and returns once the agent has it in force. `open` gives the archive from
-    /// its start; it is called again when the agent knows no pieces.
+    /// Sends a release and returns once the agent has it in force, with its remark for people, which
+    /// is empty mostly. `open` gives the archive from its start; it is called again when the agent
+    /// knows no pieces.
     ///
     /// # Errors
     /// See [`RpcError`]; [`RpcError::TooLarge`] when an existing agent cannot take it in one
@@ -47,7 +48,7 @@ impl AgentClient {
         &self,
         release: &OutgoingRelease<'_>,
         open: impl Fn() -> io::Result<R>,
-    ) -> Result<(), RpcError> {
+    ) -> Result<String, RpcError> {
         match self.push_pieces(release, open().map_err(RpcError::Source)?) {
             Err(RpcError::Unimplemented) => {
                 self.deploy_whole(release, open().map_err(RpcError::Source)?)
@@ -60,7 +61,7 @@ impl AgentClient {
         &self,
         release: &OutgoingRelease<'_>,
         archive: impl Read,
-    ) -> Result<(), RpcError> {
+    ) -> Result<String, RpcError> {
         self.ready(Patience::UntilBound)?;
         let option = CallOption::default().timeout(RELEASE_DEADLINE);
         let (mut sink, answer) = self
@@ -74,14 +75,15 @@ impl AgentClient {
             let _ = block_on(sink.close());
         }
         let answer = block_on(answer).map_err(RpcError::of_call)?;
-        acknowledged(answer.success, answer.message)
+        acknowledged(answer.success, answer.message)?;
+        Ok(answer.remark)
     }
 
     fn deploy_whole(
         &self,
         release: &OutgoingRelease<'_>,
         archive: impl Read,
-    ) -> Result<(), RpcError> {
+    ) -> Result<String, RpcError> {
         let mut code_archive = Vec::new();
         let limit = MAX_DEPLOY_BYTES;
         archive
@@ -99,7 +101,8 @@ impl AgentClient {
         };
         let start = AgentServiceClient::deploy_function_async_opt;
         let answer = self.unary(start, &package, RELEASE_DEADLINE)?;
-        acknowledged(answer.success, answer.message)
+        acknowledged(answer.success, answer.message)?;
+        Ok(answer.remark)
     }
 }
 

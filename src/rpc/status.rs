@@ -41,9 +41,10 @@ impl Refusal {
 
 fn code(kind: ErrorKind) -> RpcStatusCode {
     match kind {
-        ErrorKind::FunctionAtCapacity | ErrorKind::AgentAtCapacity | ErrorKind::Busy => {
-            RpcStatusCode::RESOURCE_EXHAUSTED
-        }
+        ErrorKind::FunctionAtCapacity
+        | ErrorKind::AgentAtCapacity
+        | ErrorKind::NoUserLeft
+        | ErrorKind::Busy => RpcStatusCode::RESOURCE_EXHAUSTED,
         ErrorKind::FunctionNotFound | ErrorKind::ExecutionNotFound => RpcStatusCode::NOT_FOUND,
         ErrorKind::FunctionNotDeployed | ErrorKind::FunctionOutOfDate | ErrorKind::Draining => {
             RpcStatusCode::FAILED_PRECONDITION

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One thing that is either enforced on every execution of this sandbox or on none.
+/// One thing that is enforced on every execution of this sandbox that does not ask for less, or on none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Enforced {
     /// The tree is one cgroup, which the kernel ends as a whole: no process can leave it.
@@ -32,6 +32,14 @@ pub enum Enforced {
     ForeignMemory,
     /// Processes of other executions cannot be signalled, even those of the same user.
     ForeignSignals,
+    /// A user for each function that no other function has.
+    OwnUser,
+    /// Only the files that the execution was given, and the system's to read.
+    Files,
+    /// No system calls that no function needs.
+    Syscalls,
+    /// No network but a loopback interface, for executions that ask for it.
+    NetworkNone,
 }
 
 /// Something that is not enforced, and why, for people.
@@ -45,7 +53,7 @@ pub struct Missing {
 
 impl Enforced {
     /// All of them.
-    pub const ALL: [Enforced; 13] = [
+    pub const ALL: [Enforced; 17] = [
         Enforced::CgroupKill,
         Enforced::Memory,
         Enforced::Swap,
@@ -59,12 +67,16 @@ impl Enforced {
         Enforced::Descriptors,
         Enforced::ForeignMemory,
         Enforced::ForeignSignals,
+        Enforced::OwnUser,
+        Enforced::Files,
+        Enforced::Syscalls,
+        Enforced::NetworkNone,
     ];
 
-    /// What `require_isolation` insists on: everything that the oldest supported system (Linux 6.1
-    /// under systemd, with delegation) has. The separation from other executions needs newer
-    /// kernels or configurations and is a gain where it is there.
-    pub const ISOLATION: [Enforced; 11] = [
+    /// What `require_isolation` insists on: everything that the oldest supported system (Debian 12:
+    /// Linux 6.1 with Landlock, under systemd, with delegation) has. Signals are left out: the kernel
+    /// can hold them since Linux 6.12, and a user of its own holds them on any.
+    pub const ISOLATION: [Enforced; 16] = [
         Enforced::CgroupKill,
         Enforced::Memory,
         Enforced::Swap,
@@ -76,6 +88,11 @@ impl Enforced {
         Enforced::Session,
         Enforced::Rlimits,
         Enforced::Descriptors,
+        Enforced::ForeignMemory,
+        Enforced::OwnUser,
+        Enforced::Files,
+        Enforced::Syscalls,
+        Enforced::NetworkNone,
     ];
 
     /// As it stands in the agent's status.
@@ -94,6 +111,10 @@ impl Enforced {
             Enforced::Descriptors => "descriptors",
             Enforced::ForeignMemory => "foreign_memory",
             Enforced::ForeignSignals => "foreign_signals",
+            Enforced::OwnUser => "own_user",
+            Enforced::Files => "files",
+            Enforced::Syscalls => "syscalls",
+            Enforced::NetworkNone => "network_none",
         }
     }
 }

@@ -27,7 +27,7 @@ pub use config::{CgroupMode, Identities, Identity, SandboxConfig};
 pub use enforced::{Enforced, Missing};
 pub use error::SandboxError;
 pub use outcome::{Outcome, OutputSink, StopReason};
-pub use platform::{Control, Sandbox, shed_bounding_set};
+pub use platform::{Control, Sandbox, default_system_paths, shed_bounding_set};
 pub use spec::{FileAccess, ResourceLimits, Spec, Stdin};
 
 #[cfg(target_os = "linux")]

@@ -122,6 +122,8 @@ kinds! {
     NotAuthorised,
     /// All threads for calls of this kind are taken; nothing was done.
     Busy,
+    /// Every user id of the agent's range belongs to a function.
+    NoUserLeft,
 }
 
 /// The typed part of a failed call.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::error::WireError;
 use super::hash::FieldHasher;
+use super::isolation;
 use super::number::{count, count_u32, out, out_i32};
 use super::proto;
 use crate::base::units::Mib;
@@ -66,11 +67,30 @@ pub fn config_digest(config: &FunctionConfig) -> Digest {
         .number(config.max_concurrency.get().into())
         .text(config.max_concurrency_behavior.as_str())
         .number(config.env.len() as u64);
-    config
+    let first = config
         .env
         .iter()
-        .fold(head, |hasher, (name, value)| hasher.text(name).text(value))
+        .fold(head, |hasher, (name, value)| hasher.text(name).text(value));
+    if !has_later_fields(config) {
+        return first.finish();
+    }
+    let asked = isolation::to_proto(&config.isolation);
+    first
+        .number(config.disk.map_or(0, |disk| disk.0))
+        .number(config.pids.map_or(0, |pids| pids.get().into()))
+        .text(&asked.user)
+        .text(&asked.network)
+        .text(&asked.files)
+        .text(&asked.syscalls)
         .finish()
+}
+
+/// Whether it names something that came after the first release. Configurations that do not keep
+/// the digest that agents know them by, so that an upgrade registers nothing anew.
+fn has_later_fields(config: &FunctionConfig) -> bool {
+    config.disk.is_some()
+        || config.pids.is_some()
+        || config.isolation != IsolationRequest::default()
 }
 
 /// For an agent.
@@ -85,6 +105,9 @@ pub fn config_to_proto(config: &FunctionConfig) -> proto::FunctionConfig {
         max_concurrency: out_i32(config.max_concurrency.get()),
         max_concurrency_behavior: config.max_concurrency_behavior.as_str().to_owned(),
         config_digest: config_digest(config).as_str().to_owned(),
+        disk_mb: out(config.disk.map_or(0, |disk| disk.0)),
+        pids: out_i32(config.pids.map_or(0, NonZeroU32::get)),
+        isolation: Some(isolation::to_proto(&config.isolation)),
     }
 }
 
@@ -98,20 +121,22 @@ pub fn config_from_proto(message: proto::FunctionConfig) -> Result<ReceivedConfi
     let memory = count("memory_mb", message.memory_mb)?;
     let timeout = count_u32("timeout_seconds", message.timeout_seconds)?;
     let max_concurrency = count_u32("max_concurrency", message.max_concurrency)?;
+    let disk = count("disk_mb", message.disk_mb)?;
+    let asked = message.isolation.unwrap_or_default();
     let config = FunctionConfig {
-        disk: None,
-        pids: None,
-        isolation: IsolationRequest::default(),
         name: FunctionName::new(&message.name)?,
         handler: HandlerPath::new(&message.handler)?,
         cpu_millicores: NonZeroU32::new(count_u32("cpu_millicores", message.cpu_millicores)?),
         memory: (memory > 0).then_some(Mib(memory)),
+        disk: (disk > 0).then_some(Mib(disk)),
+        pids: NonZeroU32::new(count_u32("pids", message.pids)?),
         timeout: (timeout > 0).then(|| Duration::from_secs(timeout.into())),
         max_concurrency: NonZeroU32::new(max_concurrency).unwrap_or(DEFAULT_MAX_CONCURRENCY),
         max_concurrency_behavior: behavior(&message.max_concurrency_behavior)?,
         resource_pressure_behavior: Behavior::default(),
         max_wait: DEFAULT_MAX_WAIT,
         env,
+        isolation: isolation::from_proto(&asked)?,
     };
     Ok(ReceivedConfig {
         config,
@@ -226,12 +251,20 @@ fn behavior(text: &str) -> Result<Behavior, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::isolation::{
+        FileIsolation, NetworkIsolation, SyscallIsolation, UserIsolation,
+    };
 
     fn config() -> FunctionConfig {
         FunctionConfig {
-            disk: None,
-            pids: None,
-            isolation: IsolationRequest::default(),
+            disk: Some(Mib(64)),
+            pids: NonZeroU32::new(20),
+            isolation: IsolationRequest {
+                user: Some(UserIsolation::Own),
+                network: Some(NetworkIsolation::None),
+                files: Some(FileIsolation::Open),
+                syscalls: None,
+            },
             name: FunctionName::new("resize").expect("name"),
             handler: HandlerPath::new("bin/run").expect("handler"),
             cpu_millicores: NonZeroU32::new(500),
@@ -254,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_digest_changes_with_every_field_that_an_agent_is_told() {
-        let changes: [fn(&mut FunctionConfig); 9] = [
+        let changes: [fn(&mut FunctionConfig); 15] = [
             |c| c.name = FunctionName::new("other").expect("name"),
             |c| c.handler = HandlerPath::new("other").expect("handler"),
             |c| c.cpu_millicores = None,
@@ -264,6 +297,12 @@ mod tests {
             |c| c.max_concurrency_behavior = Behavior::Exit,
             |c| c.env = Env::from([("A".into(), "1B".into()), ("2".into(), String::new())]),
             |c| c.env.clear(),
+            |c| c.disk = Some(Mib(20)),
+            |c| c.pids = NonZeroU32::new(64),
+            |c| c.isolation.user = None,
+            |c| c.isolation.network = Some(NetworkIsolation::Host),
+            |c| c.isolation.files = Some(FileIsolation::Strict),
+            |c| c.isolation.syscalls = Some(SyscallIsolation::Open),
         ];
         let mut digests = vec![config_digest(&config())];
         for change in changes {
@@ -273,6 +312,21 @@ mod tests {
             assert!(!digests.contains(&digest), "{changed:?}");
             digests.push(digest);
         }
+    }
+
+    /// As the first release made it: agents hold functions under such digests.
+    #[test]
+    fn a_configuration_without_later_fields_keeps_its_digest() {
+        let first = FunctionConfig {
+            disk: None,
+            pids: None,
+            isolation: IsolationRequest::default(),
+            ..config()
+        };
+        assert_eq!(
+            config_digest(&first).as_str(),
+            "ad072b469c1635fbaf0735bd305da40194b6fefd5c77127896965c9b0e4822df"
+        );
     }
 
     #[test]
@@ -286,13 +340,20 @@ mod tests {
         assert_eq!(received.config.max_concurrency, DEFAULT_MAX_CONCURRENCY);
         assert_eq!(received.config.timeout, None);
         assert_eq!(received.config.memory, None);
+        assert_eq!((received.config.disk, received.config.pids), (None, None));
+        assert_eq!(received.config.isolation, IsolationRequest::default());
         assert_eq!(received.config_digest, "");
     }
 
     #[test]
     fn fields_that_break_their_rule_are_refused_by_name() {
         type Change = fn(&mut proto::FunctionConfig);
-        let changes: [(&str, Change); 6] = [
+        let changes: [(&str, Change); 9] = [
+            ("disk_mb", |c| c.disk_mb = -1),
+            ("pids", |c| c.pids = -1),
+            ("isolation.network", |c| {
+                c.isolation.get_or_insert_default().network = "some".into();
+            }),
             ("memory_mb", |c| c.memory_mb = -1),
             ("timeout_seconds", |c| c.timeout_seconds = -1),
             ("max_concurrency_behavior", |c| {
@@ -315,9 +376,6 @@ mod tests {
     #[test]
     fn a_timeout_below_a_second_does_not_become_none() {
         let short = FunctionConfig {
-            disk: None,
-            pids: None,
-            isolation: IsolationRequest::default(),
             timeout: Some(Duration::from_millis(1)),
             ..config()
         };

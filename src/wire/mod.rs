@@ -14,6 +14,7 @@ pub mod output;
 pub mod watch;
 
 mod hash;
+mod isolation;
 mod number;
 
 /// Generated from `proto/flux.proto`.

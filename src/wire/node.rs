@@ -5,6 +5,7 @@ use super::number::{count, count_u32, out, out_i32};
 use super::proto;
 use crate::base::clock::Timestamp;
 use crate::model::ids::AgentId;
+use crate::model::isolation::MissingIsolation;
 use crate::model::resources::NodeStatus;
 
 /// What an agent says when it is asked how it is.
@@ -22,6 +23,8 @@ pub struct NodeReport {
     pub functions_digest: Option<String>,
     /// What it enforces on an execution, such as `cgroup`, `memory`, `user`.
     pub isolation: Vec<String>,
+    /// What it does not, and why.
+    pub isolation_missing: Vec<MissingIsolation>,
 }
 
 impl NodeReport {
@@ -48,6 +51,7 @@ pub fn to_proto(report: NodeReport) -> proto::NodeStatusResponse {
         draining: report.draining,
         functions_digest: report.functions_digest.unwrap_or_default(),
         isolation: report.isolation,
+        isolation_missing: missing_to_proto(report.isolation_missing),
     }
 }
 
@@ -77,7 +81,22 @@ pub fn from_proto(
         draining: message.draining,
         functions_digest: non_empty(message.functions_digest),
         isolation: message.isolation,
+        isolation_missing: missing_from_proto(message.isolation_missing),
     })
+}
+
+fn missing_to_proto(missing: Vec<MissingIsolation>) -> Vec<proto::MissingIsolation> {
+    missing
+        .into_iter()
+        .map(|MissingIsolation { what, reason }| proto::MissingIsolation { what, reason })
+        .collect()
+}
+
+fn missing_from_proto(missing: Vec<proto::MissingIsolation>) -> Vec<MissingIsolation> {
+    missing
+        .into_iter()
+        .map(|proto::MissingIsolation { what, reason }| MissingIsolation { what, reason })
+        .collect()
 }
 
 /// A NaN would poison every comparison that placement makes.
@@ -115,6 +134,10 @@ mod tests {
             draining: true,
             functions_digest: Some("d1".into()),
             isolation: vec!["cgroup".into()],
+            isolation_missing: vec![MissingIsolation {
+                what: "files".into(),
+                reason: "no Landlock".into(),
+            }],
         }
     }
 

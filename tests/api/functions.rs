@@ -38,7 +38,8 @@ fn a_function_reads_back_as_it_was_registered_without_the_values_of_its_environm
     let function = reply.expect(200);
     assert_eq!(function["name"], "reg-whole");
     assert_eq!(function["handler"], "run");
-    assert_eq!(function["resources"], json!({"cpu": 500, "memory": 128}));
+    let resources = json!({"cpu": 500, "memory": 128, "disk": null, "pids": null});
+    assert_eq!(function["resources"], resources);
     assert_eq!(function["timeout"], 30.0);
     assert_eq!(function["max_concurrency"], 7);
     assert_eq!(function["max_concurrency_behavior"], "wait");
@@ -63,7 +64,8 @@ fn what_the_yaml_leaves_out_has_the_contracts_defaults() {
     assert_eq!(function["max_concurrency_behavior"], "exit");
     assert_eq!(function["resource_pressure_behavior"], "exit");
     assert_eq!(function["max_wait"], "5m");
-    assert_eq!(function["resources"], json!({"cpu": null, "memory": null}));
+    let resources = json!({"cpu": null, "memory": null, "disk": null, "pids": null});
+    assert_eq!(function["resources"], resources);
 }
 
 #[test]
@@ -119,8 +121,20 @@ fn every_bad_field_is_named_and_nothing_is_stored() {
             "resources.memory",
         ),
         (
-            "name: bad-fields\nhandler: run\nresources: {disk: 1}",
+            "name: bad-fields\nhandler: run\nresources: {disc: 1}",
+            "resources.disc",
+        ),
+        (
+            "name: bad-fields\nhandler: run\nresources: {disk: 0}",
             "resources.disk",
+        ),
+        (
+            "name: bad-fields\nhandler: run\nisolation: {user: root}",
+            "isolation.user",
+        ),
+        (
+            "name: bad-fields\nhandler: run\nisolation: {disk: none}",
+            "isolation.disk",
         ),
         ("name: bad-fields\nhandler: run\nresources: 5", "resources"),
         ("name: bad-fields\nhandler: run\ntimeout: -1", "timeout"),

@@ -12,7 +12,7 @@ use flux::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, Executed,
 use flux::wire::function::config_digest;
 use flux::wire::output::{OutputQuery, Selection};
 
-use crate::fixture::{BIG, PATIENCE, Pair, Seen, execution, function, id, pair, request};
+use crate::fixture::{BIG, PATIENCE, Pair, REMARK, Seen, execution, function, id, pair, request};
 
 fn execute(pair: &Pair, request: ExecuteRequest) -> Result<Executed, RpcError> {
     let pending = pair.client.start_execute(request, Some(PATIENCE))?;
@@ -139,9 +139,12 @@ fn a_request_that_no_message_can_carry_is_not_sent() {
 fn a_configuration_arrives_with_its_digest() {
     let pair = pair();
     let config = FunctionConfig {
-        disk: None,
-        pids: None,
-        isolation: flux::model::isolation::IsolationRequest::default(),
+        disk: Some(flux::base::units::Mib(7)),
+        pids: std::num::NonZeroU32::new(9),
+        isolation: flux::model::isolation::IsolationRequest {
+            network: Some(flux::model::isolation::NetworkIsolation::None),
+            ..Default::default()
+        },
         name: function("resize"),
         handler: HandlerPath::new("bin/run").unwrap(),
         cpu_millicores: None,
@@ -153,7 +156,7 @@ fn a_configuration_arrives_with_its_digest() {
         max_wait: DEFAULT_MAX_WAIT,
         env: [("A".to_owned(), "1".to_owned())].into(),
     };
-    pair.client.register_function(&config).unwrap();
+    assert_eq!(pair.client.register_function(&config).unwrap(), REMARK);
     let Seen::Registered(received) = pair.agent.next_seen() else {
         panic!("not registered");
     };

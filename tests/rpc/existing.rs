@@ -84,7 +84,8 @@ fn seven_calls(deployed: crossbeam_channel::Sender<proto::DeploymentPackage>) ->
         "/flux.AgentService/RegisterFunction",
         |_: proto::FunctionConfig| proto::FunctionAck {
             success: true,
-            message: String::new(),
+            message: "registered".to_owned(),
+            ..Default::default()
         },
     );
     builder = add(
@@ -94,7 +95,8 @@ fn seven_calls(deployed: crossbeam_channel::Sender<proto::DeploymentPackage>) ->
             let _ = deployed.send(package);
             proto::DeploymentAck {
                 success: true,
-                message: String::new(),
+                message: "deployed".to_owned(),
+                ..Default::default()
             }
         },
     );
@@ -261,7 +263,7 @@ fn a_release_goes_to_an_existing_agent_in_one_message() {
     let sent = old
         .client
         .push_release(&release(archive.len()), || Ok(Cursor::new(&archive)));
-    sent.unwrap();
+    assert_eq!(sent.unwrap(), "", "a success is no remark");
     let package = old.deployed.try_recv().unwrap();
     assert_eq!(package.function_name, "resize");
     assert!(package.code_archive == archive);

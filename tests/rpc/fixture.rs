@@ -115,17 +115,20 @@ impl Double {
     }
 }
 
+/// What the agent remarks on every registration and release.
+pub const REMARK: &str = "it will not run here";
+
 impl Worker for Double {
-    fn register_function(&self, config: ReceivedConfig) -> Result<(), WorkerError> {
+    fn register_function(&self, config: ReceivedConfig) -> Result<String, WorkerError> {
         self.see(Seen::Registered(config));
-        Ok(())
+        Ok(REMARK.to_owned())
     }
 
     fn install_release(
         &self,
         header: ReleaseHeader,
         archive: &mut dyn Read,
-    ) -> Result<(), WorkerError> {
+    ) -> Result<String, WorkerError> {
         if header.function.as_str() == "unwanted" {
             return Err(WorkerError::new(ErrorKind::Storage, &header.function));
         }
@@ -134,7 +137,7 @@ impl Worker for Double {
             WorkerError::new(ErrorKind::ArchiveRefused, &header.function).because(error)
         })?;
         self.see(Seen::Installed(header, bytes));
-        Ok(())
+        Ok(REMARK.to_owned())
     }
 
     fn remove_function(&self, function: &FunctionName) -> Result<(), WorkerError> {
@@ -316,6 +319,7 @@ impl Worker for Double {
             draining: false,
             functions_digest: Some("held".into()),
             isolation: vec!["cgroup".into()],
+            isolation_missing: Vec::new(),
         }
     }
 

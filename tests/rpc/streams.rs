@@ -13,7 +13,7 @@ use flux::wire::error::ErrorKind;
 use flux::wire::output::FollowEvent;
 use flux::wire::watch::{Numbered, WatchEvent};
 
-use crate::fixture::{PATIENCE, Pair, Seen, execution, function, pair, within};
+use crate::fixture::{PATIENCE, Pair, REMARK, Seen, execution, function, pair, within};
 
 const LARGE: usize = 60 << 20;
 
@@ -22,7 +22,7 @@ fn push(
     name: &FunctionName,
     announced: usize,
     archive: &[u8],
-) -> Result<(), RpcError> {
+) -> Result<String, RpcError> {
     let digest = Digest::from_sha256([7; 32]);
     let release = OutgoingRelease {
         function: name,
@@ -39,7 +39,8 @@ fn push(
 fn a_release_larger_than_any_message_arrives_in_pieces() {
     let pair = pair();
     let archive: Vec<u8> = (0..LARGE).map(|i| (i % 241) as u8).collect();
-    push(&pair, &function("resize"), LARGE, &archive).unwrap();
+    let remark = push(&pair, &function("resize"), LARGE, &archive).unwrap();
+    assert_eq!(remark, REMARK);
     let Seen::Installed(header, bytes) = pair.agent.next_seen() else {
         panic!("not installed");
     };

@@ -21,8 +21,8 @@ const NOBODY: Identity = Identity {
 fn as_nobody(mode: CgroupMode) -> Place {
     Opening {
         mode,
-        way: SpawnWay::Auto,
         identity: Some(NOBODY),
+        ..Opening::default()
     }
     .open()
 }
@@ -38,7 +38,7 @@ fn run_in_every_way(spec: impl Fn(&Place) -> Spec, check: impl Fn(&str)) {
             let place = Opening {
                 mode,
                 way,
-                identity: None,
+                ..Opening::default()
             }
             .open();
             let (outcome, recorder) = place.run(&spec(&place));
@@ -205,6 +205,7 @@ fn the_program_is_born_in_its_cgroup_in_every_way() {
             mode: CgroupMode::Auto,
             way,
             identity: is_root().then_some(NOBODY),
+            ..Opening::default()
         }
         .open();
         if !place.enforces(Enforced::CgroupKill) {

@@ -13,7 +13,7 @@ use flux::model::ids::ExecutionId;
 use flux::model::isolation::{NetworkIsolation, SyscallIsolation};
 use flux::sandbox::{
     CgroupMode, Control, Enforced, FileAccess, Identities, Identity, Outcome, OutputSink,
-    ResourceLimits, Sandbox, SandboxConfig, SpawnWay, Spec, Stdin,
+    ResourceLimits, Sandbox, SandboxConfig, SpawnWay, Spec, Stdin, default_system_paths,
 };
 
 /// For conditions that hold in a moment; longer than any honest delay of a loaded machine.
@@ -28,19 +28,21 @@ pub struct Place {
     root: tempfile::TempDir,
 }
 
-/// What to open.
+/// What to open; all there is, and as the agent's own user, where nothing else is said.
+#[derive(Default)]
 pub struct Opening {
     pub mode: CgroupMode,
     pub way: SpawnWay,
     pub identity: Option<Identity>,
+    /// The range of functions' own users.
+    pub own: Option<(u32, u32)>,
 }
 
 impl Place {
     pub fn new(mode: CgroupMode) -> Place {
         Opening {
             mode,
-            way: SpawnWay::Auto,
-            identity: None,
+            ..Opening::default()
         }
         .open()
     }
@@ -70,6 +72,7 @@ impl Place {
         spec
     }
 
+    /// As contained as can be on the machine's network: only the root to write, a filter of system calls.
     pub fn spec(&self, program: impl Into<PathBuf>) -> Spec {
         let execution_id = ExecutionId::generate();
         let tmpdir = self.root().join(execution_id.as_str()).join("tmp");
@@ -84,9 +87,12 @@ impl Place {
             cwd: self.root().to_owned(),
             stdin: Stdin::Null,
             identity: self.identity,
-            files: FileAccess::Open,
+            files: FileAccess::Only {
+                read: Vec::new(),
+                write: vec![self.root().to_owned()],
+            },
             network: NetworkIsolation::Host,
-            syscalls: SyscallIsolation::Open,
+            syscalls: SyscallIsolation::Filtered,
             limits: ResourceLimits {
                 // No test waits for ever.
                 timeout: Some(PATIENCE),
@@ -146,10 +152,13 @@ impl Opening {
             .expect("a directory");
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("open to all");
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let config = SandboxConfig {
+        let mut config = SandboxConfig {
             name: format!("test-{}-{number}", std::process::id()),
             ..config(root.path(), self.mode, self.identity)
         };
+        if let Some(identities) = &mut config.identities {
+            identities.own = self.own;
+        }
         Place {
             sandbox: Sandbox::open_by(config, self.way).expect("a sandbox"),
             identity: self.identity,
@@ -163,7 +172,7 @@ pub fn config(root: &Path, cgroup: CgroupMode, identity: Option<Identity>) -> Sa
         name: "test".to_owned(),
         work_root: root.to_owned(),
         identities: identity.map(|shared| Identities { shared, own: None }),
-        system_paths: Vec::new(),
+        system_paths: default_system_paths(),
         require_isolation: false,
         cgroup,
     }
@@ -305,4 +314,38 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 
 pub fn strings(values: &[&str]) -> Vec<OsString> {
     values.iter().map(Into::into).collect()
+}
+
+/// Gives these calls these errors in this thread and what it starts from now on, as a container around an
+/// agent does (seccomp(2)); the number of the call is at the start of a filter's data. Of several
+/// errors for one call the last one given holds.
+pub fn refuse_calls(refused: &[(libc::c_long, i32)]) {
+    let statement = |code: u32, jf: u8, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf,
+        k,
+    };
+    let give = libc::BPF_RET | libc::BPF_K;
+    let mut filter = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0)];
+    for (call, errno) in refused {
+        let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        filter.push(statement(equal, 1, *call as u32));
+        filter.push(statement(give, 0, libc::SECCOMP_RET_ERRNO | *errno as u32));
+    }
+    filter.push(statement(give, 0, libc::SECCOMP_RET_ALLOW));
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    nix::sys::prctl::set_no_new_privs().expect("a condition of filters");
+    // SAFETY: the program and its filter outlive the call.
+    let result = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }

@@ -8,9 +8,14 @@
 
 mod containment;
 mod endings;
+mod fallbacks;
+mod files;
 mod harness;
+mod identities;
 mod leftovers;
 mod many;
+mod network;
 mod output;
 mod starting;
+mod syscalls;
 mod trees;

@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use flux::model::execution::Ending;
 use flux::sandbox::{CgroupMode, Control, SpawnWay, Spec, Stdin, StopReason};
 
-use super::harness::{Opening, Place, Recorder, alone, both_modes, strings};
+use super::harness::{Opening, Place, Recorder, alone, both_modes, refuse_calls, strings};
 
 fn refusal(place: &Place, spec: &Spec) -> String {
     let (outcome, recorder) = place.run(spec);
@@ -99,7 +99,7 @@ fn both_ways_to_start_run_the_same() {
             let place = Opening {
                 mode,
                 way,
-                identity: None,
+                ..Opening::default()
             }
             .open();
             let (outcome, recorder) = place.run(&place.shell("echo $0 $PWD; exit 9"));
@@ -134,7 +134,7 @@ fn where_clone3_is_filtered_away_the_plain_clone_serves() {
     }
     for errno in [libc::ENOSYS, libc::EPERM] {
         // Every later filter is asked as well, and the strictest answer wins; of two errors the last.
-        refuse_clone3(errno);
+        refuse_calls(&[(libc::SYS_clone3, errno)]);
         for place in both_modes() {
             for _ in 0..2 {
                 let (outcome, _) = place.run(&place.shell("exit 9"));
@@ -144,53 +144,12 @@ fn where_clone3_is_filtered_away_the_plain_clone_serves() {
         let forced = Opening {
             mode: CgroupMode::Off,
             way: SpawnWay::Clone3,
-            identity: None,
+            ..Opening::default()
         }
         .open();
         let error = refusal(&forced, &forced.shell("true"));
         assert!(error.contains("failed to make a process"), "{error}");
     }
-}
-
-/// A filter on this whole process (seccomp(2)): the number of the call is at the start of its data.
-fn refuse_clone3(errno: i32) {
-    let statement = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
-        code: code as u16,
-        jt,
-        jf,
-        k,
-    };
-    let mut filter = [
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        statement(
-            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-            0,
-            1,
-            libc::SYS_clone3 as u32,
-        ),
-        statement(
-            libc::BPF_RET | libc::BPF_K,
-            0,
-            0,
-            libc::SECCOMP_RET_ERRNO | errno as u32,
-        ),
-        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog {
-        len: filter.len() as u16,
-        filter: filter.as_mut_ptr(),
-    };
-    nix::sys::prctl::set_no_new_privs().expect("a condition of filters");
-    // SAFETY: the program and its filter outlive the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_TSYNC,
-            &raw const program,
-        )
-    };
-    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
 #[test]

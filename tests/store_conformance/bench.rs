@@ -8,6 +8,9 @@ use flux::base::clock::Timestamp;
 use flux::base::units::Mib;
 use flux::model::function::{Behavior, Env, FunctionConfig, HandlerPath};
 use flux::model::ids::{AgentId, ExecutionId, FunctionName};
+use flux::model::isolation::{
+    FileIsolation, IsolationRequest, NetworkIsolation, SyscallIsolation, UserIsolation,
+};
 use flux::store::{EmbeddedStore, Store, StoredArchive};
 
 /// One store of its own for each property.
@@ -62,9 +65,14 @@ pub fn execution(id: &str) -> ExecutionId {
 /// With every field set.
 pub fn config(name: &str) -> FunctionConfig {
     FunctionConfig {
-        disk: None,
-        pids: None,
-        isolation: flux::model::isolation::IsolationRequest::default(),
+        disk: Some(Mib(64)),
+        pids: NonZeroU32::new(20),
+        isolation: IsolationRequest {
+            user: Some(UserIsolation::Own),
+            network: Some(NetworkIsolation::None),
+            files: Some(FileIsolation::Strict),
+            syscalls: Some(SyscallIsolation::Open),
+        },
         name: function(name),
         handler: HandlerPath::new("bin/run").expect("handler"),
         cpu_millicores: NonZeroU32::new(250),

@@ -18,6 +18,8 @@ pub struct HeldFunction {
     pub config_digest: String,
     /// Absent until the first deploy.
     pub code: Option<HeldCode>,
+    /// Of the user that it has for itself, if it has one.
+    pub uid: Option<u32>,
 }
 
 /// The release that new executions run.
@@ -31,16 +33,24 @@ pub struct HeldCode {
 
 pub(super) fn put(connection: &Connection, function: &HeldFunction) -> Change<()> {
     let code = function.code.as_ref();
+    // Not "OR REPLACE", which would remove another function that has the same uid.
     run(
         connection,
-        "INSERT OR REPLACE INTO functions (name, config, config_digest, version, digest)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO functions (name, config, config_digest, version, digest, uid)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (name) DO UPDATE SET
+             config = excluded.config,
+             config_digest = excluded.config_digest,
+             version = excluded.version,
+             digest = excluded.digest,
+             uid = excluded.uid",
         params![
             function.config.name.as_str(),
             encode_config(&function.config),
             function.config_digest,
             code.map(|code| i64::try_from(code.version).unwrap_or(i64::MAX)),
             code.map(|code| code.digest.as_str()),
+            function.uid,
         ],
     )?;
     Ok(())
@@ -49,7 +59,7 @@ pub(super) fn put(connection: &Connection, function: &HeldFunction) -> Change<()
 pub(super) fn list(connection: &Connection) -> Change<Vec<HeldFunction>> {
     all(
         connection,
-        "SELECT name, config, config_digest, version, digest FROM functions ORDER BY name",
+        "SELECT name, config, config_digest, version, digest, uid FROM functions ORDER BY name",
         (),
         FunctionRow::read,
     )?
@@ -73,6 +83,7 @@ struct FunctionRow {
     config_digest: String,
     version: Option<i64>,
     digest: Option<String>,
+    uid: Option<u32>,
 }
 
 impl FunctionRow {
@@ -83,6 +94,7 @@ impl FunctionRow {
             config_digest: row.get(2)?,
             version: row.get(3)?,
             digest: row.get(4)?,
+            uid: row.get(5)?,
         })
     }
 
@@ -104,6 +116,7 @@ impl FunctionRow {
             config: decode_config(&self.config).map_err(corrupt("function", name))?,
             config_digest: self.config_digest,
             code,
+            uid: self.uid,
         })
     }
 }

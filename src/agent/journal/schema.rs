@@ -5,7 +5,7 @@ use crate::base::sqlite::Schema;
 pub(super) const SCHEMA: Schema = Schema {
     // "FlxJ" in ASCII: not to be confused with the control plane's database.
     application_id: 0x466c_784a,
-    migrations: &[FORMAT_1],
+    migrations: &[FORMAT_1, FORMAT_2],
 };
 
 /// Times are milliseconds since 1970; a body is the JSON of `journal::format`, and the columns
@@ -30,4 +30,11 @@ CREATE TABLE functions (
     version INTEGER,
     digest TEXT
 ) STRICT;
+";
+
+/// The user id that a function has for itself. The index is a second lock on the door: two functions
+/// of one user could read each other's code.
+const FORMAT_2: &str = "
+ALTER TABLE functions ADD COLUMN uid INTEGER;
+CREATE UNIQUE INDEX functions_by_uid ON functions (uid) WHERE uid IS NOT NULL;
 ";

@@ -1,20 +1,19 @@
 //! The directories below `apps_dir`, and what may be done with them.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::syncfs;
 
+use super::access::{self, PRIVATE_MODE};
 use crate::base::atomic_file::{FileError, create_directory, sync_directory};
 use crate::model::ids::{Digest, FunctionName};
 
-/// Readable to the user that functions run as, writable to the agent.
-const PUBLIC_MODE: u32 = 0o755;
-/// For what is half there.
-const PRIVATE_MODE: u32 = 0o700;
+/// Functions pass through, and cannot list which others there are.
+const APPS_MODE: u32 = 0o711;
 /// Digits of the digest in a directory's name: enough to tell archives apart, short enough to read.
 const DIGEST_DIGITS: usize = 12;
 
@@ -30,7 +29,7 @@ pub(super) struct Directories {
 impl Directories {
     /// Creates what is missing, and clears what an earlier run left half done.
     pub(super) fn open(apps_dir: &Path) -> Result<Directories, FileError> {
-        create_directory(apps_dir, PUBLIC_MODE)?;
+        create_directory(apps_dir, APPS_MODE)?;
         // Absolute, because links in working directories will point below it.
         let apps = fs::canonicalize(apps_dir).map_err(FileError::at("resolve", apps_dir))?;
         let directories = Directories {
@@ -45,7 +44,32 @@ impl Directories {
                 .create(private)
                 .map_err(FileError::at("create", private))?;
         }
+        directories.close_all()?;
         Ok(directories)
+    }
+
+    /// Nobody may read anything until it is granted anew: an earlier run may have granted it to
+    /// others, and an earlier release of Flux to everyone.
+    fn close_all(&self) -> Result<(), FileError> {
+        for name in names(&self.apps)? {
+            let directory = self.apps.join(&name);
+            let is_function = name
+                .to_str()
+                .is_some_and(|name| FunctionName::new(name).is_ok());
+            if is_function && is_directory(&directory)? {
+                access::grant(&directory, &[])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets exactly these users read the function's releases, as soon as there are any.
+    pub(super) fn grant(&self, function: &FunctionName, uids: &[u32]) -> Result<(), FileError> {
+        let directory = self.function(function);
+        if is_directory(&directory)? {
+            access::grant(&directory, uids)?;
+        }
+        Ok(())
     }
 
     pub(super) fn incoming(&self) -> &Path {
@@ -75,8 +99,9 @@ impl Directories {
         let parent = self.function(function);
         if !is_directory(&parent)? {
             // Not create_directory, which would accept a link to a directory.
-            fs::create_dir(&parent)
-                .and_then(|()| fs::set_permissions(&parent, Permissions::from_mode(PUBLIC_MODE)))
+            DirBuilder::new()
+                .mode(PRIVATE_MODE)
+                .create(&parent)
                 .map_err(FileError::at("create", &parent))?;
             sync_directory(&self.apps)?;
         }

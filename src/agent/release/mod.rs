@@ -11,8 +11,10 @@
 //! Refuses: archives whose digest is not the promised one; to change or replace a release.
 //! Invariants: a release's directory appears whole and synced, by one rename; which release is
 //! current is the caller's to remember (the journal stores it), so there is no link to switch; a
-//! release that somebody holds is never removed; functions can read all of it and write none.
+//! release that somebody holds is never removed; functions can read all of
+//! their own and write none.
 
+mod access;
 mod directories;
 mod error;
 mod incoming;
@@ -23,4 +25,4 @@ mod tests;
 
 pub use error::ReleaseError;
 pub use incoming::Incoming;
-pub use releases::{KEPT_RELEASES, Release, Releases};
+pub use releases::{Access, KEPT_RELEASES, Release, Releases};

@@ -33,7 +33,8 @@ const HASH_BUFFER_BYTES: usize = 64 * 1024;
 /// long as somebody holds it.
 #[derive(Debug)]
 pub struct Release {
-    /// Absolute; readable to everyone, writable to the agent.
+    /// Absolute; readable to those whom [`Releases::grant`] lets into the directory above it,
+    /// writable to the agent.
     pub dir: PathBuf,
     /// Whose code it is.
     pub function: FunctionName,
@@ -57,6 +58,16 @@ struct Shared {
     directories: Directories,
     limits: ArchiveLimits,
     live: Mutex<HashMap<(FunctionName, ReleaseName), Live>>,
+    /// Who may read, by function; once for each [`Access`]. Taken after `live`, if both are.
+    readers: Mutex<HashMap<FunctionName, Vec<u32>>>,
+}
+
+/// Lets a user read the releases of a function, those of now and those to come, until it is dropped.
+#[derive(Debug)]
+pub struct Access {
+    function: FunctionName,
+    uid: u32,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
@@ -68,7 +79,8 @@ struct Live {
 }
 
 impl Releases {
-    /// Makes `apps_dir` ready, with mode 0755, and clears what an earlier run left half done.
+    /// Makes `apps_dir` ready, with mode 0711, and clears what an earlier run left half done. Nobody
+    /// but the agent may read a release until [`Releases::grant`].
     ///
     /// # Errors
     /// The system's reason.
@@ -77,9 +89,30 @@ impl Releases {
             shared: Arc::new(Shared {
                 directories: Directories::open(apps_dir)?,
                 limits,
-                live: Mutex::new(HashMap::new()),
+                live: Mutex::default(),
+                readers: Mutex::default(),
             }),
         })
+    }
+
+    /// Lets a user read a function's releases, in force when this returns. To be held by whoever
+    /// runs them as that user: a function that changes its user has two for a while.
+    ///
+    /// # Errors
+    /// The system's reason; nothing is granted then.
+    pub fn grant(&self, function: &FunctionName, uid: u32) -> Result<Access, ReleaseError> {
+        let mut readers = lock(&self.shared.readers);
+        readers.entry(function.clone()).or_default().push(uid);
+        // From here on its drop takes it back; which waits for the lock.
+        let access = Access {
+            function: function.clone(),
+            uid,
+            shared: Arc::clone(&self.shared),
+        };
+        let applied = self.shared.apply(&readers, function);
+        drop(readers);
+        applied?;
+        Ok(access)
     }
 
     /// Begins to receive an archive in pieces.
@@ -126,6 +159,7 @@ impl Releases {
         self.shared
             .directories
             .publish(&extracted.0, function, &directory)?;
+        self.shared.apply(&lock(&self.shared.readers), function)?;
         Ok(self.hand_out(&mut live, function, name, digest)?)
     }
 
@@ -271,7 +305,36 @@ impl Drop for Release {
     }
 }
 
+impl Drop for Access {
+    fn drop(&mut self) {
+        let mut readers = lock(&self.shared.readers);
+        if let Some(uids) = readers.get_mut(&self.function) {
+            if let Some(index) = uids.iter().position(|uid| *uid == self.uid) {
+                uids.swap_remove(index);
+            }
+            if uids.is_empty() {
+                readers.remove(&self.function);
+            }
+        }
+        if let Err(error) = self.shared.apply(&readers, &self.function) {
+            let (function, uid) = (&self.function, self.uid);
+            log::error!("user {uid} may still read {function}: failed to {error}");
+        }
+    }
+}
+
 impl Shared {
+    fn apply(
+        &self,
+        readers: &HashMap<FunctionName, Vec<u32>>,
+        function: &FunctionName,
+    ) -> Result<(), FileError> {
+        let mut uids = readers.get(function).cloned().unwrap_or_default();
+        uids.sort_unstable();
+        uids.dedup();
+        self.directories.grant(function, &uids)
+    }
+
     /// The last holder of a release is gone.
     fn let_go(&self, release: &Release, name: ReleaseName) -> Result<(), FileError> {
         let key = (release.function.clone(), name);

@@ -92,7 +92,7 @@ fn entries(path: &Path) -> Vec<String> {
 }
 
 #[test]
-fn an_installed_release_is_whole_readable_to_all_and_writable_to_nobody_else() {
+fn an_installed_release_is_whole_and_open_to_nobody_yet() {
     let apps = tempfile::tempdir().expect("tempdir");
     let release = install(&open(&apps), 3);
     assert!(release.dir.is_absolute());
@@ -113,8 +113,8 @@ fn an_installed_release_is_whole_readable_to_all_and_writable_to_nobody_else() {
         assert_eq!(mode & 0o777, 0o755, "{path}");
     }
     for (path, mode) in [
-        ("", 0o755),
-        ("resize", 0o755),
+        ("", 0o711),
+        ("resize", 0o700),
         (".incoming", 0o700),
         (".trash", 0o700),
     ] {
@@ -125,6 +125,77 @@ fn an_installed_release_is_whole_readable_to_all_and_writable_to_nobody_else() {
         assert_eq!(found & 0o777, mode, "{path}");
     }
     assert_eq!(versions(&apps), [3]);
+}
+
+/// The access control list of `apps_dir/resize` as numbers: (tag, permissions, id).
+fn access_list(apps: &TempDir) -> Vec<(u16, u16, u32)> {
+    let mut value = vec![0; 1024];
+    let directory = apps.path().join("resize");
+    let length =
+        match rustix::fs::getxattr(&directory, "system.posix_acl_access", value.as_mut_slice()) {
+            Ok(length) => length,
+            // As good as its mode alone.
+            Err(rustix::io::Errno::NODATA) => return Vec::new(),
+            Err(errno) => panic!("{errno}"),
+        };
+    let entries = value[4..length].chunks(8);
+    entries
+        .map(|entry| {
+            (
+                u16::from_le_bytes([entry[0], entry[1]]),
+                u16::from_le_bytes([entry[2], entry[3]]),
+                u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]),
+            )
+        })
+        .collect()
+}
+
+fn readers(apps: &TempDir) -> Vec<u32> {
+    let list = access_list(apps).into_iter();
+    list.filter(|(tag, permissions, _)| (*tag, *permissions) == (2, 5))
+        .map(|(_, _, uid)| uid)
+        .collect()
+}
+
+fn mode(apps: &TempDir) -> u32 {
+    let metadata = fs::metadata(apps.path().join("resize")).expect("stat");
+    metadata.permissions().mode() & 0o777
+}
+
+#[test]
+fn a_release_is_open_to_those_users_that_are_let_in_and_for_as_long() {
+    let apps = tempfile::tempdir().expect("tempdir");
+    let releases = open(&apps);
+    let first = releases
+        .grant(&resize(), 70_001)
+        .expect("before there is anything");
+    install(&releases, 1);
+    assert_eq!((readers(&apps), mode(&apps)), (vec![70_001], 0o750));
+    let again = releases.grant(&resize(), 70_001).expect("again");
+    let other = releases.grant(&resize(), 70_000).expect("another");
+    assert_eq!(readers(&apps), [70_000, 70_001]);
+    drop(first);
+    assert_eq!(readers(&apps), [70_000, 70_001]);
+    drop(again);
+    assert_eq!(readers(&apps), [70_000]);
+    drop(other);
+    assert_eq!((readers(&apps), mode(&apps)), (Vec::new(), 0o700));
+}
+
+#[test]
+fn what_an_earlier_run_had_opened_is_closed_at_the_next_start() {
+    let apps = tempfile::tempdir().expect("tempdir");
+    let releases = open(&apps);
+    let granted = releases.grant(&resize(), 70_000).expect("granted");
+    install(&releases, 1);
+    // An agent that is killed takes nothing back.
+    std::mem::forget(granted);
+    drop(open(&apps));
+    assert_eq!((readers(&apps), mode(&apps)), (Vec::new(), 0o700));
+    let old = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(apps.path().join("resize"), old).expect("as an earlier release left it");
+    drop(open(&apps));
+    assert_eq!(mode(&apps), 0o700);
 }
 
 #[test]

@@ -7,6 +7,10 @@ use super::{empty, fields, names, source};
 use crate::base::units::Mib;
 use crate::config::agent::{AgentConfig, AgentTls};
 use crate::config::error::ConfigError;
+use crate::config::isolation::AgentIsolation;
+use crate::model::isolation::{
+    FileIsolation, Isolation, Loosening, NetworkIsolation, SyscallIsolation, UserIsolation,
+};
 
 const ID: &str = "agent_id: worker-1\n";
 
@@ -37,6 +41,12 @@ fn an_id_is_enough_and_the_rest_has_defaults() {
     assert_eq!(config.limits.output_max, Mib(8));
     assert_eq!(config.limits.pipe_grace, Duration::from_millis(250));
     assert!(config.limits.max_executions.get() >= 16);
+    assert_eq!(config.limits.disk, Mib(1024));
+    assert_eq!(
+        (config.limits.memory, config.limits.cpu_millicores),
+        (None, None)
+    );
+    assert_eq!(config.isolation, AgentIsolation::default());
     assert_eq!(names(fields(&load("").expect_err("no id"))), ["agent_id"]);
 }
 
@@ -157,4 +167,100 @@ fn a_runner_is_a_user_name() {
     ] {
         assert_eq!(names(fields(&refused(line))), ["runner_user"], "{line}");
     }
+}
+
+#[test]
+fn limits_have_defaults_for_functions_that_name_none() {
+    let limits = with("limits: {memory_mb: 256, cpu_millicores: 500, disk_mb: 10}\n").limits;
+    assert_eq!((limits.memory, limits.disk), (Some(Mib(256)), Mib(10)));
+    assert_eq!(limits.cpu_millicores.expect("cpu").get(), 500);
+    let error = refused("limits: {memory_mb: 0, cpu_millicores: 0, disk_mb: 0}\n");
+    assert_eq!(
+        names(fields(&error)),
+        [
+            "limits.memory_mb",
+            "limits.cpu_millicores",
+            "limits.disk_mb"
+        ]
+    );
+}
+
+#[test]
+fn isolation_has_defaults_allowances_users_and_paths() {
+    let isolation = with(
+        "isolation:\n  defaults: {user: shared, network: none, files: open, syscalls: open}\n  \
+         allow: [host_network, open_files]\n  runner_uids: 70000-79999\n  read_paths: [/opt/data]\n",
+    )
+    .isolation;
+    let expected = AgentIsolation {
+        defaults: Isolation {
+            user: UserIsolation::Shared,
+            network: NetworkIsolation::None,
+            files: FileIsolation::Open,
+            syscalls: SyscallIsolation::Open,
+        },
+        allow: vec![Loosening::HostNetwork, Loosening::OpenFiles],
+        runner_uids: 70_000..=79_999,
+        read_paths: vec!["/opt/data".into()],
+    };
+    assert_eq!(isolation, expected);
+}
+
+#[test]
+fn user_ids_that_have_another_use_are_refused_with_the_reason() {
+    for (range, reason) in [
+        ("0-70000", "root's"),
+        ("999-70000", "system's"),
+        ("79999-70000", "comes after"),
+        ("60000-70000", "nobody's"),
+        ("65535-70000", "nobody's"),
+        ("2147483600-2147483800", "end at 2147483647"),
+        ("70000-70098", "at least 100"),
+        ("70000", "two user ids"),
+        ("a-b", "two user ids"),
+        ("70000-4294967297", "two user ids"),
+        ("[70000, 80000]", "found a list"),
+    ] {
+        let error = refused(&format!("isolation: {{runner_uids: {range}}}\n"));
+        assert_eq!(names(fields(&error)), ["isolation.runner_uids"], "{range}");
+        assert!(error.to_string().contains(reason), "{range}: {error}");
+    }
+    for range in ["70000-70099", "1000-65533", "2147483000-2147483647"] {
+        with(&format!("isolation: {{runner_uids: {range}}}\n"));
+    }
+}
+
+#[test]
+fn paths_to_read_are_absolute_and_never_the_agents_own() {
+    for (path, reason) in [
+        ("data", "absolute"),
+        ("/opt/../var", "absolute"),
+        ("/", "everything"),
+        ("/srv", "agent's own /srv/agent"),
+        ("/srv/agent", "agent's own"),
+        ("/srv/agent/journal", "agent's own"),
+        ("/code/resize", "agent's own /code"),
+    ] {
+        let error = refused(&format!(
+            "state_dir: /srv/agent\napps_dir: /code\nisolation: {{read_paths: [/opt, {path}]}}\n"
+        ));
+        assert_eq!(names(fields(&error)), ["isolation.read_paths"], "{path}");
+        let text = error.to_string();
+        assert!(text.contains("item 2") && text.contains(reason), "{text}");
+    }
+}
+
+#[test]
+fn an_allowance_that_does_not_exist_is_refused_by_name() {
+    let error = refused("isolation: {allow: [shared], defaults: {user: root}, network: none}\n");
+    let mut found = names(fields(&error));
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            "isolation.allow",
+            "isolation.defaults.user",
+            "isolation.network"
+        ]
+    );
 }

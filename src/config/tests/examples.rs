@@ -6,8 +6,10 @@ use super::{empty, source};
 use crate::config::agent::{AgentConfig, AgentLimits, read_agent};
 use crate::config::document::{self, Node};
 use crate::config::function::{parse_function_yaml, read_function};
+use crate::config::isolation::AgentIsolation;
 use crate::config::section::{Report, Section};
 use crate::config::server::{ServerConfig, ServerLimits, read_server};
+use crate::model::isolation::Isolation;
 
 const SERVER: &str = include_str!("../../../conf/example.flux.yaml");
 const AGENT: &str = include_str!("../../../conf/example.agent.yaml");
@@ -91,9 +93,13 @@ fn the_agent_example_is_valid_and_shows_the_defaults() {
     let default = AgentLimits {
         max_executions: all.limits.max_executions,
         file_size: all.limits.file_size,
+        memory: all.limits.memory,
+        cpu_millicores: all.limits.cpu_millicores,
         ..AgentLimits::default()
     };
     assert_eq!(all.limits, default);
+    assert_eq!(all.isolation, AgentIsolation::default());
+    assert_eq!(as_it_stands.isolation, AgentIsolation::default());
     assert_eq!(all.state_dir, as_it_stands.state_dir);
     assert_eq!(all.apps_dir, as_it_stands.apps_dir);
     assert_eq!(all.public_ip_lookup, as_it_stands.public_ip_lookup);
@@ -110,5 +116,13 @@ fn the_function_example_is_valid_and_shows_the_defaults() {
     let mut all = parse_function_yaml(switched_on(FUNCTION).as_bytes()).expect("all of it");
     assert_eq!(all.env.remove("GREETING").as_deref(), Some("hello"));
     (all.cpu_millicores, all.memory) = (None, None);
+    let limits = AgentLimits::default();
+    assert_eq!(all.disk.take(), Some(limits.disk));
+    assert_eq!(all.pids.take(), Some(limits.pids));
+    let asked = std::mem::take(&mut all.isolation);
+    assert_eq!(asked.user, Some(Isolation::DEFAULT.user));
+    assert_eq!(asked.network, Some(Isolation::DEFAULT.network));
+    assert_eq!(asked.files, Some(Isolation::DEFAULT.files));
+    assert_eq!(asked.syscalls, Some(Isolation::DEFAULT.syscalls));
     assert_eq!(all, minimal);
 }

@@ -7,6 +7,9 @@ use crate::base::units::Mib;
 use crate::config::error::FieldError;
 use crate::config::function::{FunctionYamlError, parse_function_yaml};
 use crate::model::function::{Behavior, FunctionConfig};
+use crate::model::isolation::{
+    FileIsolation, IsolationRequest, NetworkIsolation, SyscallIsolation, UserIsolation,
+};
 
 fn parse(text: &str) -> FunctionConfig {
     parse_function_yaml(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -37,17 +40,22 @@ fn name_and_handler_are_enough_and_the_rest_has_defaults() {
     assert_eq!(config.resource_pressure_behavior, Behavior::Exit);
     assert_eq!(config.max_wait, Duration::from_secs(300));
     assert!(config.env.is_empty());
+    assert_eq!((config.disk, config.pids), (None, None));
+    assert_eq!(config.isolation, IsolationRequest::default());
 }
 
 #[test]
 fn every_key_is_read() {
     let config = parse(
-        "name: hello\nhandler: bin/run\nresources:\n  cpu: 500\n  memory: 128\ntimeout: 30s\n\
+        "name: hello\nhandler: bin/run\nresources:\n  cpu: 500\n  memory: 128\n  disk: 64\n  \
+         pids: 20\ntimeout: 30s\n\
          max_concurrency: 2\nmax_concurrency_behavior: wait\nresource_pressure_behavior: wait\n\
          max_wait: 10\nenv:\n  VERSION: 1.10\n  ANSWER: yes\n  COUNT: 42\n  EMPTY:\n  TEXT: 'a b'\n",
     );
     assert_eq!(config.cpu_millicores.expect("cpu").get(), 500);
     assert_eq!(config.memory, Some(Mib(128)));
+    assert_eq!(config.disk, Some(Mib(64)));
+    assert_eq!(config.pids.expect("pids").get(), 20);
     assert_eq!(config.timeout, Some(Duration::from_secs(30)));
     assert_eq!(config.max_concurrency.get(), 2);
     assert_eq!(config.max_concurrency_behavior, Behavior::Wait);
@@ -132,6 +140,8 @@ fn numbers_out_of_range_are_refused_and_not_cut() {
         "max_concurrency: 1e3",
         "max_concurrency: -1",
         "resources: {cpu: 1024001}",
+        "resources: {disk: 0}",
+        "resources: {pids: 4194305}",
         "resources: {memory: 18446744073709551616}",
         "timeout: 99999999999999999999",
         "timeout: 2147483648",
@@ -169,4 +179,43 @@ fn what_is_no_mapping_or_too_large_is_malformed() {
         let error = parse_function_yaml(text.as_bytes()).expect_err("malformed");
         assert!(matches!(error, FunctionYamlError::Malformed(_)), "{error}");
     }
+}
+
+#[test]
+fn each_question_of_isolation_is_answered_or_left_to_the_agent() {
+    let config = parse(&with(
+        "isolation: {user: shared, network: none, files: open, syscalls: filtered}",
+    ));
+    let all = IsolationRequest {
+        user: Some(UserIsolation::Shared),
+        network: Some(NetworkIsolation::None),
+        files: Some(FileIsolation::Open),
+        syscalls: Some(SyscallIsolation::Filtered),
+    };
+    assert_eq!(config.isolation, all);
+    let config = parse(&with("isolation: {user: own}"));
+    let one = IsolationRequest {
+        user: Some(UserIsolation::Own),
+        ..IsolationRequest::default()
+    };
+    assert_eq!(config.isolation, one);
+}
+
+#[test]
+fn unknown_answers_and_questions_about_isolation_are_refused_by_name() {
+    let fields = invalid(&with(
+        "isolation: {user: root, network: None, files: [], syscalls: true, memory: own}",
+    ));
+    assert_eq!(
+        names(&fields),
+        [
+            "isolation.user",
+            "isolation.network",
+            "isolation.files",
+            "isolation.syscalls",
+            "isolation.memory",
+        ]
+    );
+    assert_eq!(fields[0].message, "expected own or shared, found \"root\"");
+    assert_eq!(names(&invalid(&with("isolation: strict"))), ["isolation"]);
 }

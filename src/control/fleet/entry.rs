@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::state::Current;
 use crate::model::agent::{Agent, AgentContact, AgentState};
 use crate::model::ids::{Digest, ExecutionId, FunctionName};
+use crate::policy::isolation::unenforced;
 use crate::policy::placement::Candidate;
 use crate::store::Revision;
 
@@ -132,6 +133,9 @@ impl Entry {
         let name = &current.config.name;
         let node = self.contact.node.as_ref();
         Candidate {
+            isolates: unenforced(&current.config.isolation, &self.contact.isolation)
+                .next()
+                .is_none(),
             holds_function: self
                 .held
                 .get(name)

@@ -192,7 +192,9 @@ impl State {
             NoRoom::AtCapacity => current.config.max_concurrency_behavior,
             NoRoom::ResourcePressure => current.config.resource_pressure_behavior,
             NoRoom::NotSynced => return Some(SYNC_WAIT),
-            NoRoom::NoAgent => return self.help_is_coming().then_some(SYNC_WAIT),
+            NoRoom::NoAgent | NoRoom::NotIsolated => {
+                return self.help_is_coming().then_some(SYNC_WAIT);
+            }
         };
         match behavior {
             Behavior::Wait => Some(current.config.max_wait),

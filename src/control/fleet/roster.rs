@@ -168,6 +168,7 @@ impl Fleet {
         entry.contact.misses = 0;
         entry.contact.node = Some(report.status);
         entry.contact.isolation = report.isolation;
+        entry.contact.isolation_missing = report.isolation_missing;
         entry.set_draining(report.draining);
         // An existing agent does not say; whether it restarted shows when it went away meanwhile.
         let boot_id = report.boot_id.filter(|boot_id| entry.boot_id != *boot_id);

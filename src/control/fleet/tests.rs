@@ -151,6 +151,7 @@ fn report(id: &str, boot_id: Option<&str>) -> NodeReport {
         draining: false,
         functions_digest: None,
         isolation: Vec::new(),
+        isolation_missing: Vec::new(),
     }
 }
 
@@ -304,6 +305,26 @@ fn exit_refuses_at_once_and_says_what_is_short() {
         bench.acquire(&large).map(drop),
         Err(WaitError::NoRoom(NoRoom::ResourcePressure))
     );
+}
+
+#[test]
+fn an_agent_that_cannot_isolate_as_asked_by_name_gets_no_traffic_for_it() {
+    let bench = Bench::new(&["a", "b"]);
+    let asks = bench.deploy("name: f\nisolation: {network: none}\n", &["a", "b"]);
+    let loose = bench.deploy("name: g\nisolation: {network: host}\n", &["a", "b"]);
+    let refused = bench.acquire(&asks).map(drop);
+    assert_eq!(refused, Err(WaitError::NoRoom(NoRoom::NotIsolated)));
+    assert!(bench.acquire(&loose).is_ok());
+    let agent = bench.fleet.get(&agent_id("b")).expect("known").agent;
+    let able = NodeReport {
+        isolation: vec!["files".to_owned(), "network_none".to_owned()],
+        ..report("b", None)
+    };
+    bench.fleet.record_answer(&agent, able).expect("known");
+    for _ in 0..4 {
+        let slot = bench.acquire(&asks).expect("there is one that can");
+        assert_eq!(slot.agent(), &agent_id("b"));
+    }
 }
 
 #[test]

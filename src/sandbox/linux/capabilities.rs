@@ -4,6 +4,10 @@ use std::fs;
 
 /// Capability that lets a process drop others from its bounding set (capabilities(7)).
 const CAP_SETPCAP: u32 = 8;
+/// To become any other user.
+pub(super) const CAP_SETUID: u32 = 7;
+/// To make namespaces, among much else.
+pub(super) const CAP_SYS_ADMIN: u32 = 21;
 
 /// What the bounding set holds and may be dropped, one bit each; `None` without the right to drop
 /// any of them.
@@ -28,6 +32,14 @@ pub fn shed_bounding_set() {
             return;
         }
     }
+}
+
+/// Whether this process can use `capability` now.
+pub(super) fn has(capability: u32) -> bool {
+    fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| field(&status, "CapEff:"))
+        .is_some_and(|effective| effective & (1 << capability) != 0)
 }
 
 /// Whether this process has any capability that a child would inherit over an exec.

@@ -113,6 +113,7 @@ fn clone3(plan: &mut Plan, cgroup: Option<&dyn Birthplace>) -> io::Result<Leader
     let mut pidfd: i32 = -1;
     let mut flags =
         (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64 | CLONE_CLEAR_SIGHAND;
+    flags |= network(plan) as u64;
     let mut directory = 0;
     if let Some(cgroup) = cgroup {
         flags |= CLONE_INTO_CGROUP;
@@ -148,7 +149,8 @@ fn plain_clone(plan: &mut Plan, cgroup: Option<&dyn Birthplace>) -> io::Result<L
     let mut pidfd: i32 = -1;
     let procs = cgroup.map(Birthplace::open_procs).transpose()?;
     plan.cgroup_procs = procs.as_ref().map_or(-1, |procs| procs.as_fd().as_raw_fd());
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let flags =
+        libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | network(plan) | libc::SIGCHLD;
     let result = stack::with(|stack| {
         let _blocked = SignalsBlocked::all();
         // SAFETY: as in clone3.
@@ -163,6 +165,14 @@ fn plain_clone(plan: &mut Plan, cgroup: Option<&dyn Birthplace>) -> io::Result<L
         }
     })?;
     leader(result, pidfd)
+}
+
+fn network(plan: &Plan) -> i32 {
+    if plan.own_network {
+        libc::CLONE_NEWNET
+    } else {
+        0
+    }
 }
 
 fn leader(result: isize, pidfd: i32) -> io::Result<Leader> {

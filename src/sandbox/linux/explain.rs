@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
-use super::super::Spec;
+use super::super::{FileAccess, Spec};
 use super::arch;
 use super::child::{Failure, Stage};
 use super::spawn::SpawnError;
@@ -21,6 +21,7 @@ const PT_INTERP: u32 = 3;
 pub(super) fn spawn_error(error: &SpawnError, spec: &Spec) -> String {
     match error {
         SpawnError::Image(error) => format!("could not be started: {error}"),
+        SpawnError::Files(error) => format!("could not be started: failed to {}", in_full(error)),
         SpawnError::Clone(cause) if cause.raw_os_error() == Some(libc::EAGAIN) => {
             "could not be started: the system gives no more processes (a limit of the agent's user, \
              its cgroup, or pid_max is reached)"
@@ -44,7 +45,7 @@ pub(super) fn in_full(error: &dyn Error) -> String {
 fn child(failure: Failure, spec: &Spec) -> String {
     let cause = io::Error::from_raw_os_error(failure.errno);
     let action = match failure.stage {
-        Stage::Exec => return exec(failure.errno, &spec.program),
+        Stage::Exec => return exec(failure.errno, spec),
         Stage::ParentDeath => return "the agent ended while it was being started".to_owned(),
         Stage::WorkingDirectory => {
             return format!(
@@ -54,19 +55,22 @@ fn child(failure: Failure, spec: &Spec) -> String {
         }
         Stage::Session => "make a session",
         Stage::Cgroup => "enter its cgroup",
+        Stage::Loopback => "bring up the loopback interface of its own network",
         Stage::Rlimit => "set its resource limits",
         Stage::Groups => "drop the agent's groups",
         Stage::Gid => "change to its group",
         Stage::Uid => "change to its user",
         Stage::NoNewPrivs => "give up gaining privileges",
-        Stage::Landlock => "separate it from other executions",
+        Stage::Landlock => "separate it from other executions and their files (Landlock)",
+        Stage::Syscalls => "filter its system calls",
         Stage::Stdio => "connect its input and output",
         Stage::Descriptors => "close the agent's descriptors",
     };
     format!("failed to {action}: {cause}")
 }
 
-fn exec(errno: i32, program: &Path) -> String {
+fn exec(errno: i32, spec: &Spec) -> String {
+    let program = &spec.program;
     let name = program.display();
     match errno {
         libc::ENOENT => match interpreter(program) {
@@ -77,7 +81,7 @@ fn exec(errno: i32, program: &Path) -> String {
             Some(interpreter) => format!("{name} needs {interpreter}, which does not exist"),
             None => format!("{name} needs an interpreter that does not exist"),
         },
-        libc::EACCES => refused(program),
+        libc::EACCES => refused(spec),
         libc::ENOEXEC => format!("{name} {}", not_a_program(program)),
         libc::ETXTBSY => format!("{name} is open for writing"),
         libc::E2BIG => "arguments and environment are longer than the system takes".to_owned(),
@@ -85,7 +89,8 @@ fn exec(errno: i32, program: &Path) -> String {
     }
 }
 
-fn refused(program: &Path) -> String {
+fn refused(spec: &Spec) -> String {
+    let program = &spec.program;
     let name = program.display();
     match fs::metadata(program) {
         Ok(found) if !found.is_file() => format!("{name} is not a file"),
@@ -93,12 +98,23 @@ fn refused(program: &Path) -> String {
             "{name} is not executable (mode {:03o})",
             found.permissions().mode() & 0o777
         ),
-        _ => match interpreter(program) {
-            Some(interpreter) => format!(
-                "the function's user may not execute {name} or {interpreter}, which it needs"
-            ),
-            None => format!("the function's user may not execute {name}"),
-        },
+        _ => {
+            let outside = outside(&spec.files);
+            match interpreter(program) {
+                Some(interpreter) => format!(
+                    "the function's user may not execute {name} or {interpreter}, which it needs{outside}"
+                ),
+                None => format!("the function's user may not execute {name}{outside}"),
+            }
+        }
+    }
+}
+
+/// The kernel gives one errno for the file's mode and for rules of files.
+fn outside(files: &FileAccess) -> &'static str {
+    match files {
+        FileAccess::Open => "",
+        FileAccess::Only { .. } => ", or that lies outside of the files that it may reach",
     }
 }
 

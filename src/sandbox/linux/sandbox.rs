@@ -4,22 +4,21 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::geteuid;
 
 use super::super::{
-    CgroupMode, Enforced, Identities, Missing, Outcome, OutputSink, SandboxConfig, SandboxError,
-    Spec, StopReason,
+    Enforced, Missing, Outcome, OutputSink, SandboxConfig, SandboxError, Spec, StopReason,
 };
 use super::cgroup::{CgroupError, Subtree};
 use super::clone::SpawnWay;
 use super::control::Control;
-use super::landlock::Ruleset;
+use super::demands::Demands;
+use super::findings::Findings;
 use super::leader::Leader;
 use super::pipes::Pipes;
 use super::spawn::{SpawnError, Spawner};
 use super::tree::{DEATH_DEADLINE, Tree};
 use super::watch::{self, Verdict, Watched};
-use super::{capabilities, ending, explain, processes, usage};
+use super::{ending, explain, identities, inspect, processes, usage};
 use crate::model::execution::{Ending, Usage};
 
 /// Between two tries to start a program that is open for writing, and how many there are: a
@@ -31,6 +30,7 @@ const BUSY_TRIES: u32 = 40;
 #[derive(Debug)]
 pub struct Sandbox {
     spawner: Spawner,
+    demands: Demands,
     subtree: Option<Subtree>,
     work_root: PathBuf,
     enforced: Vec<Enforced>,
@@ -55,38 +55,26 @@ impl Sandbox {
     pub fn open_by(config: SandboxConfig, way: SpawnWay) -> Result<Sandbox, SandboxError> {
         check(&config)?;
         let mut findings = Findings::default();
-        let subtree = open_subtree(&config, &mut findings);
-        check_identities(config.identities, &mut findings);
-        let bounding_drop = capabilities::droppable();
-        findings.note(
-            Enforced::Capabilities,
-            bounding_drop.is_some() || capabilities::has_none(),
-            || "the agent has capabilities and may not drop them (CAP_SETPCAP)".to_owned(),
-        );
-        for always in [
-            Enforced::NoNewPrivs,
-            Enforced::Session,
-            Enforced::Rlimits,
-            Enforced::Descriptors,
-        ] {
-            findings.enforced.push(always);
-        }
-        let landlock = open_landlock(&mut findings);
+        let subtree = inspect::cgroups(&config, &mut findings);
+        identities::inspect(config.identities, &mut findings);
+        let means = inspect::means(&config, &mut findings);
+        let spawner = Spawner::new(way, means).map_err(|source| SandboxError::System {
+            action: "open /dev/null",
+            source,
+        })?;
+        let demands = Demands {
+            identities: config.identities,
+            no_network: inspect::network(&spawner, &mut findings),
+        };
         if config.require_isolation {
             findings.demand_isolation()?;
         }
         if subtree.is_none() {
             become_subreaper()?;
         }
-        let spawner =
-            Spawner::new(way, bounding_drop.unwrap_or(0), landlock).map_err(|source| {
-                SandboxError::System {
-                    action: "open /dev/null",
-                    source,
-                }
-            })?;
         Ok(Sandbox {
             spawner,
+            demands,
             subtree,
             work_root: config.work_root,
             enforced: findings.enforced,
@@ -129,6 +117,12 @@ impl Sandbox {
     pub fn run(&self, spec: &Spec, control: &Control, output: &mut dyn OutputSink) -> Outcome {
         if let Some(reason) = control.stopped() {
             return stopped_before_start(reason);
+        }
+        if let Err(refusal) = self.demands.check(spec) {
+            return never_started(
+                Ending::SpawnFailed,
+                format!("could not be started: {refusal}"),
+            );
         }
         let tree = match self.tree(spec) {
             Ok(tree) => tree,
@@ -269,40 +263,6 @@ fn pause(control: &Control) {
     let _ = poll(&mut fds, timeout);
 }
 
-/// What was found out while opening.
-#[derive(Default)]
-struct Findings {
-    enforced: Vec<Enforced>,
-    missing: Vec<Missing>,
-}
-
-impl Findings {
-    fn note(&mut self, what: Enforced, works: bool, reason: impl FnOnce() -> String) {
-        if works {
-            self.enforced.push(what);
-        } else {
-            self.miss(what, reason());
-        }
-    }
-
-    fn miss(&mut self, what: Enforced, reason: String) {
-        self.missing.push(Missing { what, reason });
-    }
-
-    fn demand_isolation(&self) -> Result<(), SandboxError> {
-        let missing: Vec<Missing> = self
-            .missing
-            .iter()
-            .filter(|missing| Enforced::ISOLATION.contains(&missing.what))
-            .cloned()
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(SandboxError::NotIsolated { missing })
-    }
-}
-
 fn check(config: &SandboxConfig) -> Result<(), SandboxError> {
     if config.name.is_empty() || config.name.contains(['/', '\0']) {
         return Err(SandboxError::Name {
@@ -315,66 +275,6 @@ fn check(config: &SandboxConfig) -> Result<(), SandboxError> {
         });
     }
     Ok(())
-}
-
-fn open_subtree(config: &SandboxConfig, findings: &mut Findings) -> Option<Subtree> {
-    const BY_CGROUP: [Enforced; 5] = [
-        Enforced::CgroupKill,
-        Enforced::Memory,
-        Enforced::Swap,
-        Enforced::Cpu,
-        Enforced::Pids,
-    ];
-    let opened = match config.cgroup {
-        CgroupMode::Auto => Subtree::open(&config.name).map_err(|error| error.in_full()),
-        CgroupMode::Off => Err("cgroups are switched off".to_owned()),
-    };
-    match opened {
-        Ok(subtree) => {
-            let (enforced, missing) = subtree.controllers().report(subtree.path());
-            findings.enforced.push(Enforced::CgroupKill);
-            findings.enforced.extend(enforced);
-            findings.missing.extend(missing);
-            Some(subtree)
-        }
-        Err(reason) => {
-            for what in BY_CGROUP {
-                findings.miss(what, reason.clone());
-            }
-            None
-        }
-    }
-}
-
-fn check_identities(identities: Option<Identities>, findings: &mut Findings) {
-    let reason = match identities {
-        Some(_) if !geteuid().is_root() => "only an agent that runs as root can change the user",
-        Some(identities) if identities.shared.uid == 0 => "the configured user is root",
-        Some(_) => {
-            findings.enforced.push(Enforced::User);
-            return;
-        }
-        None => "no user is configured for executions: they run as the agent's own",
-    };
-    findings.miss(Enforced::User, reason.to_owned());
-}
-
-fn open_landlock(findings: &mut Findings) -> Option<Ruleset> {
-    match Ruleset::open() {
-        Ok(ruleset) => {
-            findings.enforced.push(Enforced::ForeignMemory);
-            findings.note(Enforced::ForeignSignals, ruleset.holds_signals(), || {
-                "this kernel's Landlock cannot hold signals (Linux 6.12 can)".to_owned()
-            });
-            Some(ruleset)
-        }
-        Err(error) => {
-            let reason = format!("Landlock is not to be had: {error}");
-            findings.miss(Enforced::ForeignMemory, reason.clone());
-            findings.miss(Enforced::ForeignSignals, reason);
-            None
-        }
-    }
 }
 
 fn become_subreaper() -> Result<(), SandboxError> {

@@ -10,17 +10,27 @@ use super::super::{ResourceLimits, Spec, Stdin};
 use super::child::{Failure, Plan, RLIMITS, Stage};
 use super::clone::{Birthplace, Cloner, SpawnWay};
 use super::image::{Image, ImageError};
-use super::landlock::Ruleset;
+use super::landlock::{Domain, Domains, FilesError};
 use super::leader::Leader;
 use super::pipes::{self, ChildEnds, Pipes};
+use super::seccomp::Filter;
+use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
 
 /// What all executions of one sandbox have in common.
 #[derive(Debug)]
 pub(super) struct Spawner {
     cloner: Cloner,
     null: OwnedFd,
-    bounding_drop: u64,
-    landlock: Option<Ruleset>,
+    means: Means,
+}
+
+/// What this machine offers to contain an execution with.
+#[derive(Debug)]
+pub(super) struct Means {
+    /// Capabilities to take out of the bounding set, one bit each.
+    pub bounding_drop: u64,
+    pub domains: Option<Domains>,
+    pub syscalls: Option<Filter>,
 }
 
 /// Why nothing runs.
@@ -28,6 +38,8 @@ pub(super) struct Spawner {
 pub(super) enum SpawnError {
     #[error(transparent)]
     Image(#[from] ImageError),
+    #[error(transparent)]
+    Files(#[from] FilesError),
     #[error("prepare its input and output")]
     Descriptors(#[source] io::Error),
     #[error("make a process")]
@@ -49,16 +61,11 @@ impl SpawnError {
 impl Spawner {
     /// # Errors
     /// `/dev/null` cannot be opened.
-    pub(super) fn new(
-        way: SpawnWay,
-        bounding_drop: u64,
-        landlock: Option<Ruleset>,
-    ) -> io::Result<Spawner> {
+    pub(super) fn new(way: SpawnWay, means: Means) -> io::Result<Spawner> {
         Ok(Spawner {
             cloner: Cloner::new(way),
             null: pipes::above_stdio(File::open("/dev/null")?.into())?,
-            bounding_drop,
-            landlock,
+            means,
         })
     }
 
@@ -70,7 +77,12 @@ impl Spawner {
         let image = Image::new(spec)?;
         let stdin = self.stdin(&spec.stdin).map_err(SpawnError::Descriptors)?;
         let (pipes, ends) = Pipes::new().map_err(SpawnError::Descriptors)?;
-        let mut plan = self.plan(spec, &image, stdin.as_ref().unwrap_or(&self.null), &ends);
+        let domains = self.means.domains.as_ref();
+        let domain = domains
+            .map(|domains| domains.domain(&spec.files))
+            .transpose()?;
+        let stdin = stdin.as_ref().unwrap_or(&self.null);
+        let mut plan = self.plan(spec, &image, domain.as_ref(), stdin, &ends);
         let leader = self
             .cloner
             .clone(&mut plan, cgroup)
@@ -94,13 +106,23 @@ impl Spawner {
         }
     }
 
-    fn plan(&self, spec: &Spec, image: &Image, stdin: &OwnedFd, ends: &ChildEnds) -> Plan {
+    /// What it points into is the caller's to keep until the child has executed.
+    fn plan(
+        &self,
+        spec: &Spec,
+        image: &Image,
+        domain: Option<&Domain<'_>>,
+        stdin: &OwnedFd,
+        ends: &ChildEnds,
+    ) -> Plan {
         Plan {
             cgroup_procs: -1,
+            own_network: spec.network == NetworkIsolation::None,
             rlimits: rlimits(&spec.limits),
-            bounding_drop: self.bounding_drop,
+            bounding_drop: self.means.bounding_drop,
             uid_gid: spec.identity.map(|identity| (identity.uid, identity.gid)),
-            landlock: Ruleset::raw(self.landlock.as_ref()),
+            landlock: domain.map_or(-1, Domain::raw),
+            syscalls: self.filter(spec.syscalls).map(Filter::program),
             stdio: [
                 stdin.as_raw_fd(),
                 ends.stdout.as_raw_fd(),
@@ -112,6 +134,15 @@ impl Spawner {
             argv: image.argv(),
             envp: image.envp(),
             failure: None,
+        }
+    }
+}
+
+impl Spawner {
+    fn filter(&self, wanted: SyscallIsolation) -> Option<&Filter> {
+        match wanted {
+            SyscallIsolation::Filtered => self.means.syscalls.as_ref(),
+            SyscallIsolation::Open => None,
         }
     }
 }

@@ -14,6 +14,11 @@ use super::{
 /// There are no capabilities to shed here.
 pub fn shed_bounding_set() {}
 
+/// There are no rules for files here.
+pub fn default_system_paths() -> Vec<std::path::PathBuf> {
+    Vec::new()
+}
+
 /// See [`crate::sandbox`].
 #[derive(Debug)]
 pub struct Sandbox {

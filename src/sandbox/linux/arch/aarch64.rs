@@ -6,6 +6,12 @@ use std::ffi::c_long;
 
 /// `e_machine` of programs for this processor (elf.h, EM_AARCH64).
 pub const ELF_MACHINE: u16 = 183;
+/// This convention's name in filters of system calls (linux/audit.h, AUDIT_ARCH_AARCH64).
+pub const AUDIT_ARCH: u32 = 0xc000_00b7;
+/// No numbers of this convention belong to another one.
+pub const FOREIGN_CALLS_FROM: Option<u32> = None;
+/// System calls of this processor alone that no function needs: there are none.
+pub const REFUSED: &[c_long] = &[];
 
 /// Any system call; the result is negative on errors: `-errno`. Touches neither errno nor any
 /// other thread-local storage.

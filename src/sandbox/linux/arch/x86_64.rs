@@ -6,6 +6,26 @@ use std::ffi::c_long;
 
 /// `e_machine` of programs for this processor (elf.h, EM_X86_64).
 pub const ELF_MACHINE: u16 = 62;
+/// This convention's name in filters of system calls (linux/audit.h, AUDIT_ARCH_X86_64).
+pub const AUDIT_ARCH: u32 = 0xc000_003e;
+/// From here on the same instruction means calls of another convention, x32 (asm/unistd.h,
+/// __X32_SYSCALL_BIT), by which every other number could be had again.
+pub const FOREIGN_CALLS_FROM: Option<u32> = Some(0x4000_0000);
+/// System calls of this processor alone that no function needs: its input and output ports, segments
+/// of 16-bit programs, and what is obsolete.
+pub const REFUSED: &[c_long] = &[
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_modify_ldt,
+    libc::SYS_uselib,
+    libc::SYS_ustat,
+    libc::SYS_sysfs,
+    libc::SYS__sysctl,
+    // create_module, get_kernel_syms and query_module, of Linux 2.4.
+    174,
+    177,
+    178,
+];
 
 /// Any system call; the result is negative on errors: `-errno`. Touches neither errno nor any
 /// other thread-local storage.

@@ -1,0 +1,170 @@
+//! Finds out what this machine can enforce, by trying, and notes it or why not.
+
+use std::io;
+
+use super::super::{CgroupMode, Enforced, FileAccess, ResourceLimits, SandboxConfig, Spec, Stdin};
+use super::capabilities::{self, CAP_SYS_ADMIN};
+use super::cgroup::Subtree;
+use super::child::Stage;
+use super::explain;
+use super::findings::Findings;
+use super::landlock::{self, Domains};
+use super::seccomp::Filter;
+use super::spawn::{Means, SpawnError, Spawner};
+use crate::model::ids::ExecutionId;
+use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
+
+/// The part of the cgroup tree for executions, where there can be one.
+pub(super) fn cgroups(config: &SandboxConfig, findings: &mut Findings) -> Option<Subtree> {
+    const BY_CGROUP: [Enforced; 5] = [
+        Enforced::CgroupKill,
+        Enforced::Memory,
+        Enforced::Swap,
+        Enforced::Cpu,
+        Enforced::Pids,
+    ];
+    let opened = match config.cgroup {
+        CgroupMode::Auto => Subtree::open(&config.name).map_err(|error| error.in_full()),
+        CgroupMode::Off => Err("cgroups are switched off".to_owned()),
+    };
+    match opened {
+        Ok(subtree) => {
+            let (enforced, missing) = subtree.controllers().report(subtree.path());
+            findings.have(Enforced::CgroupKill);
+            findings.enforced.extend(enforced);
+            findings.missing.extend(missing);
+            Some(subtree)
+        }
+        Err(reason) => {
+            for what in BY_CGROUP {
+                findings.miss(what, reason.clone());
+            }
+            None
+        }
+    }
+}
+
+/// What every execution is contained with beside its cgroup.
+pub(super) fn means(config: &SandboxConfig, findings: &mut Findings) -> Means {
+    // No kernel that runs this lacks them.
+    for always in [
+        Enforced::NoNewPrivs,
+        Enforced::Session,
+        Enforced::Rlimits,
+        Enforced::Descriptors,
+    ] {
+        findings.have(always);
+    }
+    Means {
+        bounding_drop: bounding_drop(findings),
+        domains: domains(config, findings),
+        syscalls: syscalls(findings),
+    }
+}
+
+fn bounding_drop(findings: &mut Findings) -> u64 {
+    let droppable = capabilities::droppable();
+    findings.note(
+        Enforced::Capabilities,
+        droppable.is_some() || capabilities::has_none(),
+        || "the agent has capabilities and may not drop them (CAP_SETPCAP)".to_owned(),
+    );
+    droppable.unwrap_or(0)
+}
+
+fn domains(config: &SandboxConfig, findings: &mut Findings) -> Option<Domains> {
+    match Domains::open(&config.system_paths) {
+        Ok(domains) => {
+            findings.have(Enforced::ForeignMemory);
+            findings.have(Enforced::Files);
+            findings.note(Enforced::ForeignSignals, domains.hold_signals(), || {
+                "this kernel's Landlock cannot hold signals: Linux 6.12 can".to_owned()
+            });
+            Some(domains)
+        }
+        Err(error) => {
+            let reason = landlock::why_missing(&error);
+            for what in [
+                Enforced::ForeignMemory,
+                Enforced::ForeignSignals,
+                Enforced::Files,
+            ] {
+                findings.miss(what, reason.clone());
+            }
+            None
+        }
+    }
+}
+
+fn syscalls(findings: &mut Findings) -> Option<Filter> {
+    match Filter::open() {
+        Ok(filter) => {
+            findings.have(Enforced::Syscalls);
+            Some(filter)
+        }
+        Err(error) => {
+            let reason = format!(
+                "system calls cannot be filtered ({error}): it takes a kernel with \
+                 CONFIG_SECCOMP_FILTER, and nothing around the agent that forbids seccomp"
+            );
+            findings.miss(Enforced::Syscalls, reason);
+            None
+        }
+    }
+}
+
+/// Why executions cannot have a network of their own, if they cannot.
+pub(super) fn network(spawner: &Spawner, findings: &mut Findings) -> Option<String> {
+    let found = if capabilities::has(CAP_SYS_ADMIN) {
+        rehearse_network(spawner)
+    } else {
+        Err(
+            "only an agent with CAP_SYS_ADMIN, such as one that runs as root, can make networks"
+                .to_owned(),
+        )
+    };
+    findings.note(Enforced::NetworkNone, found.is_ok(), || {
+        found.clone().err().unwrap_or_default()
+    });
+    found.err()
+}
+
+/// Starts, in a network of its own, what is no program: when that is all that is wrong with it, all
+/// before it works.
+fn rehearse_network(spawner: &Spawner) -> Result<(), String> {
+    let spec = Spec {
+        execution_id: ExecutionId::generate(),
+        program: "/".into(),
+        args: Vec::new(),
+        env: Vec::new(),
+        cwd: "/".into(),
+        stdin: Stdin::Null,
+        identity: None,
+        files: FileAccess::Open,
+        network: NetworkIsolation::None,
+        syscalls: SyscallIsolation::Open,
+        limits: ResourceLimits::NONE,
+        kill_grace: Spec::KILL_GRACE,
+        pipe_grace: Spec::PIPE_GRACE,
+    };
+    match spawner.spawn(&spec, None) {
+        Err(SpawnError::Child(failure)) if failure.stage == Stage::Exec => Ok(()),
+        Err(SpawnError::Clone(error)) => Err(why_no_network(&error)),
+        Err(error) => Err(explain::spawn_error(&error, &spec)),
+        Ok((leader, _)) => {
+            // No kernel executes a directory; if one did, its end would be all there is to wait for.
+            let _ = leader.reap_when_ended();
+            Ok(())
+        }
+    }
+}
+
+fn why_no_network(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EINVAL) => "it takes a kernel with CONFIG_NET_NS".to_owned(),
+        Some(libc::ENOSPC) => {
+            "the limit user.max_net_namespaces (sysctl) is reached or 0".to_owned()
+        }
+        _ => format!("network namespaces are refused here: {error}"),
+    }
+}

@@ -1,0 +1,177 @@
+//! Functions are kept apart: as whom they run, what they reach of each other, and what becomes of
+//! what they ask for.
+
+use nix::unistd::Uid;
+use serde_json::Value;
+
+use crate::api::plain::plain;
+use crate::harness::{AgentOptions, Fleet, FleetOptions, function_yaml};
+
+/// systemd's list of user ids has them as unused: the default of `isolation.runner_uids`.
+const OWN: std::ops::RangeInclusive<u32> = 1_879_048_192..=1_879_113_727;
+
+/// Prints its user, its directory and where its code is, and stays.
+const RESIDENT: &str =
+    "id -u; pwd; dirname $(readlink run); echo secret > mine; echo ready; sleep 60";
+
+/// Tries to read another's directory and code; says for each whether it could.
+const INTRUDER: &str = "
+for path in \"$1\" \"$2\" \"$(dirname \"$2\")\" \"$(dirname \"$(dirname \"$2\")\")\"; do
+    ls \"$path\" >/dev/null 2>&1 && echo \"lists $path\"
+done
+for path in \"$1/mine\" \"$2/run\"; do
+    cat \"$path\" 2>/dev/null && echo \"reads $path\"
+done
+touch \"$1/theirs\" \"$2/theirs\" 2>/dev/null && echo \"writes\"
+cat run >/dev/null && touch here && echo done";
+
+fn is_root() -> bool {
+    Uid::effective().is_root()
+}
+
+/// With an agent that lets functions have what they ask for.
+fn lenient() -> Fleet {
+    Fleet::with(&FleetOptions {
+        agents: vec![AgentOptions {
+            agent_yaml: "isolation: {allow: [shared_user, open_files]}\n".to_owned(),
+            ..AgentOptions::default()
+        }],
+        ..FleetOptions::default()
+    })
+}
+
+fn uid_of(fleet: &Fleet, name: &str) -> u32 {
+    let record = fleet.execute(name, &[]).expect(200);
+    let output = record["output"].as_str().expect("text");
+    output.trim().parse().expect("a user id")
+}
+
+#[test]
+fn each_function_runs_as_a_user_of_its_own_and_reaches_nothing_of_another() {
+    let fleet = lenient();
+    // Both without file isolation: their users alone keep them apart.
+    fleet.deploy_script("resident", "isolation: {files: open}\n", RESIDENT);
+    fleet.deploy_script("intruder", "isolation: {files: open}\n", INTRUDER);
+    fleet.deploy_script("who", "", "id -u");
+    let id = fleet.execute_async("resident", &[]);
+    fleet.await_output(&id, "ready");
+    let record = fleet.api.get(&format!("/executions/{id}")).expect(200);
+    let output = record["output"].as_str().expect("text").to_owned();
+    let lines: Vec<&str> = output.lines().collect();
+    let [uid, directory, code, "ready"] = lines[..] else {
+        panic!("{output}");
+    };
+    if is_root() {
+        let uid: u32 = uid.parse().expect("a user id");
+        let other = uid_of(&fleet, "who");
+        assert!(OWN.contains(&uid) && OWN.contains(&other), "{uid} {other}");
+        assert_ne!(uid, other);
+        let tried = fleet.execute("intruder", &[directory, code]).expect(200);
+        assert_eq!(tried["output"], "done\n");
+    }
+    fleet.api.delete(&format!("/executions/{id}")).expect(200);
+}
+
+#[test]
+fn a_function_keeps_its_user_over_restarts_and_new_versions() {
+    let mut fleet = Fleet::start();
+    for name in ["first", "second"] {
+        fleet.deploy_script(name, "", "id -u");
+    }
+    let before = (uid_of(&fleet, "first"), uid_of(&fleet, "second"));
+    if is_root() {
+        assert_ne!(before.0, before.1);
+    }
+    fleet.agents[0].daemon.kill9();
+    fleet.agents[0].restart();
+    fleet.await_status("agent-1", "online");
+    fleet.deploy_script("first", "timeout: 60\n", "id -u; true");
+    let after = (uid_of(&fleet, "first"), uid_of(&fleet, "second"));
+    assert_eq!(after, before);
+}
+
+#[test]
+fn a_shared_user_is_refused_in_words_where_it_is_not_allowed() {
+    let fleet = plain();
+    let yaml = function_yaml("iso-shared", "isolation: {user: shared}\n");
+    let registered = fleet.api.put("/functions", yaml.as_bytes()).expect(201);
+    assert_eq!(registered["agents"][0]["status"], "success");
+    let message = registered["agents"][0]["message"].as_str().expect("text");
+    fleet.deploy_script("iso-shared", "isolation: {user: shared}\n", "id -u");
+    let record = fleet.execute("iso-shared", &[]).expect(500);
+    assert_eq!(record["reason"], "spawn_failed");
+    let error = record["error"].as_str().expect("text");
+    for text in [message, error] {
+        for part in ["isolation.user: shared", "isolation.allow", "shared_user"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+    assert_eq!(record["output"], "");
+}
+
+#[test]
+fn functions_that_may_share_the_runner_do_and_can_have_their_own_user_back() {
+    let fleet = lenient();
+    fleet.deploy_script("one", "isolation: {user: shared}\n", "id -u");
+    fleet.deploy_script("two", "isolation: {user: shared}\n", "id -u");
+    let shared = uid_of(&fleet, "one");
+    assert_eq!(shared, uid_of(&fleet, "two"));
+    let yaml = function_yaml("one", "");
+    fleet.api.put("/functions", yaml.as_bytes()).expect(201);
+    let own = uid_of(&fleet, "one");
+    if is_root() {
+        assert!(
+            OWN.contains(&own) && !OWN.contains(&shared),
+            "{own} {shared}"
+        );
+    }
+    let yaml = function_yaml("one", "isolation: {user: shared}\n");
+    fleet.api.put("/functions", yaml.as_bytes()).expect(201);
+    assert_eq!(uid_of(&fleet, "one"), shared);
+}
+
+#[test]
+fn what_runs_keeps_its_code_when_its_function_gets_another_user() {
+    let fleet = lenient();
+    let script = "echo ready; while ! [ -e go ]; do sleep 0.01; done; cat run";
+    fleet.deploy_script("moving", "isolation: {user: shared}\n", script);
+    let id = fleet.execute_async("moving", &[]);
+    fleet.await_output(&id, "ready");
+    let yaml = function_yaml("moving", "");
+    fleet.api.put("/functions", yaml.as_bytes()).expect(201);
+    let work = fleet.agents[0].state_dir().join("work").join(&id);
+    crate::harness::fleet::fs_write(&work.join("go"), "");
+    let record = fleet.await_end(&id);
+    let output = record["output"].as_str().expect("text");
+    assert!(output.contains("while ! [ -e go ]"), "{record}");
+}
+
+#[test]
+fn an_agent_lists_what_it_enforces_and_why_the_rest_is_missing() {
+    let fleet = plain();
+    let agent = fleet.agent("agent-1").expect("listed");
+    let enforced = agent["isolation"].as_array().expect("array");
+    assert!(enforced.contains(&Value::from("no_new_privs")), "{agent}");
+    for missing in agent["isolation_missing"].as_array().expect("array") {
+        assert!(!enforced.contains(&missing["what"]), "{missing}");
+        let reason = missing["reason"].as_str().expect("text");
+        assert!(!reason.is_empty(), "{missing}");
+    }
+}
+
+#[test]
+fn what_a_function_asks_for_is_shown() {
+    let fleet = plain();
+    let yaml = function_yaml(
+        "iso-shown",
+        "resources: {disk: 5, pids: 6}\nisolation: {network: none, syscalls: filtered}\n",
+    );
+    fleet.api.put("/functions", yaml.as_bytes()).expect(201);
+    let shown = fleet.api.get("/functions/iso-shown").expect(200);
+    assert_eq!(shown["resources"]["disk"], 5);
+    assert_eq!(shown["resources"]["pids"], 6);
+    let expected = serde_json::json!({
+        "user": null, "network": "none", "files": null, "syscalls": "filtered"
+    });
+    assert_eq!(shown["isolation"], expected);
+}
