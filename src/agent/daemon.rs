@@ -198,6 +198,13 @@ impl Agent {
         self.server.address()
     }
 
+    /// How long [`Agent::shut_down`] takes at the most.
+    pub fn longest_stop(&self) -> Duration {
+        self.drain_timeout
+            .saturating_add(STOP_TIME)
+            .saturating_add(ANSWER_TIME)
+    }
+
     /// Takes on nothing more, lets what runs end until the deadline, then stops it. What had to
     /// be stopped is recorded as lost.
     pub fn shut_down(self) {

@@ -66,7 +66,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     log::info!("agent {} listening on {}", config.agent_id, agent.address());
     notify::ready();
     supervisor.shutdown().wait();
-    notify::stopping("finishing executions");
+    notify::stopping("finishing executions", agent.longest_stop());
     agent.shut_down();
     Ok(daemon_exit::after_shutdown(&supervisor))
 }

@@ -1,6 +1,12 @@
 //! The daemons' log: one line an event on standard error, where the service manager takes it.
+//!
+//! For the journal a line begins with its priority instead of time and level, which the journal
+//! keeps itself (sd-daemon(3)): `journalctl -p warning` then finds what it should.
 
-use std::io::Write;
+use std::io::{self, Write};
+
+use env_logger::fmt::Formatter;
+use log::{Level, Record};
 
 use crate::base::clock::Timestamp;
 use crate::rpc::LOG_TARGET;
@@ -15,18 +21,55 @@ pub fn start(filter: &str) {
         // matters of its news comes back to us as the outcome of a call.
         builder.filter_module(LOG_TARGET, log::LevelFilter::Off);
     }
-    let started = builder
-        .parse_filters(&filter)
-        .format(|out, record| {
-            writeln!(
-                out,
-                "{} {:<5} {}",
-                Timestamp::now().to_rfc3339(),
-                record.level(),
-                record.args()
-            )
-        })
-        .try_init();
+    let format: Format = if is_journal() { for_journal } else { for_file };
+    let started = builder.parse_filters(&filter).format(format).try_init();
     // A second start in one process (a test, `flux dev`) keeps the first.
     drop(started);
+}
+
+type Format = fn(&mut Formatter, &Record<'_>) -> io::Result<()>;
+
+fn for_file(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    writeln!(
+        out,
+        "{} {:<5} {}",
+        Timestamp::now().to_rfc3339(),
+        record.level(),
+        record.args()
+    )
+}
+
+fn for_journal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    writeln!(out, "<{}>{}", priority(record.level()), record.args())
+}
+
+/// As syslog(3) numbers them.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+/// Whether standard error is the journal's: `JOURNAL_STREAM` has the device and inode of the stream
+/// that systemd connected (systemd.exec(5)). The variable alone is inherited by whatever a service
+/// starts, also where its standard error goes elsewhere.
+fn is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    standard_error().is_some_and(|own| own == stream)
+}
+
+#[cfg(unix)]
+fn standard_error() -> Option<String> {
+    let status = nix::sys::stat::fstat(io::stderr()).ok()?;
+    Some(format!("{}:{}", status.st_dev, status.st_ino))
+}
+
+#[cfg(not(unix))]
+fn standard_error() -> Option<String> {
+    None
 }

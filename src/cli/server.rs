@@ -64,7 +64,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     log::info!("listening on {}", front.url());
     notify::ready();
     supervisor.shutdown().wait();
-    notify::stopping("finishing requests");
+    notify::stopping("finishing requests", config.limits.drain_timeout);
     front.shut_down(&config);
     Ok(daemon_exit::after_shutdown(&supervisor))
 }
