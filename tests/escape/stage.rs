@@ -9,7 +9,7 @@ use nix::unistd::geteuid;
 use serde_json::Value;
 
 use crate::harness::fleet::API_KEY;
-use crate::harness::{AgentOptions, Fleet, FleetOptions, function_yaml};
+use crate::harness::{AgentOptions, Fleet, FleetOptions, eventually, function_yaml};
 use crate::probe;
 
 /// In the agent's own environment, and nowhere else.
@@ -221,11 +221,13 @@ impl Victim {
     #[track_caller]
     fn start(fleet: &Fleet) -> Victim {
         let execution = fleet.execute_async("victim", &["victim"]);
-        fleet.await_output(&execution, "ready");
-        let record = fleet
-            .api
-            .get(&format!("/executions/{execution}"))
-            .expect(200);
+        let path = format!("/executions/{execution}");
+        let record = eventually("the victim is ready", || {
+            let record = fleet.api.get(&path).expect(200);
+            assert_eq!(record["status"], "running", "{record}");
+            let is_ready = record["output"].as_str()?.contains("ready");
+            is_ready.then_some(record)
+        });
         let said = record["output"]
             .as_str()
             .expect("text")
