@@ -11,6 +11,10 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the programs under test are started as a user would"
+)]
 fn help_of(program: &str) -> String {
     let output = Command::new(program)
         .arg("--help")
@@ -49,10 +53,7 @@ fn the_man_page_names_every_command() {
     let page = man_page("flux");
     let is_named = |command: &&str| {
         page.lines().any(|line| {
-            line.starts_with(".B")
-                && line
-                    .split([' ', '"', ','])
-                    .any(|word| word == *command)
+            line.starts_with(".B") && line.split([' ', '"', ',']).any(|word| word == *command)
         })
     };
     let unnamed: Vec<_> = commands.iter().filter(|it| !is_named(it)).collect();

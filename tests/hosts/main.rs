@@ -16,11 +16,13 @@
 )]
 
 mod cache;
+mod debs;
 mod guests;
 mod logs;
 mod machine;
 mod namespace;
 mod network;
+mod packages;
 mod process;
 mod requirements;
 mod sandbox;
@@ -61,7 +63,7 @@ fn main() -> ExitCode {
 
 /// Every test of the program, by module.
 fn tests() -> Vec<Trial> {
-    [guests::tests(), sandbox::tests()]
+    [guests::tests(), packages::tests(), sandbox::tests()]
         .into_iter()
         .flatten()
         .collect()

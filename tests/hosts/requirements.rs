@@ -11,7 +11,7 @@ use crate::process;
 const REQUIRED: &str = "FLUX_REQUIRE_HOSTS";
 
 /// Programs that the harness calls, and the Debian package of each (`scripts/install-packages test`).
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("debootstrap", "debootstrap"),
     ("ip", "iproute2"),
     ("mke2fs", "e2fsprogs"),
@@ -22,6 +22,9 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("bc", "bc"),
     ("xz", "xz-utils"),
     ("unshare", "util-linux"),
+    ("dh", "debhelper"),
+    ("dpkg-buildpackage", "dpkg-dev"),
+    ("lintian", "lintian"),
 ];
 
 /// Each thing that is missing, in words that finish "because …". Nothing, where guests can run.
