@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,6 @@ use super::output::{clear_orphans, create_spool_dir};
 use super::release::{ReleaseError, Releases};
 use super::runners::{self, RunnerError};
 use super::service::Serving;
-use super::users::Users;
 use super::workdir::WorkDirs;
 use super::worker::AgentWorker;
 use super::worker_api::Worker;
@@ -39,6 +39,7 @@ use crate::rpc::server::ServerError;
 use crate::rpc::tls::{InvalidIdentity, ServerIdentity};
 use crate::sandbox::{
     CgroupMode, ResourceLimits, Sandbox, SandboxConfig, SandboxError, StopReason,
+    default_system_paths,
 };
 
 /// Between two looks for expired records, at the most; sooner where records live shorter.
@@ -122,7 +123,7 @@ impl Agent {
             name: cgroup_name(config),
             work_root: work_root.clone(),
             identities: runners,
-            system_paths: config.isolation.read_paths.clone(),
+            system_paths: readable(&config.isolation.read_paths),
             require_isolation: config.require_isolation,
             cgroup: CgroupMode::Auto,
         })?;
@@ -136,13 +137,7 @@ impl Agent {
             config.limits.record_retention,
         )?;
         let releases = Releases::open(&config.apps_dir, ArchiveLimits::default())?;
-        let own = runners.and_then(|runners| runners.own);
-        let rules = IsolationRules::new(
-            &config.isolation,
-            &sandbox,
-            runners.map(|runners| runners.shared),
-            own.map(|(first, last)| Users::new(first..=last)),
-        );
+        let rules = IsolationRules::new(&config.isolation, &sandbox, runners);
         let functions = Functions::load(Arc::clone(&journal), releases, rules)?;
 
         let private = config.node_private_ip.or_else(host::private_address);
@@ -247,7 +242,19 @@ fn cgroup_name(config: &AgentConfig) -> String {
     format!("{}-{a:02x}{b:02x}{c:02x}{d:02x}", config.agent_id)
 }
 
+/// The system's paths, and those of the configuration.
+fn readable(further: &[PathBuf]) -> Vec<PathBuf> {
+    let mut paths = default_system_paths();
+    paths.extend_from_slice(further);
+    paths
+}
+
 fn read_identity(tls: &AgentTls) -> Result<Arc<ServerIdentity>, CertificateError> {
+    let is_open = fs::metadata(&tls.key_file).is_ok_and(|key| key.mode() & 0o007 != 0);
+    if is_open {
+        let key = tls.key_file.display();
+        log::warn!("{key} is open to every user, functions among them: chmod 600 it");
+    }
     let read = |path: &Path| fs::read(path).map_err(FileError::at("read", path));
     let identity = TlsIdentity::new(
         &read(&tls.ca_cert)?,

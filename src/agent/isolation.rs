@@ -15,7 +15,7 @@ use crate::model::isolation::{
     FileIsolation, Isolation, IsolationRequest, Loosening, MissingIsolation, UserIsolation,
 };
 use crate::policy::isolation::{NotAllowed, resolve, unenforced};
-use crate::sandbox::{FileAccess, Identity, Missing, Sandbox};
+use crate::sandbox::{Enforced, FileAccess, Identities, Identity, Missing, Sandbox};
 
 /// See the module's text.
 #[derive(Debug)]
@@ -56,21 +56,23 @@ pub enum Unacceptable {
 }
 
 impl IsolationRules {
-    /// `shared`: as whom functions run that have no user of their own; `own`: the users of those
-    /// that have.
+    /// `identities` are those that the sandbox was opened with.
     pub fn new(
         config: &AgentIsolation,
         sandbox: &Sandbox,
-        shared: Option<Identity>,
-        own: Option<Arc<Users>>,
+        identities: Option<Identities>,
     ) -> IsolationRules {
+        let has_own = sandbox.enforced().contains(&Enforced::OwnUser);
+        let own = identities
+            .and_then(|identities| identities.own)
+            .filter(|_| has_own);
         IsolationRules {
             defaults: config.defaults,
             allow: config.allow.clone(),
             enforced: sandbox.enforced().iter().map(|it| it.as_str()).collect(),
             missing: sandbox.missing().to_vec(),
-            shared,
-            own,
+            shared: identities.map(|identities| identities.shared),
+            own: own.map(|(first, last)| Users::new(first..=last)),
         }
     }
 
@@ -158,5 +160,110 @@ pub fn files(isolation: Isolation, release: &Path, cwd: &Path) -> FileAccess {
             write: only(cwd),
         },
         FileIsolation::Open => FileAccess::Open,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::isolation::Tightening;
+    use crate::policy::isolation::unenforced;
+
+    #[test]
+    fn what_a_function_can_ask_for_is_called_as_the_sandbox_calls_it() {
+        let all = IsolationRequest {
+            user: Some(UserIsolation::Own),
+            network: Some(crate::model::isolation::NetworkIsolation::None),
+            files: Some(FileIsolation::Strict),
+            syscalls: Some(crate::model::isolation::SyscallIsolation::Filtered),
+        };
+        let words: Vec<_> = all.tightenings().map(Tightening::enforced_as).collect();
+        let enforced = [
+            Enforced::OwnUser,
+            Enforced::NetworkNone,
+            Enforced::Files,
+            Enforced::Syscalls,
+        ];
+        assert_eq!(words, enforced.map(Enforced::as_str));
+        assert_eq!(unenforced(&all, &enforced.map(Enforced::as_str)).count(), 0);
+    }
+
+    fn rules(enforced: &[Enforced], shared: Option<Identity>) -> IsolationRules {
+        let missing = Enforced::ALL
+            .into_iter()
+            .filter(|it| !enforced.contains(it));
+        let has_own = enforced.contains(&Enforced::OwnUser);
+        IsolationRules {
+            defaults: Isolation::DEFAULT,
+            allow: Vec::new(),
+            enforced: enforced.iter().map(|it| it.as_str()).collect(),
+            missing: missing
+                .map(|what| Missing {
+                    what,
+                    reason: format!("no {what} here"),
+                })
+                .collect(),
+            shared,
+            own: has_own.then(|| Users::new(70_000..=70_000)),
+        }
+    }
+
+    const SHARED: Identity = Identity { uid: 900, gid: 901 };
+
+    fn name(text: &str) -> FunctionName {
+        FunctionName::new(text).expect(text)
+    }
+
+    #[test]
+    fn what_is_asked_for_by_name_and_cannot_be_enforced_is_refused_with_the_reason() {
+        let rules = rules(&[Enforced::Files], None);
+        let asked = IsolationRequest {
+            files: Some(FileIsolation::Strict),
+            ..IsolationRequest::default()
+        };
+        assert!(rules.decide(&asked).is_ok());
+        let asked = IsolationRequest {
+            user: Some(UserIsolation::Own),
+            ..IsolationRequest::default()
+        };
+        let text = rules.decide(&asked).expect_err("refused").to_string();
+        for part in ["isolation.user: own", "no own_user here"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn without_users_of_their_own_functions_share_one_and_the_agent_says_so() {
+        let rules = rules(&[Enforced::User], Some(SHARED));
+        let isolation = rules.decide(&IsolationRequest::default()).expect("runs");
+        let containment = rules.contain(&name("f"), isolation, None).expect("runs");
+        assert_eq!(containment.identity, Some(SHARED));
+        assert!(containment.user.is_none());
+        let missing = rules.missing();
+        assert!(missing.iter().any(|missing| missing.what == "own_user"));
+    }
+
+    #[test]
+    fn a_user_is_kept_from_one_configuration_to_the_next_and_is_in_the_shared_group() {
+        let rules = rules(&[Enforced::User, Enforced::OwnUser], Some(SHARED));
+        let own = Isolation::DEFAULT;
+        let first = rules.contain(&name("f"), own, None).expect("room");
+        let expected = Identity {
+            uid: 70_000,
+            gid: 901,
+        };
+        assert_eq!(first.identity, Some(expected));
+        let next = rules.contain(&name("f"), own, first.user.clone());
+        assert_eq!(next.expect("the same").identity, Some(expected));
+        assert!(
+            rules.contain(&name("g"), own, None).is_err(),
+            "none is left"
+        );
+        let shared = Isolation {
+            user: UserIsolation::Shared,
+            ..own
+        };
+        let sharing = rules.contain(&name("g"), shared, None).expect("runs");
+        assert_eq!(sharing.identity, Some(SHARED));
     }
 }

@@ -1,10 +1,9 @@
-//! As whom functions may run on this machine: the user that they share, and the users that each can
-//! have for itself.
+//! As whom functions are to run on this machine: the user that they share, and the users that each is
+//! to have for itself. Whether those can be had is the sandbox's to find out.
 //!
-//! Refuses: root, and a range of users with the shared one in it. Where this process cannot change
-//! users there are none, and functions run as the agent does.
+//! Refuses: root, and a range of users with the shared one in it. Where this process is not root there
+//! are none, and functions run as the agent does.
 
-use std::fs;
 use std::ops::RangeInclusive;
 
 use nix::unistd::{Uid, User};
@@ -14,8 +13,6 @@ use crate::sandbox::{Identities, Identity};
 
 /// Who runs functions where `runner_user` does not exist.
 const FALLBACK_USER: &str = "nobody";
-/// The user ids that exist in this process's user namespace: user_namespaces(7).
-const UID_MAP: &str = "/proc/self/uid_map";
 
 /// Why nobody can run functions.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -56,18 +53,9 @@ pub fn find(name: &str, own: &RangeInclusive<u32>) -> Result<Option<Identities>,
             last: *own.end(),
         });
     }
-    // Without the file there are no user namespaces, and so every id.
-    let are_mapped = fs::read_to_string(UID_MAP).map_or(true, |map| are_mapped(&map, own));
-    if !are_mapped {
-        log::warn!(
-            "user ids {}-{} do not exist in this user namespace: functions have no users of their own",
-            own.start(),
-            own.end()
-        );
-    }
     Ok(Some(Identities {
         shared,
-        own: are_mapped.then(|| (*own.start(), *own.end())),
+        own: Some((*own.start(), *own.end())),
     }))
 }
 
@@ -91,39 +79,9 @@ fn shared(name: &str) -> Result<(String, Identity), RunnerError> {
     Err(RunnerError::NoRunner(name.to_owned()))
 }
 
-/// Whether one line of the map (first inside, first outside, count) has all of the range.
-fn are_mapped(map: &str, range: &RangeInclusive<u32>) -> bool {
-    map.lines().any(|line| {
-        let numbers: Vec<u64> = line
-            .split_ascii_whitespace()
-            .filter_map(|number| number.parse().ok())
-            .collect();
-        let [first, _, count] = numbers[..] else {
-            return false;
-        };
-        let (start, end) = (u64::from(*range.start()), u64::from(*range.end()));
-        start >= first && end < first + count
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_range_exists_only_where_one_line_of_the_map_has_all_of_it() {
-        for (map, expected) in [
-            ("         0          0 4294967295\n", true),
-            ("0 100000 65536\n", false),
-            ("0 100000 65536\n70000 200000 1000\n", true),
-            ("70000 200000 999\n", false),
-            ("70001 200000 1000\n", false),
-            ("", false),
-            ("0 x\n", false),
-        ] {
-            assert_eq!(are_mapped(map, &(70_000..=70_999)), expected, "{map}");
-        }
-    }
 
     #[test]
     fn root_and_the_shared_users_own_id_never_run_functions() {

@@ -171,7 +171,8 @@ fn write(
         invitation.agent,
         port(enrolled),
     );
-    atomic_file::write(config, yaml.as_bytes(), 0o644)?;
+    // Functions may read below /etc, and secrets may be added to it.
+    atomic_file::write(config, yaml.as_bytes(), 0o600)?;
     Ok(())
 }
 

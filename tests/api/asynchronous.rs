@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::api::execute::is_record;
 use crate::api::leaving::{is_alive, open_to_functions, pids_in, tree_script};
 use crate::api::plain::plain;
-use crate::harness::{eventually, fleet::fs_write};
+use crate::harness::{OPEN_FILES, eventually, fleet::fs_write};
 
 #[test]
 fn an_accepted_call_says_its_id_in_body_and_header_and_runs_to_its_end() {
@@ -111,7 +111,7 @@ fn the_whole_tree_is_dead_when_a_cancel_answers() {
     let pids = fleet.directory().join("asy-pids");
     fs::create_dir(&pids).expect("directory");
     open_to_functions(&pids);
-    fleet.deploy_script("asy-cancel", "", &tree_script(&pids));
+    fleet.deploy_script("asy-cancel", OPEN_FILES, &tree_script(&pids));
     let id = fleet.execute_async("asy-cancel", &[]);
     let tree = eventually("the tree has grown", || {
         let tree = pids_in(&pids);

@@ -1,7 +1,6 @@
 //! Functions are kept apart: as whom they run, what they reach of each other, and what becomes of
 //! what they ask for.
 
-use nix::unistd::Uid;
 use serde_json::Value;
 
 use crate::api::plain::plain;
@@ -25,8 +24,10 @@ done
 touch \"$1/theirs\" \"$2/theirs\" 2>/dev/null && echo \"writes\"
 cat run >/dev/null && touch here && echo done";
 
-fn is_root() -> bool {
-    Uid::effective().is_root()
+fn enforces(fleet: &Fleet, word: &str) -> bool {
+    let agent = fleet.agent("agent-1").expect("listed");
+    let enforced = agent["isolation"].as_array().expect("array");
+    enforced.iter().any(|enforced| enforced == word)
 }
 
 /// With an agent that lets functions have what they ask for.
@@ -61,7 +62,7 @@ fn each_function_runs_as_a_user_of_its_own_and_reaches_nothing_of_another() {
     let [uid, directory, code, "ready"] = lines[..] else {
         panic!("{output}");
     };
-    if is_root() {
+    if enforces(&fleet, "own_user") {
         let uid: u32 = uid.parse().expect("a user id");
         let other = uid_of(&fleet, "who");
         assert!(OWN.contains(&uid) && OWN.contains(&other), "{uid} {other}");
@@ -73,13 +74,54 @@ fn each_function_runs_as_a_user_of_its_own_and_reaches_nothing_of_another() {
 }
 
 #[test]
+fn without_network_a_function_sees_its_loopback_interface_alone_or_gets_no_agent() {
+    let fleet = plain();
+    let script = "cut -d: -f1 /proc/net/dev | tail -n +3";
+    fleet.deploy_script("iso-net", "isolation: {network: none}\n", script);
+    fleet.deploy_script("iso-host", "isolation: {network: host}\n", script);
+    let reply = fleet.execute("iso-net", &[]);
+    if enforces(&fleet, "network_none") {
+        let output = reply.expect(200)["output"]
+            .as_str()
+            .expect("text")
+            .to_owned();
+        assert_eq!(output.split_whitespace().collect::<Vec<_>>(), ["lo"]);
+    } else {
+        reply.expect_error(503, "not_isolated");
+    }
+    fleet.execute("iso-host", &[]).expect(200);
+}
+
+#[test]
+fn with_strict_files_a_function_reads_the_system_and_its_own_and_nothing_else() {
+    let fleet = plain();
+    if !enforces(&fleet, "files") {
+        return;
+    }
+    let directory = tempfile::tempdir_in("/var/tmp").expect("tempdir");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(directory.path(), open).expect("chmod");
+    let file = directory.path().join("theirs");
+    crate::harness::fleet::fs_write(&file, "of somebody else");
+    let script = "cat \"$1\" 2>&1; cat /etc/passwd >/dev/null && cat run >/dev/null && echo mine > mine \
+                  && cat mine && echo x > $TMPDIR/x && touch /var/tmp/flux-test-never 2>&1; true";
+    fleet.deploy_script("iso-files", "isolation: {files: strict}\n", script);
+    let path = file.display().to_string();
+    let record = fleet.execute("iso-files", &[&path]).expect(200);
+    let output = record["output"].as_str().expect("text");
+    assert!(!output.contains("of somebody else"), "{output}");
+    assert!(output.contains("\nmine\n"), "{output}");
+    assert_eq!(output.matches("Permission denied").count(), 2, "{output}");
+}
+
+#[test]
 fn a_function_keeps_its_user_over_restarts_and_new_versions() {
     let mut fleet = Fleet::start();
     for name in ["first", "second"] {
         fleet.deploy_script(name, "", "id -u");
     }
     let before = (uid_of(&fleet, "first"), uid_of(&fleet, "second"));
-    if is_root() {
+    if enforces(&fleet, "own_user") {
         assert_ne!(before.0, before.1);
     }
     fleet.agents[0].daemon.kill9();
@@ -119,7 +161,7 @@ fn functions_that_may_share_the_runner_do_and_can_have_their_own_user_back() {
     let yaml = function_yaml("one", "");
     fleet.api.put("/functions", yaml.as_bytes()).expect(201);
     let own = uid_of(&fleet, "one");
-    if is_root() {
+    if enforces(&fleet, "own_user") {
         assert!(
             OWN.contains(&own) && !OWN.contains(&shared),
             "{own} {shared}"
@@ -152,6 +194,9 @@ fn an_agent_lists_what_it_enforces_and_why_the_rest_is_missing() {
     let agent = fleet.agent("agent-1").expect("listed");
     let enforced = agent["isolation"].as_array().expect("array");
     assert!(enforced.contains(&Value::from("no_new_privs")), "{agent}");
+    if nix::unistd::Uid::effective().is_root() {
+        assert!(enforced.contains(&Value::from("own_user")), "{agent}");
+    }
     for missing in agent["isolation_missing"].as_array().expect("array") {
         assert!(!enforced.contains(&missing["what"]), "{missing}");
         let reason = missing["reason"].as_str().expect("text");

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::api::plain::plain;
-use crate::harness::eventually;
+use crate::harness::{OPEN_FILES, eventually};
 
 /// A script whose process tree tries to get away: a child that ignores signals, one in a session
 /// of its own, and one that holds the output open. Each writes its pid as a file's name.
@@ -55,7 +55,7 @@ fn a_client_that_leaves_during_a_synchronous_execution_cancels_it() {
     let pids = fleet.directory().join("lea-pids");
     fs::create_dir(&pids).expect("directory");
     open_to_functions(&pids);
-    fleet.deploy_script("lea-cancel", "", &tree_script(&pids));
+    fleet.deploy_script("lea-cancel", OPEN_FILES, &tree_script(&pids));
     let head = ["POST /execute/lea-cancel HTTP/1.1", "Content-Length: 0"];
     let stream = fleet.api.begin(&head, b"");
     let tree = eventually("the tree has grown", || {
@@ -80,7 +80,7 @@ fn a_client_that_leaves_during_a_synchronous_execution_cancels_it() {
 #[test]
 fn a_client_that_leaves_while_it_waits_for_room_leaves_the_queue() {
     let fleet = plain();
-    let yaml = "max_concurrency: 1\nmax_concurrency_behavior: wait\n";
+    let yaml = &format!("max_concurrency: 1\nmax_concurrency_behavior: wait\n{OPEN_FILES}");
     let gate = fleet.directory().join("lea-gate");
     let marks = fleet.directory().join("lea-marks");
     fs::create_dir(&marks).expect("directory");

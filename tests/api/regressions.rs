@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::api::leaving::{is_alive, open_to_functions, pids_in, tree_script};
 use crate::api::plain::plain;
 use crate::harness::{
-    AgentOptions, Fleet, FleetOptions, Shared, eventually, fleet::fs_write, function_yaml,
-    script_archive,
+    AgentOptions, Fleet, FleetOptions, OPEN_FILES, Shared, eventually, fleet::fs_write,
+    function_yaml, script_archive,
 };
 
 static PAIR: Shared = Shared::new();
@@ -126,7 +126,7 @@ fn waiting_calls_run_first_in_first_out_the_moment_a_slot_frees() {
         .expect("chmod");
     let gate = fleet.directory().join("fifo-gate");
     let script = format!("{}; echo $1 >> {}", waiting_for(&gate), order.display());
-    let yaml = "max_concurrency: 1\nmax_concurrency_behavior: wait\n";
+    let yaml = &format!("max_concurrency: 1\nmax_concurrency_behavior: wait\n{OPEN_FILES}");
     fleet.deploy_script("fifo", yaml, &script);
     let first = fleet.execute_async("fifo", &["0"]);
     let open: Vec<_> = (1..=6)
@@ -375,7 +375,7 @@ fn a_function_with_a_child_that_holds_its_output_open_ends_when_it_ends() {
         )
         .replace("sleep 600", "echo left")
         .replace("exec echo left", "exec sleep 600");
-    fleet.deploy_script("holder", "", &script);
+    fleet.deploy_script("holder", OPEN_FILES, &script);
     let began = Instant::now();
     let record = fleet.execute("holder", &[]).expect(200);
     assert_eq!(record["output"], "left\n");
@@ -469,7 +469,7 @@ fn an_agent_that_was_killed_says_lost_of_what_ran_and_leaves_no_orphans() {
     let pids = fleet.directory().join("pids");
     fs::create_dir(&pids).expect("directory");
     open_to_functions(&pids);
-    fleet.deploy_script("orphan", "", &tree_script(&pids));
+    fleet.deploy_script("orphan", OPEN_FILES, &tree_script(&pids));
     let id = fleet.execute_async("orphan", &[]);
     let tree = eventually("the tree has grown", || {
         let tree = pids_in(&pids);

@@ -110,7 +110,11 @@ fn nothing_of_the_tree_is_alive_when_a_timeout_has_answered() {
     let pids = fleet.directory().join("tim-tree");
     std::fs::create_dir(&pids).expect("directory");
     super::leaving::open_to_functions(&pids);
-    fleet.deploy_script("tim-tree", "", &super::leaving::tree_script(&pids));
+    fleet.deploy_script(
+        "tim-tree",
+        crate::harness::OPEN_FILES,
+        &super::leaving::tree_script(&pids),
+    );
     timed_out(&execute_within(&fleet, "tim-tree", "1s"));
     let seen = super::leaving::pids_in(&pids);
     assert_eq!(seen.len(), 4, "the tree had grown");

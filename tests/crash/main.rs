@@ -14,7 +14,7 @@ mod stops;
 mod storm;
 mod witness;
 
-use harness::{AgentOptions, Fleet, FleetOptions};
+use harness::{AgentOptions, Fleet, FleetOptions, OPEN_FILES};
 use witness::Witness;
 
 /// Appends to the witness's file when it starts and when it ends.
@@ -30,6 +30,7 @@ fn fleet() -> (Fleet, Witness) {
         }],
     });
     let witness = Witness::new(fleet.directory());
-    fleet.deploy_script(FUNCTION, "max_concurrency: 32\n", witness::SCRIPT);
+    let yaml = format!("max_concurrency: 32\n{OPEN_FILES}");
+    fleet.deploy_script(FUNCTION, &yaml, witness::SCRIPT);
     (fleet, witness)
 }

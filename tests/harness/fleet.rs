@@ -14,6 +14,10 @@ pub const FLUX_AGENT: &str = env!("CARGO_BIN_EXE_flux-agent");
 /// Of the tests' control planes; a value nobody would look for in a log by chance.
 pub const API_KEY: &str = "test-key-3f9c1a7be2";
 
+/// For function.yaml, where a script tells the test by files outside of its own directory how far it
+/// is. The agents of tests allow it, unless a test says otherwise about isolation.
+pub const OPEN_FILES: &str = "isolation: {files: open}\n";
+
 /// What differs from a plain control plane.
 #[derive(Debug, Clone, Default)]
 pub struct FleetOptions {
@@ -128,11 +132,16 @@ impl Fleet {
         fs_write(
             &config,
             &format!(
-                "{}\nport: 0\nstate_dir: {root}/state\npublic_ip_lookup: false\n{}",
+                "{}\nport: 0\nstate_dir: {root}/state\npublic_ip_lookup: false\n{}{}",
                 yaml.lines()
                     .filter(|line| !line.starts_with("port:") && !line.starts_with("state_dir:"))
                     .collect::<Vec<_>>()
                     .join("\n"),
+                if options.agent_yaml.contains("isolation:") {
+                    ""
+                } else {
+                    "isolation: {allow: [open_files]}\n"
+                },
                 options.agent_yaml
             ),
         );

@@ -24,7 +24,7 @@ pub use archive::{archive_of, script_archive};
 pub use client::{Api, Reply};
 pub use daemon::Daemon;
 pub use events::Event;
-pub use fleet::{AgentOptions, Fleet, FleetOptions};
+pub use fleet::{AgentOptions, Fleet, FleetOptions, OPEN_FILES};
 pub use shared::Shared;
 
 use std::time::{Duration, Instant};
