@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::probe;
+use crate::program::program;
 use crate::stage::{Stage, is_possible, open_to_all};
 use crate::table::Table;
 
@@ -13,6 +14,8 @@ const SKIPPED_HERE: &[&str] = &[
     // Need cgroup controllers.
     "limit.processes",
     "limit.processor",
+    // Hidden by the unit of the agent.
+    "process.command_lines_of_others",
     // Need systemd, or programs that not every machine has.
     "program.sudo",
     "program.systemd_run",
@@ -104,8 +107,34 @@ fn every_attempt_succeeds_where_nothing_contains_it() {
     arguments.push("cpu_millicores=100".to_owned());
     arguments.push(format!("abstract={}", stage.victim.said("abstract")));
     arguments.push("network=none".to_owned());
+    arguments.push("processes=hidden".to_owned());
     let output = outside(&stage, &arguments);
     Table::parse(&output).expect_escaped(OF_NOBODY);
+}
+
+#[test]
+fn a_function_without_a_network_reaches_nothing_of_the_machines() {
+    if !is_possible() {
+        return;
+    }
+    let stage = Stage::start();
+    stage.deploy("lonely", "isolation: {network: none}\n");
+    let mut arguments = vec!["try".to_owned(), "network=none".to_owned()];
+    arguments.push(format!("abstract={}", stage.victim.said("abstract")));
+    arguments.extend(
+        [
+            "network.",
+            "socket.abstract",
+            "socket.any",
+            "rpc.",
+            "control.",
+        ]
+        .map(|it| format!("only={it}")),
+    );
+    arguments.extend(stage.knowledge());
+    let record = stage.run("lonely", &arguments);
+    let table = Table::parse(record["output"].as_str().expect("text"));
+    table.expect_denied(&[]);
 }
 
 /// As root, with mounts of its own: what it mounts goes with it.
@@ -131,9 +160,9 @@ fn outside(stage: &Stage, arguments: &[String]) -> String {
 }
 
 fn copy_of_release(directory: &Path) -> std::path::PathBuf {
-    let program = directory.join("run");
-    fs::copy(probe::program(), &program).expect("a copy");
+    let copy = directory.join("run");
+    fs::copy(program(), &copy).expect("a copy");
     fs::copy("/etc/hostname", directory.join(probe::BESIDE)).expect("a file");
-    open_to_all(&program, 0o4755);
-    program
+    open_to_all(&copy, 0o4755);
+    copy
 }

@@ -10,5 +10,6 @@ mod leftovers;
 mod lines;
 mod planted;
 mod probe;
+mod program;
 mod stage;
 mod table;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::harness::fleet::API_KEY;
 use crate::harness::{AgentOptions, Fleet, FleetOptions, eventually, function_yaml};
 use crate::probe;
+use crate::program::program;
 
 /// In the agent's own environment, and nowhere else.
 pub const AGENTS_SECRET: &str = "agents-own-secret-77c0";
@@ -46,16 +47,10 @@ pub fn is_possible() -> bool {
 impl Stage {
     #[track_caller]
     pub fn start() -> Stage {
-        Stage::with("")
-    }
-
-    /// With further lines in agent.yaml's section of limits.
-    #[track_caller]
-    pub fn with(limits: &str) -> Stage {
         let fleet = Fleet::with(&FleetOptions {
             agents: vec![AgentOptions {
                 agent_yaml: format!(
-                    "limits:\n  open_files: {OPEN_FILES}\n  file_size_mb: {FILE_SIZE_MB}\n  output_max_mb: 1\n{limits}"
+                    "limits:\n  open_files: {OPEN_FILES}\n  file_size_mb: {FILE_SIZE_MB}\n  output_max_mb: 1\n"
                 ),
                 env: vec![("AGENT_TEST_SECRET", AGENTS_SECRET)],
             }],
@@ -74,9 +69,21 @@ impl Stage {
     /// Runs the prober to its end; returns its record, whatever that is.
     #[track_caller]
     pub fn probe(&self, arguments: &[String]) -> Value {
+        self.run("prober", arguments)
+    }
+
+    /// The same with the probe under another name.
+    #[track_caller]
+    pub fn run(&self, function: &str, arguments: &[String]) -> Value {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        self.fleet
-            .await_end(&self.fleet.execute_async("prober", &arguments))
+        let id = self.fleet.execute_async(function, &arguments);
+        self.fleet.await_end(&id)
+    }
+
+    /// The probe as another function.
+    #[track_caller]
+    pub fn deploy(&self, name: &str, yaml: &str) {
+        deploy(&self.fleet, name, yaml);
     }
 
     pub fn agent_pid(&self) -> i32 {
@@ -209,7 +216,7 @@ impl Stage {
         ["setuid", "filecaps"]
             .map(|name| {
                 let path = directory.join(name);
-                fs::copy(probe::program(), &path).expect("a copy");
+                fs::copy(program(), &path).expect("a copy");
                 open_to_all(&path, if name == "setuid" { 0o4755 } else { 0o755 });
                 format!("{name}={}", path.display())
             })

@@ -17,6 +17,7 @@
 
 mod cache;
 mod debs;
+mod escape;
 mod guests;
 mod logs;
 mod machine;
@@ -24,11 +25,15 @@ mod namespace;
 mod network;
 mod packages;
 mod process;
+#[path = "../escape/program.rs"]
+mod program;
 mod requirements;
 mod sandbox;
 mod shell;
 mod ssh;
 mod suite;
+#[path = "../escape/table.rs"]
+mod table;
 
 use std::process::ExitCode;
 
@@ -63,10 +68,15 @@ fn main() -> ExitCode {
 
 /// Every test of the program, by module.
 fn tests() -> Vec<Trial> {
-    [guests::tests(), packages::tests(), sandbox::tests()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        guests::tests(),
+        packages::tests(),
+        sandbox::tests(),
+        escape::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn is_selected(arguments: &Arguments, test: &Trial) -> bool {

@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::attempt::{Attempt, Finding, worst};
+use crate::system::others;
 use crate::told::Told;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,19 +61,24 @@ fn with_found(told: &Told) -> Finding {
     Finding::Denied(format!("none of {number} words opened it"))
 }
 
-/// From the environment, the told files, and what others show of themselves.
-fn words(told: &Told) -> BTreeSet<String> {
+/// From its own environment, the told files, and what others show of themselves. Not from its own
+/// arguments: there stands what it was told to look for.
+fn words(told: &Told) -> Vec<String> {
+    let shown = others().into_iter().flat_map(|pid| {
+        ["environ", "cmdline"].map(|name| PathBuf::from(format!("/proc/{pid}/{name}")))
+    });
+    let own = ["/proc/self/environ".into()];
     let mut text: Vec<u8> = Vec::new();
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let shown =
-        processes.flat_map(|entry| ["environ", "cmdline"].map(|name| entry.path().join(name)));
-    for path in shown.chain(told.all("words").map(Into::into)) {
+    // What is likeliest first: not all words are tried.
+    for path in told.all("words").map(Into::into).chain(own).chain(shown) {
         text.extend(fs::read(path).unwrap_or_default());
         text.push(b'\n');
     }
+    let mut seen = BTreeSet::new();
     String::from_utf8_lossy(&text)
         .split(|c: char| c.is_whitespace() || c == '\0' || c == '=' || c == '"')
         .filter(|word| (8..=128).contains(&word.len()) && !word.contains('/') && word.is_ascii())
+        .filter(|word| seen.insert((*word).to_owned()))
         .map(str::to_owned)
         .collect()
 }
