@@ -58,3 +58,26 @@ fn who_does_not_hear_the_polite_signal_is_ended_at_the_timeout_and_recorded_so()
     assert_eq!(record["reason"], "timed_out", "{record}");
     assert_eq!(record["status"], "failed", "{record}");
 }
+
+#[test]
+fn who_takes_more_disk_than_its_own_is_ended_recorded_so_and_leaves_nothing() {
+    if !is_possible() {
+        return;
+    }
+    let stage = Stage::start();
+    if !stage.enforces("disk") {
+        println!("skipped: the agent does not limit the disk here");
+        return;
+    }
+    stage.deploy("hoarder", "resources: {disk: 8}\n");
+    for what in ["disk", "disk_without_names", "disk_in_many_files"] {
+        let arguments = ["take", &format!("what={what}"), "mb=64"].map(str::to_owned);
+        let record = stage.run("hoarder", &arguments);
+        assert_eq!(record["reason"], "out_of_disk", "{what}: {record}");
+        let id = record["execution_id"].as_str().expect("id");
+        assert!(
+            !stage.agent_state().join("work").join(id).exists(),
+            "{what}"
+        );
+    }
+}

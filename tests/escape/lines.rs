@@ -93,6 +93,7 @@ fn every_attempt_is_denied() {
     let record = stage.probe(&arguments);
     let table = Table::parse(record["output"].as_str().expect("text"));
     table.expect_denied(SKIPPED_HERE);
+    println!("escape: {}", table.summary());
     assert_eq!(record["status"], "success", "{record}");
 }
 

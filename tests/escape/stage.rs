@@ -86,6 +86,14 @@ impl Stage {
         deploy(&self.fleet, name, yaml);
     }
 
+    /// Whether the agent says so of itself.
+    #[track_caller]
+    pub fn enforces(&self, what: &str) -> bool {
+        let agent = self.fleet.agent("agent-1").expect("the agent");
+        let enforced = agent["isolation"].as_array().expect("a list");
+        enforced.iter().any(|it| it == what)
+    }
+
     pub fn agent_pid(&self) -> i32 {
         self.fleet.agents[0].daemon.pid()
     }

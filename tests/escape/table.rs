@@ -34,6 +34,15 @@ impl Table {
         }
     }
 
+    /// How many lines there are of each word.
+    pub fn summary(&self) -> String {
+        let mut counts = BTreeMap::new();
+        for (word, _) in self.lines.values() {
+            *counts.entry(word.as_str()).or_insert(0) += 1;
+        }
+        format!("{counts:?}")
+    }
+
     /// Every line is `denied`, but those of `skipped` may be that.
     #[track_caller]
     pub fn expect_denied(&self, skipped: &[&str]) {

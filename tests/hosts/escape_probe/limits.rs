@@ -149,8 +149,8 @@ fn file_size(limit: u64) -> Finding {
     }
 }
 
-/// A dump would hold what the function knows, in a directory of the system or of its own. The kernel
-/// asks the limit also where dumps go to a program, but only 1 keeps it from that (core(5)).
+/// A dump would hold what the function knows, in a directory of the system or of its own. Where dumps go
+/// to a program, the kernel does not ask whether the limit is 0, but whether it is 1 (core(5)).
 fn core_dump() -> Finding {
     let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
     let limit = getrlimit(Resource::RLIMIT_CORE).map_or(u64::MAX, |(_, hard)| hard);
@@ -160,7 +160,7 @@ fn core_dump() -> Finding {
     });
     let is_dumped = matches!(end, Ok(WaitStatus::Signaled(_, _, true)));
     Finding::holds(
-        !is_dumped && limit <= 1,
+        !is_dumped && limit == 1,
         format!("{end:?}, limit {limit}, pattern {}", pattern.trim()),
         format!(
             "dumped ({is_dumped}), limit {limit}, pattern {}",
