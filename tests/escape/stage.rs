@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 use serde_json::Value;
 
-use crate::harness::fleet::API_KEY;
 use crate::harness::{AgentOptions, Fleet, FleetOptions, eventually, function_yaml};
 use crate::probe;
 use crate::program::program;
@@ -207,7 +206,7 @@ impl Stage {
             format!("open_files={OPEN_FILES}"),
             format!("file_size={}", FILE_SIZE_MB << 20),
             "env=OWN".to_owned(),
-            format!("secret={API_KEY}"),
+            // Not the key of the API: arguments can be seen, and another test's probe looks there for it.
             format!("secret={AGENTS_SECRET}"),
             format!("secret={VICTIMS_SECRET}"),
         ]);
