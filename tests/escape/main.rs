@@ -6,6 +6,7 @@
 mod endings;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod knowledge;
 mod leftovers;
 mod lines;
 mod planted;

@@ -24,6 +24,7 @@ mod machine;
 mod namespace;
 mod network;
 mod packages;
+mod prober;
 mod process;
 #[path = "../escape/program.rs"]
 mod program;

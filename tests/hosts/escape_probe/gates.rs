@@ -10,13 +10,13 @@ use crate::system::{address, address_mut, c_string, call};
 use crate::told::Told;
 
 /// One of them: name, number, arguments, and the errors that only those get who may.
-struct Gate(&'static str, libc::c_long, [usize; 6], &'static [Errno]);
+pub struct Gate(&'static str, libc::c_long, [usize; 6], &'static [Errno]);
 
 const NOWHERE: usize = 1;
 const NEW_KEY_RING: usize = usize::MAX - 2;
 
 /// Without effect where they succeed, or ended with the attempt's process.
-const GATES: [Gate; 23] = [
+pub const GATES: [Gate; 23] = [
     Gate(
         "bpf",
         libc::SYS_bpf,
@@ -183,13 +183,21 @@ pub fn attempts(_told: &'static Told) -> Vec<Attempt> {
             Attempt::new("call.rare_sockets", rare_sockets),
             Attempt::new("call.real_time", real_time),
             Attempt::new("call.outlive_memory_pressure", spare_oneself),
-            Attempt::new("call.by_other_numbers", by_x32),
-            Attempt::new("call.by_other_entry", by_int80),
         ])
         .collect()
 }
 
 impl Gate {
+    /// By another number too, for processors that have several.
+    pub fn knock_at(&self, other: libc::c_long) -> (String, Finding) {
+        let Gate(name, number, arguments, errors) = self;
+        let result = call(number | other, arguments);
+        (
+            (*name).to_owned(),
+            Finding::of_senseless(result, errors, "went through"),
+        )
+    }
+
     fn knock(&self) -> Finding {
         let Gate(name, number, arguments, errors) = self;
         match call(*number, arguments) {
@@ -293,65 +301,4 @@ fn spare_oneself() -> Finding {
         std::fs::write("/proc/self/oom_score_adj", "-1000"),
         "is spared",
     )
-}
-
-/// The x32 numbers of calls that are refused by their own.
-#[cfg(target_arch = "x86_64")]
-fn by_x32() -> Finding {
-    const X32: libc::c_long = 0x4000_0000;
-    worst(GATES.iter().map(|Gate(name, number, arguments, errors)| {
-        let result = call(number | X32, arguments);
-        (
-            (*name).to_owned(),
-            Finding::of_senseless(result, errors, "went through"),
-        )
-    }))
-}
-
-/// The calls of 32-bit programs have other numbers: 374 is userfaultfd, 336 perf_event_open,
-/// 20 getpid.
-#[cfg(target_arch = "x86_64")]
-fn by_int80() -> Finding {
-    worst(
-        [("userfaultfd", 374, 1), ("personality", 136, u32::MAX)].map(
-            |(name, number, argument)| {
-                let entered = crate::system::in_child(|| i32::from(int80(number, argument) < 0));
-                let finding = match entered {
-                    Ok(nix::sys::wait::WaitStatus::Exited(_, 0)) => {
-                        Finding::Escaped("went through".to_owned())
-                    }
-                    end => Finding::Denied(format!("{end:?}")),
-                };
-                (name.to_owned(), finding)
-            },
-        ),
-    )
-}
-
-#[cfg(target_arch = "x86_64")]
-fn int80(number: u32, argument: u32) -> i32 {
-    let result: i32;
-    // SAFETY: neither call touches memory; rbx is given back, and the others are named.
-    unsafe {
-        std::arch::asm!(
-            "xchg rbx, {argument}",
-            "int 0x80",
-            "xchg rbx, {argument}",
-            argument = inout(reg) u64::from(argument) => _,
-            inlateout("eax") number as i32 => result,
-            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
-            in("ecx") 0, in("edx") 0, in("esi") 0, in("edi") 0,
-        );
-    }
-    result
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn by_x32() -> Finding {
-    Finding::Skipped("this processor has one set of numbers".to_owned())
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn by_int80() -> Finding {
-    Finding::Skipped("this processor has one entry".to_owned())
 }

@@ -18,6 +18,7 @@ mod attempt;
 mod cgroups;
 mod control;
 mod devices;
+mod entries;
 mod files;
 mod gates;
 mod inherited;
@@ -89,6 +90,7 @@ fn attempts(told: &'static Told) -> Vec<Attempt> {
         privileges::attempts(told),
         programs::attempts(told),
         gates::attempts(told),
+        entries::attempts(told),
         devices::attempts(told),
         persistent::attempts(told),
         limits::attempts(told),
