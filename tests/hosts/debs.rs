@@ -20,7 +20,7 @@ const DPKG_LIMIT: Duration = Duration::from_secs(240);
 pub const DRAIN_SECONDS: u32 = 15;
 /// What the agent calls itself, and the key that the fleet asks for.
 pub const AGENT: &str = "worker-1";
-const KEY: &str = "a-key-for-tests-0123456789";
+pub const KEY: &str = "a-key-for-tests-0123456789";
 
 /// Two revisions of the packages, each as (flux, flux-agent).
 static REVISIONS: LazyLock<[[PathBuf; 2]; 2]> =

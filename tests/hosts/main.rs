@@ -17,19 +17,25 @@
 
 mod cache;
 mod debs;
+mod escape;
 mod guests;
 mod logs;
 mod machine;
+mod measured;
 mod namespace;
 mod network;
 mod packages;
+mod prober;
 mod process;
+#[path = "../escape/program.rs"]
 mod program;
 mod requirements;
 mod sandbox;
 mod shell;
 mod ssh;
 mod suite;
+#[path = "../escape/table.rs"]
+mod table;
 
 use std::process::ExitCode;
 
@@ -64,10 +70,15 @@ fn main() -> ExitCode {
 
 /// Every test of the program, by module.
 fn tests() -> Vec<Trial> {
-    [guests::tests(), packages::tests(), sandbox::tests()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        guests::tests(),
+        packages::tests(),
+        sandbox::tests(),
+        escape::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn is_selected(arguments: &Arguments, test: &Trial) -> bool {
@@ -80,8 +91,8 @@ fn inside(arguments: &Arguments, tests: Vec<Trial>) -> ExitCode {
     if let Some(name) = shell::wanted() {
         return shell::open(&name);
     }
-    if let Some(program) = program::wanted() {
-        return program::run(&program);
+    if let Some(program) = measured::wanted() {
+        return measured::run(&program);
     }
     libtest_mimic::run(arguments, tests).exit_code()
 }

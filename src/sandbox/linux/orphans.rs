@@ -4,6 +4,9 @@
 //! whose own parent has died, and must reap them, or their entries stay in the process table for
 //! as long as the agent lives. Reaping goes by known number, never by "any child": the leaders of
 //! running executions are children too, and their threads wait for them.
+//!
+//! Any agent can be made a parent: a leader's clone with CLONE_PARENT is the agent's child, and a
+//! cgroup that kills it leaves its entry to the agent.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -17,6 +20,8 @@ use crate::base::threads::lock;
 
 // Of the process, as its children are: several sandboxes in one process share them.
 static LEADERS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+// Held from a look at an ended child to its reaping: its number stays its own until then.
+static REAPING: Mutex<()> = Mutex::new(());
 // Children that exist and may not be in LEADERS yet.
 static STARTING: AtomicUsize = AtomicUsize::new(0);
 
@@ -78,6 +83,25 @@ pub(super) fn reap_among(processes: &[Process]) {
     }
 }
 
+/// Reaps ended children that leaders have made this process's with CLONE_PARENT. Stops at the first
+/// ended child that somebody else waits for: whoever does comes by here after it.
+pub(super) fn reap_made_by_leaders() {
+    let _reaping = lock(&REAPING);
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    // __WALL: a clone need not announce its end by SIGCHLD.
+    while let Ok(status) = waitid(Id::All, peek | WaitPidFlag::__WALL) {
+        let Some(pid) = status.pid().map(Pid::as_raw) else {
+            return;
+        };
+        let is_known_foreign = leaders().is_some_and(|leaders| !leaders.contains(&pid))
+            && procfs::process(pid).is_some_and(|process| is_adopted(&process));
+        if !is_known_foreign {
+            return;
+        }
+        reap_one(pid);
+    }
+}
+
 /// Whether `pid` is the leader of a run, as far as recorded.
 pub(super) fn is_leader(pid: i32) -> bool {
     lock(&LEADERS).contains(&pid)
@@ -96,7 +120,7 @@ fn reap_one(pid: i32) {
     // ECHILD: it was not ours, or is gone already.
     let _ = waitid(
         Id::Pid(Pid::from_raw(pid)),
-        WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG,
+        WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::__WALL,
     );
 }
 

@@ -147,13 +147,17 @@ impl Spawner {
     }
 }
 
+/// One byte is too small for a dump. Zero would be too, but where dumps go to a program (systemd-coredump,
+/// apport) the kernel asks for this very value alone: fs/coredump.c, `cprm.limit == 1`.
+const NO_CORE_DUMP: u64 = 1;
+
 /// A limit above the agent's own could be set by root alone; the agent's own holds then.
 fn rlimits(limits: &ResourceLimits) -> [Option<(u32, u64)>; RLIMITS] {
     let within = |resource: u32, limit: Option<u64>| {
         limit.map(|limit| (resource, limit.min(own_hard_limit(resource))))
     };
     [
-        Some((libc::RLIMIT_CORE, 0)),
+        within(libc::RLIMIT_CORE, Some(NO_CORE_DUMP)),
         within(libc::RLIMIT_NOFILE, limits.nofile),
         within(libc::RLIMIT_FSIZE, limits.file_bytes()),
     ]

@@ -97,6 +97,8 @@ impl Tree<'_> {
                 leaf.remove_or_log();
                 if orphans::are_adopted_here() {
                     orphans::reap();
+                } else {
+                    orphans::reap_made_by_leaders();
                 }
             }
             // Its last look at all processes has reaped them.
