@@ -118,7 +118,7 @@ pub fn configure(guest: &Machine) {
     let join = format!("agent enroll {AGENT} | flux-agent join http://127.0.0.1:7227 -");
     guest.succeed(&as_client(&join));
     guest.succeed(&format!(
-        "printf 'public_ip_lookup: false\\nlimits:\\n  drain_timeout: {DRAIN_SECONDS}s\\n' \
+        "printf 'require_isolation: true\\npublic_ip_lookup: false\\nlimits:\\n  drain_timeout: {DRAIN_SECONDS}s\\n' \
          >>/etc/flux-agent/agent.yaml"
     ));
     guest.succeed("systemctl start flux-agent");

@@ -12,6 +12,7 @@ tests![
     every_attempt_succeeds_for_root_outside,
     a_function_without_a_network_reaches_nothing_of_the_hosts,
     who_takes_more_memory_than_its_own_is_ended_and_recorded_so,
+    who_takes_more_disk_than_its_own_is_ended_and_recorded_so,
     nothing_outlives_its_execution_and_nobody_else_is_hurt,
     links_left_behind_lead_nobody_astray,
 ];
@@ -145,6 +146,21 @@ fn who_takes_more_memory_than_its_own_is_ended_and_recorded_so() {
         );
         assert_eq!(record["reason"], "out_of_memory", "{record}");
         assert_eq!(record["status"], "failed", "{record}");
+    }
+    expect_others_alive(&guest);
+}
+
+fn who_takes_more_disk_than_its_own_is_ended_and_recorded_so() {
+    let guest = host();
+    for what in ["disk", "disk_without_names", "disk_in_many_files"] {
+        let record = execute(
+            &guest,
+            "hoarder",
+            &words(&format!("take what={what} mb=64")),
+        );
+        assert_eq!(record["reason"], "out_of_disk", "{what}: {record}");
+        let id = record["execution_id"].as_str().expect("id");
+        guest.succeed(&format!("test ! -e /var/lib/flux-agent/work/{id}"));
     }
     expect_others_alive(&guest);
 }

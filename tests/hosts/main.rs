@@ -17,6 +17,7 @@
 
 mod cache;
 mod debs;
+mod ends;
 mod escape;
 mod guests;
 mod logs;
@@ -73,6 +74,7 @@ fn tests() -> Vec<Trial> {
     [
         guests::tests(),
         packages::tests(),
+        ends::tests(),
         sandbox::tests(),
         escape::tests(),
     ]

@@ -60,6 +60,7 @@ pub fn host() -> Shared {
             ),
         );
         deploy(&guest, "lonely", "isolation: {network: none}\n");
+        deploy(&guest, "hoarder", "resources: {disk: 8}\n");
         grant(&guest);
         start_victim(&guest);
     }

@@ -221,7 +221,8 @@ fn directories_deeper_than_can_be_named_are_stopped() {
     let script = format!("for i in 1 2 3; do mkdir -p {deep}; cd -P {deep}; done; {FOREVER}");
     let (outcome, recorder) = place.run(&shell(&place, 64, &script));
     assert_stopped(&outcome, "more than 2048 deep");
-    assert_eq!(recorder.err(), "");
+    // A shell may complain that the path has become too long to be told.
+    assert!(!recorder.err().contains("mkdir"), "{}", recorder.err());
     // The temporary directory's own end has not enough descriptors for it.
     let (outcome, _) = place.run(&place.shell("rm -r *"));
     assert_eq!(outcome.ending, Ending::Exited(0));
@@ -348,12 +349,20 @@ fn what_another_execution_holds_does_not_count() {
 
 #[test]
 fn a_tree_that_changes_all_the_time_is_neither_lost_nor_stopped_for_nothing() {
-    // Twice as much is within the limit: where links between directories are refused, mv copies.
-    const CHURN: &str = "mkdir x y; head -c 7M /dev/zero >x/big
-        for i in $(seq 150); do mkdir x/d; mv x/big y; mv x/d y; mv y/big x; rm -r y/d; done";
-    assert_left_alone(CHURN);
+    /// For this many seconds, in one process: starting many takes too long on a small machine.
+    fn churn(seconds: u32) -> String {
+        format!(
+            "perl -e 'for (my $end = time + {seconds}; time < $end;) {{ mkdir \"x/d\"; \
+             rename \"x/big\", \"y/big\" or die; rename \"x/d\", \"y/d\" or die; \
+             rename \"y/big\", \"x/big\" or die; rmdir \"y/d\" or die }}'"
+        )
+    }
+    const BEGIN: &str = "mkdir x y; head -c 9M /dev/zero >x/big";
+    assert_left_alone(&format!("{BEGIN}; {}", churn(2)));
     assert_stopped_in_both_modes(&format!(
-        "{CHURN}; head -c 10M /dev/zero >more; while :; do mv x/big y; mv y/big x; done"
+        "{BEGIN}; {}; head -c 10M /dev/zero >more; {}",
+        churn(1),
+        churn(60)
     ));
 }
 
