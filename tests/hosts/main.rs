@@ -42,8 +42,9 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-/// As many as there are processors in a small machine; each can have a guest at work.
-const TESTS_AT_ONCE: usize = 2;
+/// More than the guests at work, of which `suite` lets few: most of these wait for the guest that another
+/// test has.
+const TESTS_AT_ONCE: usize = 12;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -73,10 +74,10 @@ fn main() -> ExitCode {
 fn tests() -> Vec<Trial> {
     [
         guests::tests(),
-        packages::tests(),
-        ends::tests(),
         sandbox::tests(),
+        packages::tests(),
         escape::tests(),
+        ends::tests(),
     ]
     .into_iter()
     .flatten()

@@ -17,8 +17,6 @@ tests![
     the_sandbox_holds_for_root_without_delegation,
 ];
 
-/// A guest of its own: the tests keep a processor busy for a minute each.
-const GUEST: &str = "sandbox";
 const PROGRAM: &str = "/usr/local/lib/flux-tests/sandbox";
 /// A busy machine takes three minutes for them; nothing that hangs takes longer than this.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -28,25 +26,26 @@ const SOMEBODY: &str = "sandbox-tests";
 static SANDBOX_TESTS: LazyLock<PathBuf> = LazyLock::new(|| stripped(&built("sandbox")));
 
 fn the_sandbox_holds_for_root_with_delegated_cgroups() {
-    run_as_a_service("root, delegated", &["Delegate=yes"]);
+    run_as_a_service("sandbox-root", &["Delegate=yes"]);
 }
 
 fn the_sandbox_holds_for_an_unprivileged_service_with_delegated_cgroups() {
     let user = format!("User={SOMEBODY}");
-    run_as_a_service("unprivileged, delegated", &["Delegate=yes", &user]);
+    run_as_a_service("sandbox-user", &["Delegate=yes", &user]);
 }
 
 fn the_sandbox_holds_for_root_without_delegation() {
     // Without Delegate=, systemd ends the whole service for one process out of memory: systemd.service(5).
     run_as_a_service(
-        "root, not delegated",
+        "sandbox-undelegated",
         &["Delegate=no", "OOMPolicy=continue"],
     );
 }
 
-/// Every test must pass; what the tests leave out for missing rights is printed.
+/// Every test must pass; what the tests leave out for missing rights is printed. A guest for each setting:
+/// the tests keep a processor busy for minutes.
 fn run_as_a_service(setting: &str, properties: &[&str]) {
-    let guest = guest_with_the_tests();
+    let guest = guest_with_the_tests(setting);
     let properties: String = properties.iter().map(|it| format!(" -p {it}")).collect();
     let ran = guest.run_within(
         &format!("systemd-run --quiet --wait --pipe --collect{properties} {PROGRAM} --nocapture"),
@@ -77,8 +76,8 @@ fn run_as_a_service(setting: &str, properties: &[&str]) {
     }
 }
 
-fn guest_with_the_tests() -> Shared {
-    let guest = suite::machine(GUEST);
+fn guest_with_the_tests(name: &str) -> Shared {
+    let guest = suite::machine(name);
     if guest.run(&format!("test -x {PROGRAM}")).status != 0 {
         install(&guest);
     }
