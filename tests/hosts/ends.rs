@@ -106,12 +106,12 @@ fn what_cannot_be_started_says_what_to_do() {
             "Windows line ends",
         ),
         ("text", "echo a line of shell\n", 0o755, "#!"),
-        // A program for aarch64: the first bytes of its header.
+        // The beginning of a program for ARM.
         (
             "foreign",
-            "\u{7f}ELF\u{2}\u{1}\u{1}\0\0\0\0\0\0\0\0\0\u{2}\0\u{b7}\0",
+            "\u{7f}ELF\u{1}\u{1}\u{1}\0\0\0\0\0\0\0\0\0\u{2}\0\u{28}\0",
             0o755,
-            "aarch64",
+            "arm (32 bits)",
         ),
     ] {
         let yaml = format!("name: {name}\nhandler: run\n");
