@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flux::agent::release::{Release, Releases};
+use flux::agent::release::{Access, Release, Releases};
 use flux::agent::workdir::WorkDirs;
 use flux::archive::ArchiveLimits;
 use flux::model::ids::{Digest, FunctionName};
@@ -30,6 +30,8 @@ pub struct Bed {
     /// For rows without a working directory of their own.
     pub fixed: PathBuf,
     pub identity: Option<Identity>,
+    /// Lets that user read the release.
+    _access: Option<Access>,
     _root: TempDir,
 }
 
@@ -46,15 +48,17 @@ impl Bed {
             std::os::unix::fs::chown(&fixed, Some(identity.uid), Some(identity.gid))
                 .expect("give it away");
         }
+        let (release, access) = release(root.path(), program, identity);
         Bed {
             sandbox: open(&work_root, identity, CgroupMode::Auto),
             without_user: open(&work_root, None, CgroupMode::Auto),
             without_cgroup: open(&work_root, identity, CgroupMode::Off),
-            release: release(root.path(), program),
+            release,
             workdirs,
             work_root,
             fixed,
             identity,
+            _access: access,
             _root: root,
         }
     }
@@ -117,7 +121,11 @@ fn open(work_root: &Path, identity: Option<Identity>, cgroup: CgroupMode) -> San
     .expect("a sandbox")
 }
 
-fn release(root: &Path, program: &Path) -> Arc<Release> {
+fn release(
+    root: &Path,
+    program: &Path,
+    identity: Option<Identity>,
+) -> (Arc<Release>, Option<Access>) {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
     zip.start_file("run", options).expect("an entry");
@@ -126,9 +134,13 @@ fn release(root: &Path, program: &Path) -> Arc<Release> {
     let archive = zip.finish().expect("an archive").into_inner();
     let digest = Digest::from_sha256(sha256(&archive));
     let name = FunctionName::new("bench").expect("a name");
-    Releases::open(&root.join("apps"), ArchiveLimits::default())
-        .and_then(|releases| releases.install(&name, 1, &digest, &mut Cursor::new(archive)))
-        .expect("a release")
+    let releases =
+        Releases::open(&root.join("apps"), ArchiveLimits::default()).expect("a directory");
+    let release = releases
+        .install(&name, 1, &digest, &mut Cursor::new(archive))
+        .expect("a release");
+    let access = identity.map(|it| releases.grant(&name, it.uid).expect("access"));
+    (release, access)
 }
 
 fn open_to_all(directory: &Path) {
