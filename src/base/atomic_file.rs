@@ -3,8 +3,11 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
+
+use super::token::Token;
 
 /// What could not be done, to which path.
 #[derive(Debug, Error)]
@@ -88,8 +91,9 @@ pub struct LockFile {
 }
 
 impl LockFile {
-    /// Takes the lock without waiting. The system releases it when the process ends, however it
-    /// ends.
+    /// Takes the lock. The system releases it when the process ends, however it ends, and with it
+    /// the children that it was just making: they have its descriptors until they execute a program.
+    /// For these this waits, a second at the most.
     ///
     /// # Errors
     /// `WouldBlock` as the source when another process holds it.
@@ -100,7 +104,7 @@ impl LockFile {
             .write(true)
             .open(path)
             .map_err(FileError::at("open", path))?;
-        file.try_lock().map_err(|error| {
+        lock_within(&file, LINGERING).map_err(|error| {
             let source = match error {
                 // In words: the system's own are "operation would block".
                 TryLockError::WouldBlock => io::Error::new(
@@ -112,6 +116,24 @@ impl LockFile {
             FileError::at("lock", path)(source)
         })?;
         Ok(LockFile { _file: file })
+    }
+}
+
+/// How long children of a process that was killed may still hold its locks.
+const LINGERING: Duration = Duration::from_secs(1);
+/// Between two looks; flock(2) itself waits for ever or not at all.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+fn lock_within(file: &File, time: Duration) -> Result<(), TryLockError> {
+    let deadline = Instant::now() + time;
+    let never = Token::never();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                never.wait_timeout(LOOK_AGAIN);
+            }
+            result => return result,
+        }
     }
 }
 
@@ -159,6 +181,20 @@ mod tests {
         let path = directory.path().join("absent").join("key.pem");
         let error = write(&path, b"one", 0o600).expect_err("no such directory");
         assert!(error.to_string().contains("absent"), "{error}");
+    }
+
+    #[test]
+    fn a_lock_that_lingers_for_a_moment_is_waited_for() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("lock");
+        let held = LockFile::acquire(&path).expect("free");
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                Token::never().wait_timeout(LINGERING / 5);
+                drop(held);
+            });
+            LockFile::acquire(&path).expect("free again");
+        });
     }
 
     #[test]
