@@ -13,8 +13,9 @@ use crate::files::plant_file;
 use crate::release;
 use crate::told::Told;
 
-/// Directories inside each other: deeper than a path may be long.
-const DEPTH: usize = 3000;
+/// Directories inside each other: deeper than a path may be long, and not so deep that the disk limit
+/// ends the execution first.
+const DEPTH: usize = 1500;
 /// More than fit in one read of a directory.
 const FILES: usize = 2000;
 
