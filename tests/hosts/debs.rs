@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::machine::Machine;
 use crate::process;
+use crate::suite::{self, Shared};
 
 /// A release build from nothing takes minutes; its packages some seconds.
 const BUILD_LIMIT: Duration = Duration::from_secs(40 * 60);
@@ -157,4 +158,17 @@ pub fn deploy_shell(guest: &Machine) {
         0o755,
     );
     flux(guest, "deploy /root/shell");
+}
+
+/// A guest with both packages, configured, and the function of [`deploy_shell`]; each test leaves both
+/// services running.
+pub fn fleet() -> Shared {
+    let guest = suite::machine("packages");
+    if guest.run("test -d /root/shell").status != 0 {
+        install(&guest);
+        configure(&guest);
+        deploy_shell(&guest);
+    }
+    wait_until_online(&guest);
+    guest
 }

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use crate::debs::{self, as_client, flux};
+use crate::debs::{as_client, fleet, flux};
 use crate::machine::Machine;
-use crate::suite::{self, Shared, tests};
+use crate::suite::tests;
 
 tests![
     each_end_is_recorded_as_what_it_was,
@@ -15,20 +15,6 @@ tests![
     an_ended_execution_leaves_no_cgroup,
     the_agent_enforces_all_that_can_be_required,
 ];
-
-/// That of the packages' tests, which leave it as they found it.
-const FLEET: &str = "packages";
-
-fn fleet() -> Shared {
-    let guest = suite::machine(FLEET);
-    if guest.run("test -d /root/shell").status != 0 {
-        debs::install(&guest);
-        debs::configure(&guest);
-        debs::deploy_shell(&guest);
-    }
-    debs::wait_until_online(&guest);
-    guest
-}
 
 /// Runs a line of shell as a function to its end, and gives its record.
 #[track_caller]

@@ -1,9 +1,9 @@
 //! The packages on a real host: installed, configured, used, upgraded, rebooted, removed, purged.
 
-use crate::debs::{self, Package, as_client, flux};
+use crate::debs::{self, Package, as_client, fleet, flux};
 use crate::machine::Machine;
 use crate::process;
-use crate::suite::{self, Shared, tests};
+use crate::suite::{self, tests};
 
 tests![
     lintian_has_nothing_to_say,
@@ -19,20 +19,6 @@ tests![
     a_reboot_brings_the_fleet_back_and_what_ran_is_lost,
     removal_keeps_what_purge_takes_and_both_can_come_back,
 ];
-
-/// Shared by the tests that need a fleet; each leaves both services running.
-const FLEET: &str = "packages";
-
-fn fleet() -> Shared {
-    let guest = suite::machine(FLEET);
-    if guest.run("test -d /root/shell").status != 0 {
-        debs::install(&guest);
-        debs::configure(&guest);
-        debs::deploy_shell(&guest);
-    }
-    debs::wait_until_online(&guest);
-    guest
-}
 
 fn lintian_has_nothing_to_say() {
     let mut lintian = process::command("lintian");
