@@ -138,6 +138,10 @@ fn a_function_without_a_network_reaches_nothing_of_the_machines() {
     table.expect_denied(&[]);
 }
 
+/// The leader of a session, whose parent is this test, holds a descriptor that its children inherit: a test's
+/// own surroundings may have neither.
+const SURROUNDINGS: &str = r#"exec 9</dev/null; "$@"; exit $?"#;
+
 /// As root, with mounts of its own: what it mounts goes with it.
 #[expect(clippy::disallowed_methods, reason = "tests start the real programs")]
 fn outside(stage: &Stage, arguments: &[String]) -> String {
@@ -148,15 +152,16 @@ fn outside(stage: &Stage, arguments: &[String]) -> String {
         open_to_all(path, 0o755);
     }
     let program = copy_of_release(&release);
-    let output = Command::new("/usr/bin/unshare")
-        .args(["--mount", "--uts"])
+    let output = Command::new("/usr/bin/setsid")
+        .args(["/bin/sh", "-c", SURROUNDINGS, "outside"])
+        .args(["/usr/bin/unshare", "--mount", "--uts"])
         .arg(program)
         .arg("try")
         .args(arguments)
         .current_dir(&work)
         .env("TMPDIR", &work)
         .output()
-        .expect("unshare");
+        .expect("setsid");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

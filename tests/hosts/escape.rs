@@ -114,7 +114,7 @@ fn every_attempt_succeeds_for_root_outside() {
     guest.succeed("rm -rf /root/outside && cp -r /root/prober /root/outside && chmod 4755 /root/outside/run && mkdir /root/outside/work");
     let quoted: String = arguments.iter().map(|it| format!(" '{it}'")).collect();
     let line = format!(
-        "ulimit -n 4096; cd /root/outside/work && TMPDIR=$PWD unshare --mount --uts /root/outside/run{quoted}"
+        "ulimit -n 4096; exec 9</dev/null; cd /root/outside/work && TMPDIR=$PWD unshare --mount --uts /root/outside/run{quoted}"
     );
     let ran = guest.run_within(&line, LIMIT);
     Table::parse(&ran.stdout).expect_escaped(OF_NOBODY);
