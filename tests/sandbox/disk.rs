@@ -19,7 +19,7 @@ const NOBODY: Identity = Identity {
 /// this long after they have done what should not count.
 const FOR_SEVERAL_LOOKS: &str = "sleep 0.5";
 /// In the end, so that it is the agent that ends it, and not the last command.
-const FOREVER: &str = "sleep 60";
+const FOREVER: &str = "sleep 1000";
 /// Makes the helper below do its work instead of passing.
 const HOLD: &str = "FLUX_TEST_HOLD_BY_MAPPING";
 
@@ -159,7 +159,7 @@ fn files_that_are_removed_and_still_open_are_stopped() {
 fn files_that_a_process_outside_the_session_holds_are_stopped() {
     assert_stopped_in_both_modes(
         "exec 3>a 4>b; rm a b; head -c 9M /dev/zero >&3; head -c 9M /dev/zero >&4
-         setsid sleep 60 <&- & exec 3>&- 4>&-",
+         setsid sleep 1000 <&- & exec 3>&- 4>&-",
     );
 }
 

@@ -17,7 +17,7 @@ use flux::sandbox::{
 };
 
 /// For conditions that hold in a moment; longer than any honest delay of a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 /// Set in a process that runs one test alone.
 const ALONE: &str = "FLUX_SANDBOX_TEST_ALONE";
 
