@@ -73,6 +73,11 @@ impl Bed {
         &self.work_root
     }
 
+    /// This thread, for good, as the agent does with those that start executions.
+    pub fn contain_thread(&self) {
+        self.sandbox.contain_thread().expect("a filter");
+    }
+
     /// What can be had here: a row without its ingredient costs nothing.
     pub fn describe(&self) {
         let enforced: Vec<_> = self

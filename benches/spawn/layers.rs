@@ -32,6 +32,7 @@ struct Ingredients {
     user: bool,
     files: bool,
     syscalls: bool,
+    contained_thread: bool,
     work_dir: bool,
     no_network: bool,
     no_cgroup: bool,
@@ -61,6 +62,9 @@ pub fn all(bed: &Bed) -> Vec<Layer> {
     });
     add("+ system calls (seccomp)", "syscalls", |it| {
         it.syscalls = true;
+    });
+    add("the same, of which threads keep most", "syscalls", |it| {
+        it.contained_thread = true;
     });
     add("+ working directory: all of it", "", |it| {
         it.work_dir = true;
@@ -99,6 +103,17 @@ impl Layer {
             Way::Contained(ingredients) => ingredients.no_cgroup,
         };
         nix::sys::prctl::set_child_subreaper(is_handed_orphans).expect("prctl");
+    }
+
+    /// Whether it wants a thread that has given up what following an execution does not need.
+    pub fn wants_contained_thread(&self) -> bool {
+        matches!(
+            self.way,
+            Way::Contained(Ingredients {
+                contained_thread: true,
+                ..
+            })
+        )
     }
 
     /// Starts the program and waits for its end.

@@ -1,6 +1,7 @@
 //! Taking turns: every row sees the same moments of the machine, so that what else it does falls
 //! on all of them.
 
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,14 +26,27 @@ pub struct Figures {
 /// One execution at a time, row after row, in rounds.
 pub fn alone(bed: &Bed, rows: &[Layer], rounds: usize) -> Vec<Figures> {
     let mut times = vec![Vec::with_capacity(rounds); rows.len()];
-    for _ in 0..rounds {
-        for (row, times) in rows.iter().zip(&mut times) {
-            row.prepare();
-            let began = Instant::now();
-            row.run(bed);
-            times.push(began.elapsed());
+    thread::scope(|scope| {
+        let (turns, to_contained) = channel::<&Layer>();
+        let (taken, from_contained) = channel();
+        scope.spawn(move || {
+            bed.contain_thread();
+            for row in to_contained {
+                taken.send(time(bed, row)).expect("whoever takes turns");
+            }
+        });
+        for _ in 0..rounds {
+            for (row, times) in rows.iter().zip(&mut times) {
+                row.prepare();
+                times.push(if row.wants_contained_thread() {
+                    turns.send(row).expect("the contained thread");
+                    from_contained.recv().expect("its time")
+                } else {
+                    time(bed, row)
+                });
+            }
         }
-    }
+    });
     let floor = times[0].clone();
     let figures = rows.iter().zip(times).map(|(row, times)| {
         let ratios = times
@@ -52,6 +66,12 @@ pub fn alone(bed: &Bed, rows: &[Layer], rounds: usize) -> Vec<Figures> {
         }
     });
     figures.collect()
+}
+
+fn time(bed: &Bed, row: &Layer) -> Duration {
+    let began = Instant::now();
+    row.run(bed);
+    began.elapsed()
 }
 
 /// Many threads on one row for a slice, then on the next.
@@ -112,6 +132,9 @@ fn slice(bed: &Bed, row: &Layer, threads: usize) -> Slice {
 
 fn run_until(bed: &Bed, row: &Layer, until: Instant) -> Vec<f64> {
     let mut times = Vec::new();
+    if row.wants_contained_thread() {
+        bed.contain_thread();
+    }
     loop {
         let began = Instant::now();
         if began >= until && !times.is_empty() {

@@ -18,6 +18,7 @@ use crate::base::causes::with_causes;
 use crate::base::clock::Timestamp;
 use crate::model::execution::{Ending, ExecutionRecord, Stream, Usage};
 use crate::model::function::{Env, FunctionConfig};
+use crate::model::isolation::SyscallIsolation;
 use crate::sandbox::{Outcome, OutputSink, ResourceLimits, Spec, Stdin};
 
 /// Everything one run needs; consumed by running it.
@@ -51,6 +52,14 @@ impl OutputSink for Recorder<'_> {
 }
 
 impl Execution {
+    /// Which system calls its program will have; any answer serves what cannot start.
+    pub fn syscalls(&self) -> SyscallIsolation {
+        match &self.function.containment {
+            Ok(containment) => containment.isolation.syscalls,
+            Err(_) => SyscallIsolation::Filtered,
+        }
+    }
+
     /// Runs to the end and returns the final record, which is on disk.
     pub fn run(self, context: &Context) -> ExecutionRecord {
         let outcome = self.run_process(context);

@@ -4,7 +4,8 @@
 //! ```text
 //! daemon      starts, reconciles and ends the worker
 //! worker      what the control plane can ask; service speaks gRPC for it
-//! admission   what may run; functions, release: what is held; execution: one run
+//! admission   what may run; functions, release: what is held; execution: one run, on
+//!             one of the threads of runs
 //! isolation   how functions are kept apart; runners, users: as whom they run
 //! live        what runs; journal, output, workdir: what is on disk; events: who is told
 //! ```
@@ -22,6 +23,7 @@ pub mod live;
 pub mod output;
 pub mod release;
 pub mod runners;
+pub mod runs;
 pub mod service;
 pub mod users;
 pub mod workdir;

@@ -14,9 +14,10 @@ use super::journal::{AcceptedExecution, ExecutionFilter, JournalError};
 use super::live::Live;
 use super::output::{self, FollowItem, OutputError, OutputLog};
 use super::release::Release;
+use super::runs::{self, Runs};
 use super::worker_api::{OnDone, Worker, WorkerError};
 use crate::base::clock::Timestamp;
-use crate::base::pool::{Pool, PoolLimits};
+use crate::base::pool::PoolLimits;
 use crate::base::threads::Supervisor;
 use crate::base::token::Token;
 use crate::base::units::Mib;
@@ -48,7 +49,7 @@ pub struct AgentWorker {
     id: AgentId,
     boot_id: String,
     // Before the context: its threads use it until they end.
-    runs: Pool,
+    runs: Runs,
     context: Arc<Context>,
     functions: Functions,
     admission: Arc<Admission>,
@@ -78,7 +79,7 @@ impl AgentWorker {
         AgentWorker {
             id,
             boot_id: uuid::Uuid::new_v4().to_string(),
-            runs: Pool::new("run", threads, supervisor),
+            runs: Runs::new(threads, supervisor),
             context: Arc::new(context),
             functions,
             admission,
@@ -289,8 +290,12 @@ impl Worker for AgentWorker {
         let execution = self.admit(request)?;
         let live = Arc::clone(&execution.live);
         let context = Arc::clone(&self.context);
+        let syscalls = execution.syscalls();
         self.runs
-            .submit(move || carry_out(execution, &context, on_done))
+            .submit(syscalls, move || {
+                runs::prepare_thread(&context.sandbox, syscalls);
+                carry_out(execution, &context, on_done);
+            })
             .map_err(|refused| {
                 drop(refused);
                 self.context.live.withdraw(&live);

@@ -93,6 +93,35 @@ fn without_network_a_function_sees_its_loopback_interface_alone_or_gets_no_agent
 }
 
 #[test]
+fn a_function_has_the_system_calls_that_it_may_whatever_ran_before_it() {
+    let fleet = Fleet::with(&FleetOptions {
+        agents: vec![AgentOptions {
+            agent_yaml: "isolation: {allow: [open_syscalls]}\n".to_owned(),
+            ..AgentOptions::default()
+        }],
+        ..FleetOptions::default()
+    });
+    if !enforces(&fleet, "syscalls") {
+        return;
+    }
+    let script = "grep Seccomp: /proc/self/status; unshare -U true 2>&1 && echo made";
+    fleet.deploy_script("iso-filtered", "isolation: {syscalls: filtered}\n", script);
+    fleet.deploy_script("iso-open", "isolation: {syscalls: open}\n", script);
+    // Whoever runs the tests may be under a filter; such a function is under no other.
+    let own = std::fs::read_to_string("/proc/self/status").expect("status");
+    let own = own.lines().find(|line| line.starts_with("Seccomp:"));
+    for _ in 0..3 {
+        // Whatever its status: the machine may refuse namespaces in another way.
+        let open = fleet.execute("iso-open", &[]).json();
+        assert_eq!(open["output"].as_str().expect("text").lines().next(), own);
+        let filtered = fleet.execute("iso-filtered", &[]).expect(500);
+        let output = filtered["output"].as_str().expect("text");
+        assert!(output.starts_with("Seccomp:\t2\n"), "{output}");
+        assert!(output.contains("not permitted"), "{output}");
+    }
+}
+
+#[test]
 fn with_strict_files_a_function_reads_the_system_and_its_own_and_nothing_else() {
     let fleet = plain();
     if !enforces(&fleet, "files") {

@@ -22,6 +22,19 @@ fn filtering() -> Option<Place> {
     place.enforces(Enforced::Syscalls).then_some(place)
 }
 
+/// On a thread as any, and on one that has given up what following an execution does not need.
+fn on_either_thread(check: impl Fn(&Place) + Sync) {
+    let Some(place) = filtering() else { return };
+    check(&place);
+    std::thread::scope(|scope| {
+        let contained = scope.spawn(|| {
+            place.sandbox.contain_thread().expect("the shared part");
+            check(&place);
+        });
+        contained.join().expect("the same on such a thread");
+    });
+}
+
 fn python(place: &Place, program: &str, syscalls: SyscallIsolation) -> (Outcome, Recorder) {
     let mut spec = place.spec(PYTHON);
     spec.args = vec!["-c".into(), format!("{TRY}{program}").into()];
@@ -69,13 +82,15 @@ fn tries() -> Vec<(libc::c_long, &'static str, &'static str)> {
 
 #[test]
 fn each_call_that_is_taken_away_answers_so_and_would_do_otherwise() {
+    on_either_thread(|place| {
+        for (number, arguments, expected) in tries() {
+            let program = format!("call({number}, {arguments})");
+            let (outcome, recorder) = python(place, &program, SyscallIsolation::Filtered);
+            assert_eq!(outcome.ending, Ending::Exited(0), "{}", recorder.err());
+            assert_eq!(recorder.out().trim(), expected, "{program}");
+        }
+    });
     let Some(place) = filtering() else { return };
-    for (number, arguments, expected) in tries() {
-        let program = format!("call({number}, {arguments})");
-        let (outcome, recorder) = python(&place, &program, SyscallIsolation::Filtered);
-        assert_eq!(outcome.ending, Ending::Exited(0), "{}", recorder.err());
-        assert_eq!(recorder.out().trim(), expected, "{program}");
-    }
     // Some of them without the filter: what answers above is the filter.
     for (number, arguments) in [
         (libc::SYS_bpf, "99, 0, 0"),
@@ -120,13 +135,14 @@ fn the_filter_holds_what_a_program_starts() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn other_conventions_are_no_way_around() {
-    let Some(place) = filtering() else { return };
-    let (_, recorder) = python(
-        &place,
-        &format!("call(0x40000000 + {}); call(0x40000000)", libc::SYS_getpid),
-        SyscallIsolation::Filtered,
-    );
-    assert_eq!(recorder.out(), "ENOSYS\nENOSYS\n");
+    on_either_thread(|place| {
+        let (_, recorder) = python(
+            place,
+            &format!("call(0x40000000 + {}); call(0x40000000)", libc::SYS_getpid),
+            SyscallIsolation::Filtered,
+        );
+        assert_eq!(recorder.out(), "ENOSYS\nENOSYS\n");
+    });
     // mov eax, 1; mov ebx, 42; int 0x80; ret
     let program = "
 import mmap
@@ -135,18 +151,50 @@ code.write(bytes.fromhex('b801000000bb2a000000cd80c3'))
 address = ctypes.addressof(ctypes.c_char.from_buffer(code))
 ctypes.CFUNCTYPE(None)(address)()
 ";
+    let Some(place) = filtering() else { return };
     let (outcome, _) = python(&place, program, SyscallIsolation::Open);
     if outcome.ending != Ending::Exited(42) {
         println!("skipped: this kernel has no 32-bit convention: {outcome:?}");
         return;
     }
-    let (outcome, _) = python(&place, program, SyscallIsolation::Filtered);
-    assert_eq!(
-        outcome.ending,
-        Ending::Signalled(libc::SIGSYS),
-        "{outcome:?}"
-    );
-    assert!(outcome.error.contains("32-bit"), "{}", outcome.error);
+    on_either_thread(|place| {
+        let (outcome, _) = python(place, program, SyscallIsolation::Filtered);
+        assert_eq!(
+            outcome.ending,
+            Ending::Signalled(libc::SIGSYS),
+            "{outcome:?}"
+        );
+        assert!(outcome.error.contains("32-bit"), "{}", outcome.error);
+    });
+}
+
+#[test]
+fn a_thread_that_has_given_up_calls_starts_nothing_that_should_have_them() {
+    let Some(place) = filtering() else { return };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2 {
+                place.sandbox.contain_thread().expect("once, and again");
+            }
+            let own = std::fs::read_to_string("/proc/thread-self/status").expect("status");
+            assert!(own.contains("\nNoNewPrivs:\t1\n"), "{own}");
+            assert!(own.contains("\nSeccomp:\t2\n"), "{own}");
+            let mut spec = place.shell("echo ran");
+            spec.syscalls = SyscallIsolation::Open;
+            let (outcome, recorder) = place.run(&spec);
+            assert_eq!(outcome.ending, Ending::SpawnFailed);
+            assert!(
+                outcome.error.contains("has given some up"),
+                "{}",
+                outcome.error
+            );
+            assert_eq!((recorder.out().as_str(), recorder.pid), ("", None));
+        });
+    });
+    // The others are as they were.
+    let mut spec = place.shell("echo ran");
+    spec.syscalls = SyscallIsolation::Open;
+    assert_eq!(place.run(&spec).1.out(), "ran\n");
 }
 
 #[test]

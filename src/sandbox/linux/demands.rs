@@ -4,7 +4,8 @@
 use thiserror::Error;
 
 use super::super::{Identities, Identity, Spec};
-use crate::model::isolation::NetworkIsolation;
+use super::seccomp;
+use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
 
 /// What holds for all specifications of one sandbox.
 #[derive(Debug)]
@@ -25,11 +26,16 @@ pub(super) enum Refusal {
     Stranger { uid: u32, gid: u32 },
     #[error("it asks for no network, which cannot be had here: {reason}")]
     NoNetwork { reason: String },
+    #[error("it asks for all system calls, and the thread that should start it has given some up")]
+    ContainedThread,
 }
 
 impl Demands {
     pub(super) fn check(&self, spec: &Spec) -> Result<(), Refusal> {
         self.check_identity(spec.identity)?;
+        if spec.syscalls == SyscallIsolation::Open && seccomp::is_thread_contained() {
+            return Err(Refusal::ContainedThread);
+        }
         match (&self.no_network, spec.network) {
             (Some(reason), NetworkIsolation::None) => Err(Refusal::NoNetwork {
                 reason: reason.clone(),

@@ -114,6 +114,17 @@ impl Sandbox {
         Ok(in_cgroups + others)
     }
 
+    /// Makes starts from this thread cheaper: it enters, for good, that part of the executions' filter of
+    /// system calls which following an execution does not need, and its children inherit it. Such a
+    /// thread, and threads that it makes, cannot run what asks for [`SyscallIsolation::Open`]. Does
+    /// nothing where there is no filter, or when it has been called.
+    ///
+    /// # Errors
+    /// The kernel's refusal. Executions are contained all the same.
+    pub fn contain_thread(&self) -> std::io::Result<()> {
+        self.spawner.contain_thread()
+    }
+
     /// Runs one process to its end, on the calling thread. Returns when its whole tree is dead.
     pub fn run(&self, spec: &Spec, control: &Control, output: &mut dyn OutputSink) -> Outcome {
         if let Some(reason) = control.stopped() {

@@ -69,6 +69,17 @@ impl Spawner {
         })
     }
 
+    /// See [`Sandbox::contain_thread`](super::Sandbox::contain_thread).
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub(super) fn contain_thread(&self) -> io::Result<()> {
+        match &self.means.syscalls {
+            Some(filter) => filter.contain_thread(),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn spawn(
         &self,
         spec: &Spec,
@@ -122,7 +133,7 @@ impl Spawner {
             bounding_drop: self.means.bounding_drop,
             uid_gid: spec.identity.map(|identity| (identity.uid, identity.gid)),
             landlock: domain.map_or(-1, Domain::raw),
-            syscalls: self.filter(spec.syscalls).map(Filter::program),
+            syscalls: self.filter(spec.syscalls).map(Filter::for_child),
             stdio: [
                 stdin.as_raw_fd(),
                 ends.stdout.as_raw_fd(),

@@ -145,14 +145,28 @@ const PERSONALITIES: &[Case] = &[
     &[(0, u32::MAX)],
 ];
 
+/// By call.
+type Answers = Vec<(c_long, Answer)>;
+
 /// Each call that does not simply pass, once.
-pub(super) fn answers() -> Vec<(c_long, Answer)> {
+pub(super) fn answers() -> Answers {
     let refused = REFUSED.iter().copied().flatten();
-    let mut answers: Vec<(c_long, Answer)> = refused
+    let mut answers: Answers = refused
         .map(|&call| (call, Answer::Refuse(libc::EPERM)))
         .collect();
     answers.extend(looked_at());
     answers
+}
+
+/// What a thread that starts and follows executions calls itself: it makes processes, in networks of
+/// their own too, and asks whether a function's threads share their descriptors.
+const OF_THREADS: [c_long; 3] = [libc::SYS_clone3, libc::SYS_clone, libc::SYS_kcmp];
+
+/// All of them: those that such threads do without as well, and the rest.
+pub(super) fn parts() -> (Answers, Answers) {
+    answers()
+        .into_iter()
+        .partition(|(call, _)| !OF_THREADS.contains(call))
 }
 
 /// Those that depend on their arguments.

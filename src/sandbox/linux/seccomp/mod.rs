@@ -5,4 +5,4 @@ mod filter;
 mod list;
 mod program;
 
-pub(super) use filter::Filter;
+pub(super) use filter::{Filter, is_thread_contained};

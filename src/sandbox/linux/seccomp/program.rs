@@ -48,6 +48,18 @@ pub(super) fn compile(answers: Vec<(c_long, Answer)>) -> Vec<sock_filter> {
         give(libc::SECCOMP_RET_KILL_PROCESS),
         load(offset_of!(seccomp_data, nr)),
     ];
+    let mut ranges = ranges(answers);
+    if let Some(first) = arch::FOREIGN_CALLS_FROM {
+        push(&mut ranges, first, Answer::Refuse(libc::ENOSYS));
+    }
+    program.extend(search(&ranges));
+    program
+}
+
+/// For who is in a [`compile`]d program already: of two answers the kernel takes the stricter, so this
+/// one need not know of other conventions.
+pub(super) fn compile_beside(answers: Vec<(c_long, Answer)>) -> Vec<sock_filter> {
+    let mut program = vec![load(offset_of!(seccomp_data, nr))];
     program.extend(search(&ranges(answers)));
     program
 }
@@ -64,9 +76,6 @@ fn ranges(answers: Vec<(c_long, Answer)>) -> Vec<Range> {
         if !by_number.contains_key(&(number + 1)) {
             push(&mut ranges, number + 1, Answer::Allow);
         }
-    }
-    if let Some(first) = arch::FOREIGN_CALLS_FROM {
-        push(&mut ranges, first, Answer::Refuse(libc::ENOSYS));
     }
     ranges
 }

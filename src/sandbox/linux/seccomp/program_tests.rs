@@ -137,6 +137,29 @@ fn other_system_call_conventions_lead_past_no_answer() {
     }
 }
 
+/// The kernel takes the stricter of two answers, which is the lesser as a signed number.
+#[test]
+fn the_two_parts_together_answer_as_the_whole() {
+    let whole = compile(list::answers());
+    let (shared, rest) = list::parts();
+    assert!(!shared.is_empty() && !rest.is_empty());
+    let (shared, rest) = (compile(shared), compile_beside(rest));
+    let foreign = arch::FOREIGN_CALLS_FROM.unwrap_or(u32::MAX - 1);
+    let numbers = (0..LAST_CALL).chain([foreign, foreign + 1, foreign + libc::SYS_clone as u32]);
+    let mut arguments = vec![[0; 6], [u64::MAX; 6]];
+    arguments.extend((0..64).map(|bit| [1 << bit; 6]));
+    for number in numbers {
+        for convention in [arch::AUDIT_ARCH, 0x4000_0003] {
+            for given in &arguments {
+                let ask = |program: &[sock_filter]| answer(program, convention, number, *given);
+                let strict = |program| ask(program) as i32;
+                let together = strict(&shared).min(strict(&rest)) as u32;
+                assert_eq!(together, ask(&whole), "call {number:#x} {given:x?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn jumps_reach_over_long_programs() {
     // Every second number, so that no two ranges merge.
