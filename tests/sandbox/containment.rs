@@ -1,12 +1,13 @@
 //! What a program finds around itself.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::os::fd::AsRawFd;
 
 use flux::model::execution::Ending;
 use flux::sandbox::{
-    CgroupMode, Control, Enforced, Identity, Sandbox, SandboxConfig, SandboxError, SpawnWay, Spec,
-    StopReason,
+    CgroupMode, Control, Enforced, FileAccess, Identity, Sandbox, SandboxConfig, SandboxError,
+    SpawnWay, Spec, StopReason,
 };
 
 use super::harness::{
@@ -349,4 +350,33 @@ fn the_limits_of_processes_and_processor_are_in_force() {
         "{}",
         recorder.out()
     );
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a file of the kernel's")]
+fn an_agent_that_is_spared_when_memory_runs_out_starts_nothing_that_is() {
+    if !alone("containment::an_agent_that_is_spared_when_memory_runs_out_starts_nothing_that_is") {
+        return;
+    }
+    let file = "/proc/self/oom_score_adj";
+    if let Err(error) = fs::write(file, "-300") {
+        println!("skipped: it takes CAP_SYS_RESOURCE: {error}");
+        return;
+    }
+    for way in [SpawnWay::Clone3, SpawnWay::Clone] {
+        let place = Opening {
+            way,
+            identity: Some(NOBODY),
+            ..Opening::default()
+        }
+        .open();
+        let script = format!("cat {file}; echo -1 >{file} || echo 0 >{file} && cat {file}");
+        let mut spec = place.shell(&script);
+        // So that nothing but the score's own rule refuses a lower one.
+        spec.files = FileAccess::Open;
+        let (outcome, recorder) = place.run(&spec);
+        assert_eq!(recorder.out(), "0\n0\n", "{outcome:?} {}", recorder.err());
+    }
+    // What shares the agent's memory for a moment shares no score with it.
+    assert_eq!(fs::read_to_string(file).expect("own").trim(), "-300");
 }

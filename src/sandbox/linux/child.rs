@@ -26,6 +26,8 @@ pub(super) struct Plan {
     pub cgroup_procs: c_int,
     /// The clone has given it a network of its own, whose loopback interface is down.
     pub own_network: bool,
+    /// The agent is spared when the machine runs out of memory; what it starts is not to be.
+    pub reset_oom_score: bool,
     /// Resource and both its limits.
     pub rlimits: [Option<(u32, u64)>; RLIMITS],
     /// Capabilities to take out of the bounding set, one bit each.
@@ -65,6 +67,7 @@ pub(super) enum Stage {
     Session,
     Cgroup,
     Loopback,
+    OomScore,
     Rlimit,
     Groups,
     Gid,
@@ -119,6 +122,7 @@ fn prepare(plan: &Plan) -> Result<(), Failure> {
     join_cgroup(plan)?;
     bring_up_loopback(plan)?;
     reset_signal_dispositions();
+    reset_oom_score(plan)?;
     set_rlimits(plan)?;
     drop_privileges(plan)?;
     check(
@@ -206,6 +210,28 @@ fn bring_up_loopback(plan: &Plan) -> Result<(), Failure> {
         ],
     )?;
     call(libc::SYS_close, one(socket as usize));
+    Ok(())
+}
+
+/// Before the privileges are dropped: with CAP_SYS_RESOURCE the score becomes the least that the program
+/// itself can set later (fs/proc/base.c, `__set_oom_adj`). Of a child made with CLONE_VFORK the kernel
+/// changes this one process, not all that share its memory.
+fn reset_oom_score(plan: &Plan) -> Result<(), Failure> {
+    if !plan.reset_oom_score {
+        return Ok(());
+    }
+    let path = c"/proc/self/oom_score_adj".as_ptr().expose_provenance();
+    let flags = (libc::O_WRONLY | libc::O_CLOEXEC) as usize;
+    let at = libc::AT_FDCWD as usize;
+    let file = call(libc::SYS_openat, [at, path, flags, 0, 0, 0]);
+    if file < 0 {
+        return Err(failure(Stage::OomScore, file));
+    }
+    let zero = b"0";
+    let text = zero.as_ptr().expose_provenance();
+    let arguments = [file as usize, text, zero.len(), 0, 0, 0];
+    check(Stage::OomScore, libc::SYS_write, arguments)?;
+    call(libc::SYS_close, one(file as usize));
     Ok(())
 }
 

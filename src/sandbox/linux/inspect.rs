@@ -62,9 +62,18 @@ pub(super) fn means(config: &SandboxConfig, findings: &mut Findings) -> Means {
     });
     Means {
         bounding_drop: bounding_drop(findings),
+        reset_oom_score: is_spared(),
         domains: domains(config, findings),
         syscalls: syscalls(findings),
     }
+}
+
+/// By its unit (`OOMScoreAdjust=`) or whoever started it, for as long as it runs (proc(5)).
+fn is_spared() -> bool {
+    std::fs::read_to_string("/proc/self/oom_score_adj")
+        .ok()
+        .and_then(|score| score.trim().parse::<i32>().ok())
+        .is_some_and(|score| score < 0)
 }
 
 fn bounding_drop(findings: &mut Findings) -> u64 {

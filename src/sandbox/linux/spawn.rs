@@ -29,6 +29,8 @@ pub(super) struct Spawner {
 pub(super) struct Means {
     /// Capabilities to take out of the bounding set, one bit each.
     pub bounding_drop: u64,
+    /// Whether the agent is to be ended later than others when the machine runs out of memory.
+    pub reset_oom_score: bool,
     pub domains: Option<Domains>,
     pub syscalls: Option<Filter>,
 }
@@ -129,6 +131,7 @@ impl Spawner {
         Plan {
             cgroup_procs: -1,
             own_network: spec.network == NetworkIsolation::None,
+            reset_oom_score: self.means.reset_oom_score,
             rlimits: rlimits(&spec.limits),
             bounding_drop: self.means.bounding_drop,
             uid_gid: spec.identity.map(|identity| (identity.uid, identity.gid)),
