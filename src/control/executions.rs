@@ -176,14 +176,23 @@ impl Executions {
             .client(&agent.agent)
             .and_then(|client| client.cancel(id))
             .map_err(|error| match error {
-                // It was asked, and could not say that the tree is dead.
-                RpcError::Refused(_) | RpcError::Rejected { .. } | RpcError::Deadline => {
-                    ControlError::CancelUnconfirmed {
-                        id: id.clone(),
-                        message: with_causes(&error),
-                    }
-                }
-                error => unreachable(&agent.agent.id, error),
+                // It was asked, or may have been, and has not said that the tree is dead.
+                RpcError::Refused(_)
+                | RpcError::Rejected { .. }
+                | RpcError::Deadline
+                | RpcError::Interrupted { .. }
+                | RpcError::Answer(_)
+                | RpcError::Status { .. } => ControlError::CancelUnconfirmed {
+                    id: id.clone(),
+                    message: format!("agent {}: {}", agent.agent.id, with_causes(&error)),
+                },
+                // It was not told.
+                error @ (RpcError::Unreachable
+                | RpcError::Unimplemented
+                | RpcError::TooLarge { .. }
+                | RpcError::Address(_)
+                | RpcError::NoIdentity
+                | RpcError::Source(_)) => unreachable(&agent.agent.id, error),
             })?;
         match outcome {
             CancelOutcome::Cancelled => Ok(()),

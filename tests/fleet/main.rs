@@ -13,6 +13,7 @@ mod placement;
 mod queue;
 mod removal;
 mod restarts;
+mod unconfirmed;
 
 use std::thread::{Scope, ScopedJoinHandle};
 
