@@ -138,7 +138,7 @@ impl Executions {
             } => {
                 let found = self
                     .links
-                    .client(&agent.agent)
+                    .client_to_ask(&agent.agent)
                     .and_then(|client| fetch(&client, id))
                     .map_err(|error| unreachable(&agent.agent.id, error))?;
                 match (found, route) {
@@ -173,7 +173,7 @@ impl Executions {
         };
         let outcome = self
             .links
-            .client(&agent.agent)
+            .client_to_ask(&agent.agent)
             .and_then(|client| client.cancel(id))
             .map_err(|error| match error {
                 // It was asked, or may have been, and has not said that the tree is dead.
@@ -229,7 +229,7 @@ impl Executions {
         };
         let client = self
             .links
-            .client(&agent.agent)
+            .client_to_ask(&agent.agent)
             .map_err(|error| unreachable(&agent.agent.id, error))?;
         let query = OutputQuery {
             execution: id.clone(),
@@ -272,7 +272,7 @@ impl Executions {
                 let execution = self.get(id)?;
                 let client = self
                     .links
-                    .client(&agent.agent)
+                    .client_to_ask(&agent.agent)
                     .map_err(|error| unreachable(&agent.agent.id, error))?;
                 match client.follow(id, offset) {
                     Ok(follower) if execution.record.agent == agent.agent.id => {
@@ -504,7 +504,7 @@ impl Executions {
                 let sender = sender.clone();
                 move || {
                     let answer = links
-                        .client(&view.agent)
+                        .client_to_ask(&view.agent)
                         .and_then(|client| question(&client));
                     let _ = sender.send((view.agent.id, answer));
                 }

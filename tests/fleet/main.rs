@@ -9,6 +9,7 @@ mod drain;
 mod harness;
 mod identity;
 mod no_access_lists;
+mod offline;
 mod outage;
 mod placement;
 mod queue;
