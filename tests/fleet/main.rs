@@ -8,6 +8,7 @@ mod drain;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod identity;
+mod losses;
 mod no_access_lists;
 mod offline;
 mod outage;
