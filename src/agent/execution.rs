@@ -12,7 +12,7 @@ use super::context::Context;
 use super::environment::Belongings;
 use super::functions::Function;
 use super::isolation::files;
-use super::live::Live;
+use super::live::{Last, Live};
 use super::release::Release;
 use crate::base::causes::with_causes;
 use crate::base::clock::Timestamp;
@@ -78,7 +78,11 @@ impl Execution {
             ..self.live.accepted().clone()
         };
         let record = context.write_final(record, self.durable);
-        context.live.finish(&self.live, record.clone());
+        let last = Last {
+            record: record.clone(),
+            tree_confirmed_dead: outcome.tree_confirmed_dead,
+        };
+        context.live.finish(&self.live, last);
         drop(self.slot);
         context.events.ended(&record);
         record

@@ -22,7 +22,16 @@ pub struct Live {
     control: Control,
     output: OutputLog,
     ended: Trigger,
-    last: OnceLock<ExecutionRecord>,
+    last: OnceLock<Last>,
+}
+
+/// How one ended.
+#[derive(Debug, Clone)]
+pub struct Last {
+    /// Final, and on disk.
+    pub record: ExecutionRecord,
+    /// Whether no process of it is alive; if not, that could not be said.
+    pub tree_confirmed_dead: bool,
 }
 
 impl Live {
@@ -42,7 +51,7 @@ impl Live {
     /// The record as it stands.
     pub fn record(&self) -> ExecutionRecord {
         if let Some(last) = self.last.get() {
-            return last.clone();
+            return last.record.clone();
         }
         let totals = self.output.totals();
         ExecutionRecord {
@@ -79,8 +88,8 @@ impl Live {
         self.ended.token()
     }
 
-    /// The final record, once there is one.
-    pub fn last(&self) -> Option<&ExecutionRecord> {
+    /// Its end, once it is known.
+    pub fn last(&self) -> Option<&Last> {
         self.last.get()
     }
 }
@@ -117,9 +126,9 @@ impl LiveTable {
     }
 
     /// Makes the end of one known, and forgets it: its record and output are on disk.
-    pub fn finish(&self, live: &Live, record: ExecutionRecord) {
+    pub fn finish(&self, live: &Live, last: Last) {
         // Set once: the execution's own thread is the only one to call this.
-        let _ = live.last.set(record);
+        let _ = live.last.set(last);
         lock(&self.running).remove(&live.accepted.id);
         live.ended.pull();
     }

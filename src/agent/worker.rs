@@ -316,14 +316,16 @@ impl Worker for AgentWorker {
             return Err(WorkerError::new(ErrorKind::Busy, execution)
                 .because("it was told to stop, and is not confirmed dead yet"));
         }
-        let was_cancelled = live
-            .last()
-            .is_some_and(|record| record.ending == Some(Ending::Cancelled));
-        Ok(if was_cancelled {
-            CancelOutcome::Cancelled
-        } else {
-            CancelOutcome::AlreadyEnded
-        })
+        match live.last() {
+            Some(last) if !last.tree_confirmed_dead => {
+                Err(WorkerError::new(ErrorKind::Busy, execution)
+                    .because(last.record.error.as_str()))
+            }
+            Some(last) if last.record.ending == Some(Ending::Cancelled) => {
+                Ok(CancelOutcome::Cancelled)
+            }
+            Some(_) | None => Ok(CancelOutcome::AlreadyEnded),
+        }
     }
 
     fn get_execution(&self, execution: &ExecutionId) -> Result<Option<Executed>, WorkerError> {
@@ -377,7 +379,9 @@ impl Worker for AgentWorker {
                 recv(left.receiver()) -> _ => return Ok(()),
             }
         }
-        let last = live.as_ref().and_then(|live| live.last().cloned());
+        let last = live
+            .as_ref()
+            .and_then(|live| Some(live.last()?.record.clone()));
         let record = match last {
             Some(record) => record,
             None => self

@@ -223,6 +223,7 @@ impl Dispatcher {
                 function: request.function.clone(),
                 accepted_at: Timestamp::now(),
                 expires_at: None,
+                lost: false,
             }),
             Some(before) if *before == agent => Ok(()),
             Some(_) => self.store.move_route(&id, &agent).map(drop),
@@ -311,6 +312,7 @@ impl Dispatcher {
             function: lost.function.clone(),
             accepted_at: lost.started_at,
             expires_at: None,
+            lost: false,
         });
     }
 

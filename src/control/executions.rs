@@ -138,17 +138,17 @@ impl Executions {
             } => {
                 let found = self
                     .links
-                    .client(&agent.agent)
+                    .client_to_ask(&agent.agent)
                     .and_then(|client| fetch(&client, id))
                     .map_err(|error| unreachable(&agent.agent.id, error))?;
                 match (found, route) {
                     (Some(execution), route) => {
-                        self.note_end(route.as_ref(), &execution.record);
+                        self.note_found(route.as_ref(), &execution.record);
                         Ok(execution)
                     }
                     // Stored as handed over, never seen to end, and not there: the agent lost it
                     // before it had it on disk, or lost its disk.
-                    (None, Some(route)) if route.expires_at.is_none() && !running => {
+                    (None, Some(route)) if !running && self.is_lost(&route) => {
                         Ok(lost(&route, "its agent has no record of it"))
                     }
                     (None, _) => Err(ControlError::ExecutionNotFound(id.clone())),
@@ -173,17 +173,26 @@ impl Executions {
         };
         let outcome = self
             .links
-            .client(&agent.agent)
+            .client_to_ask(&agent.agent)
             .and_then(|client| client.cancel(id))
             .map_err(|error| match error {
-                // It was asked, and could not say that the tree is dead.
-                RpcError::Refused(_) | RpcError::Rejected { .. } | RpcError::Deadline => {
-                    ControlError::CancelUnconfirmed {
-                        id: id.clone(),
-                        message: with_causes(&error),
-                    }
-                }
-                error => unreachable(&agent.agent.id, error),
+                // It was asked, or may have been, and has not said that the tree is dead.
+                RpcError::Refused(_)
+                | RpcError::Rejected { .. }
+                | RpcError::Deadline
+                | RpcError::Interrupted { .. }
+                | RpcError::Answer(_)
+                | RpcError::Status { .. } => ControlError::CancelUnconfirmed {
+                    id: id.clone(),
+                    message: format!("agent {}: {}", agent.agent.id, with_causes(&error)),
+                },
+                // It was not told.
+                error @ (RpcError::Unreachable
+                | RpcError::Unimplemented
+                | RpcError::TooLarge { .. }
+                | RpcError::Address(_)
+                | RpcError::NoIdentity
+                | RpcError::Source(_)) => unreachable(&agent.agent.id, error),
             })?;
         match outcome {
             CancelOutcome::Cancelled => Ok(()),
@@ -220,7 +229,7 @@ impl Executions {
         };
         let client = self
             .links
-            .client(&agent.agent)
+            .client_to_ask(&agent.agent)
             .map_err(|error| unreachable(&agent.agent.id, error))?;
         let query = OutputQuery {
             execution: id.clone(),
@@ -263,7 +272,7 @@ impl Executions {
                 let execution = self.get(id)?;
                 let client = self
                     .links
-                    .client(&agent.agent)
+                    .client_to_ask(&agent.agent)
                     .map_err(|error| unreachable(&agent.agent.id, error))?;
                 match client.follow(id, offset) {
                     Ok(follower) if execution.record.agent == agent.agent.id => {
@@ -332,12 +341,35 @@ impl Executions {
             function: function.clone(),
             accepted_at: now,
             expires_at: Some(now.after(self.retention)),
+            lost: false,
+        });
+    }
+
+    /// Whether an execution that its agent has no record of is lost, and not only forgotten by now.
+    fn is_lost(&self, route: &Route) -> bool {
+        match route.expires_at {
+            None => {
+                self.record_loss(route);
+                true
+            }
+            Some(expires_at) => route.lost && Timestamp::now() < expires_at,
+        }
+    }
+
+    /// Its agent has no record of it: its route goes when a record would.
+    fn record_loss(&self, route: &Route) {
+        let (id, agent) = (&route.execution, &route.agent);
+        log::warn!("execution {id} is lost: agent {agent} has no record of it");
+        self.store.put_route_lazily(&Route {
+            expires_at: Some(Timestamp::now().after(self.retention)),
+            lost: true,
+            ..route.clone()
         });
     }
 
     /// Routes of executions that ended while nobody listened to their agent: they go with the time
-    /// of the records. One that the agent knows nothing of stays, and is reported as lost. Works
-    /// elsewhere, for there may be many.
+    /// of the records, and so do those that the agent knows nothing of, which are reported as lost
+    /// until then. Works elsewhere, for there may be many.
     pub fn settle_open_routes(self: &Arc<Self>, agent: &AgentId) {
         let (this, agent) = (Arc::clone(self), agent.clone());
         let accepted = self.asks.submit(move || {
@@ -367,8 +399,12 @@ impl Executions {
             offset: 0,
             limit: 1,
         })?;
-        if output.is_some_and(|piece| piece.ended) {
-            self.record_end(&route.execution, &route.agent, &route.function);
+        match output {
+            Some(piece) if piece.ended => {
+                self.record_end(&route.execution, &route.agent, &route.function);
+            }
+            Some(_) => {}
+            None => self.record_loss(route),
         }
         Ok(())
     }
@@ -407,9 +443,19 @@ impl Executions {
         }
     }
 
-    fn note_end(&self, route: Option<&Route>, record: &ExecutionRecord) {
-        if record.ending.is_some() && route.is_some_and(|route| route.expires_at.is_none()) {
+    fn note_found(&self, route: Option<&Route>, record: &ExecutionRecord) {
+        let Some(route) = route.filter(|route| route.lost || route.expires_at.is_none()) else {
+            return;
+        };
+        if record.ending.is_some() {
             self.record_end(&record.id, &record.agent, &record.function);
+        } else if route.lost {
+            // It was on its way when its agent was asked.
+            self.store.put_route_lazily(&Route {
+                expires_at: None,
+                lost: false,
+                ..route.clone()
+            });
         }
     }
 
@@ -495,7 +541,7 @@ impl Executions {
                 let sender = sender.clone();
                 move || {
                     let answer = links
-                        .client(&view.agent)
+                        .client_to_ask(&view.agent)
                         .and_then(|client| question(&client));
                     let _ = sender.send((view.agent.id, answer));
                 }

@@ -1,6 +1,6 @@
 //! From an agent of the fleet to a client that talks to it.
 
-use crate::model::agent::Agent;
+use crate::model::agent::{Agent, AgentState};
 use crate::model::ids::AgentId;
 use crate::rpc::{AgentClient, Channels, ProbeError, RpcError};
 
@@ -23,7 +23,20 @@ impl Links {
         self.client_at(&agent.id, &agent.address, agent.tls)
     }
 
-    /// The same from its parts.
+    /// A client for a question that somebody waits for: an agent that is known to be offline is not
+    /// waited for.
+    ///
+    /// # Errors
+    /// As [`Links::client`].
+    pub fn client_to_ask(&self, agent: &Agent) -> Result<AgentClient, RpcError> {
+        let client = self.client(agent)?;
+        Ok(match agent.state {
+            AgentState::Provisioning | AgentState::Offline | AgentState::Gone => client.fail_fast(),
+            AgentState::Syncing | AgentState::Online | AgentState::Draining => client,
+        })
+    }
+
+    /// A client for an agent, from its parts.
     ///
     /// # Errors
     /// As [`Links::client`].

@@ -49,6 +49,7 @@ pub(super) enum Patience {
 #[derive(Clone)]
 pub struct AgentClient {
     inner: Arc<Inner>,
+    patience: Patience,
 }
 
 struct Inner {
@@ -68,6 +69,16 @@ impl AgentClient {
                 stub: AgentServiceClient::new(channel),
                 is_existing: AtomicBool::new(is_existing),
             }),
+            patience: Patience::UntilBound,
+        }
+    }
+
+    /// The same for an agent that is known to be offline: when the last attempt to connect failed, it
+    /// is unreachable at once. Connecting goes on without anybody who waits for it.
+    pub fn fail_fast(self) -> AgentClient {
+        AgentClient {
+            patience: Patience::FailFast,
+            ..self
         }
     }
 
@@ -268,7 +279,7 @@ impl AgentClient {
         deadline: Duration,
     ) -> Result<A, RpcError> {
         fits(request)?;
-        self.ready(Patience::UntilBound)?;
+        self.ready(self.patience)?;
         let option = CallOption::default().timeout(deadline);
         let receiver = start(&self.inner.stub, request, option).map_err(RpcError::of_start)?;
         block_on(receiver).map_err(RpcError::of_call)

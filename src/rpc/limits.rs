@@ -19,8 +19,8 @@ pub const PROBE_BOUND: Duration = Duration::from_secs(5);
 pub const STATUS_DEADLINE: Duration = Duration::from_secs(5);
 /// Calls that read or write the agent's disk.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
-/// A cancel answers once the whole process tree is dead.
-pub const CANCEL_DEADLINE: Duration = Duration::from_secs(60);
+/// A cancel answers once the whole process tree is dead, or after 20 s that it is not: twice that.
+pub const CANCEL_DEADLINE: Duration = Duration::from_secs(40);
 /// A release of the largest size over a slow line, and its extraction.
 pub const RELEASE_DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// An asynchronous execution is answered when it is on the agent's disk.

@@ -32,4 +32,4 @@ pub use spec::{FileAccess, ResourceLimits, Spec, Stdin};
 
 #[cfg(target_os = "linux")]
 #[doc(hidden)]
-pub use platform::SpawnWay;
+pub use platform::{KillWay, SpawnWay, Ways};

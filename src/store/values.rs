@@ -29,6 +29,8 @@ pub struct Route {
     pub accepted_at: Timestamp,
     /// When it may be forgotten; absent until it has ended.
     pub expires_at: Option<Timestamp>,
+    /// Whether it has ended because nobody has a record of it.
+    pub lost: bool,
 }
 
 /// The right to enrol one agent, once.

@@ -23,6 +23,7 @@ pub fn plain() -> Arc<Fleet> {
                 ("LANG", "C.UTF-8"),
                 ("TZ", "Pacific/Chatham"),
             ],
+            ..AgentOptions::default()
         }],
     })
 }

@@ -23,6 +23,7 @@ pub fn route(text: &str) -> Route {
         function: FunctionName::new("f").expect("name"),
         accepted_at: at(1),
         expires_at: None,
+        lost: false,
     }
 }
 

@@ -51,6 +51,7 @@ impl Stage {
                     "limits:\n  open_files: {OPEN_FILES}\n  file_size_mb: {FILE_SIZE_MB}\n  output_max_mb: 1\n"
                 ),
                 env: vec![("AGENT_TEST_SECRET", AGENTS_SECRET)],
+                ..AgentOptions::default()
             }],
             ..FleetOptions::default()
         });

@@ -8,11 +8,15 @@ mod drain;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod identity;
+mod losses;
+mod no_access_lists;
+mod offline;
 mod outage;
 mod placement;
 mod queue;
 mod removal;
 mod restarts;
+mod unconfirmed;
 
 use std::thread::{Scope, ScopedJoinHandle};
 

@@ -33,6 +33,9 @@ pub struct AgentOptions {
     pub agent_yaml: String,
     /// Added to the environment of the agent itself.
     pub env: Vec<(&'static str, &'static str)>,
+    /// A shell command that mounts something before the agent starts, in a mount namespace of its own;
+    /// `$1` is the agent's state directory. Needs root.
+    pub mount: Option<&'static str>,
 }
 
 /// Dropped in this order: agents, control plane, directory.
@@ -50,6 +53,7 @@ pub struct Agent {
     pub address: String,
     directory: PathBuf,
     env: Vec<(&'static str, &'static str)>,
+    mount: Option<&'static str>,
     starts: usize,
     cgroup: Option<PathBuf>,
 }
@@ -145,7 +149,7 @@ impl Fleet {
                 options.agent_yaml
             ),
         );
-        let (daemon, address) = start_agent(&directory, id, &options.env, 0);
+        let (daemon, address) = start_agent(&directory, id, &options.env, options.mount, 0);
         Agent {
             id: id.to_owned(),
             cgroup: cgroup::of_agent(daemon.pid()),
@@ -153,6 +157,7 @@ impl Fleet {
             address,
             directory,
             env: options.env.clone(),
+            mount: options.mount,
             starts: 1,
         }
     }
@@ -282,7 +287,8 @@ impl Agent {
             .replace("port: 0", &format!("port: {port}"));
         fs_write(&config, &yaml);
         let env = [self.env.as_slice(), env].concat();
-        let (daemon, address) = start_agent(&self.directory, &self.id, &env, self.starts);
+        let (daemon, address) =
+            start_agent(&self.directory, &self.id, &env, self.mount, self.starts);
         assert_eq!(address, self.address);
         self.starts += 1;
         self.daemon = daemon;
@@ -332,11 +338,21 @@ fn start_agent(
     directory: &Path,
     id: &str,
     env: &[(&str, &str)],
+    mount: Option<&str>,
     starts: usize,
 ) -> (Daemon, String) {
     let config = directory.join("agent.yaml");
     let env = [env, &[("AGENT_CONFIG", path(&config))]].concat();
-    let mut daemon = Daemon::start(FLUX_AGENT, &[], &env, directory, id);
+    let mut daemon = match mount {
+        None => Daemon::start(FLUX_AGENT, &[], &env, directory, id),
+        Some(mount) => {
+            let state = directory.join("state");
+            // Becomes the agent; what it mounts goes with the last process that sees it.
+            let script = format!("mkdir -p \"$1\" && {mount} && exec \"$0\"");
+            let args = ["--mount", "sh", "-c", &script, FLUX_AGENT, path(&state)];
+            Daemon::start("unshare", &args, &env, directory, id)
+        }
+    };
     let address = daemon.await_log("listening on ", starts);
     // With TLS it listens on every address, which is none to dial.
     let address = address.replace("0.0.0.0:", "127.0.0.1:");

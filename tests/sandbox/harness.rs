@@ -12,8 +12,8 @@ use flux::model::execution::Stream;
 use flux::model::ids::ExecutionId;
 use flux::model::isolation::{NetworkIsolation, SyscallIsolation};
 use flux::sandbox::{
-    CgroupMode, Control, Enforced, FileAccess, Identities, Identity, Outcome, OutputSink,
-    ResourceLimits, Sandbox, SandboxConfig, SpawnWay, Spec, Stdin, default_system_paths,
+    CgroupMode, Control, Enforced, FileAccess, Identities, Identity, KillWay, Outcome, OutputSink,
+    ResourceLimits, Sandbox, SandboxConfig, SpawnWay, Spec, Stdin, Ways, default_system_paths,
 };
 
 /// For conditions that hold in a moment; longer than any honest delay of a loaded machine.
@@ -33,6 +33,7 @@ pub struct Place {
 pub struct Opening {
     pub mode: CgroupMode,
     pub way: SpawnWay,
+    pub kill: KillWay,
     pub identity: Option<Identity>,
     /// The range of functions' own users.
     pub own: Option<(u32, u32)>,
@@ -159,8 +160,12 @@ impl Opening {
         if let Some(identities) = &mut config.identities {
             identities.own = self.own;
         }
+        let ways = Ways {
+            spawn: self.way,
+            kill: self.kill,
+        };
         Place {
-            sandbox: Sandbox::open_by(config, self.way).expect("a sandbox"),
+            sandbox: Sandbox::open_by(config, ways).expect("a sandbox"),
             identity: self.identity,
             root,
         }
@@ -176,6 +181,23 @@ pub fn config(root: &Path, cgroup: CgroupMode, identity: Option<Identity>) -> Sa
         require_isolation: false,
         cgroup,
     }
+}
+
+/// Those of [`both_modes`], and one with cgroups that have no `cgroup.kill`: every way to end a tree.
+pub fn every_kill() -> Vec<Place> {
+    let mut places = both_modes();
+    places.extend(without_cgroup_kill());
+    places
+}
+
+/// As it is before Linux 5.14, where cgroups are to be had.
+pub fn without_cgroup_kill() -> Option<Place> {
+    let place = Opening {
+        kill: KillWay::OneByOne,
+        ..Opening::default()
+    }
+    .open();
+    place.enforces(Enforced::CgroupKill).then_some(place)
 }
 
 /// One place with cgroups, where they are to be had, and one without.
@@ -250,14 +272,13 @@ impl OutputSink for Counter {
 
 /// Neither gone nor a zombie that waits for its parent.
 pub fn is_alive(pid: &str) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return false;
-    };
-    let state = stat
-        .rsplit(") ")
-        .next()
-        .and_then(|rest| rest.chars().next());
-    !matches!(state, Some('Z' | 'X'))
+    !matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+/// The kernel's letter for what a process does, while it is there.
+pub fn state(pid: &str) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.chars().next()
 }
 
 pub fn is_root() -> bool {

@@ -18,5 +18,6 @@ mod many;
 mod network;
 mod output;
 mod starting;
+mod stubborn;
 mod syscalls;
 mod trees;

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use flux::model::execution::Ending;
-use flux::sandbox::{CgroupMode, StopReason};
+use flux::sandbox::{CgroupMode, Enforced, StopReason};
 
-use super::harness::{PATIENCE, Place, both_modes, is_alive};
+use super::harness::{PATIENCE, Place, every_kill, is_alive, without_cgroup_kill};
 
 /// Starts a process in a session of its own, whose parent is gone, which holds both pipes and ignores
 /// what can be ignored; prints its number, then `ready`.
@@ -14,7 +14,7 @@ const DAEMON: &str =
 
 #[test]
 fn a_cancel_kills_daemons_that_hold_the_pipes_before_it_returns() {
-    for place in both_modes() {
+    for place in every_kill() {
         let (outcome, recorder) = place.run_until(&place.shell(DAEMON), "ready", |control, out| {
             let daemon = out.lines().next().expect("a number");
             assert!(is_alive(daemon), "the daemon runs when it is cancelled");
@@ -28,7 +28,7 @@ fn a_cancel_kills_daemons_that_hold_the_pipes_before_it_returns() {
 
 #[test]
 fn a_timeout_kills_daemons_too() {
-    for place in both_modes() {
+    for place in every_kill() {
         let mut spec = place.shell(DAEMON);
         // Enough for a slow machine to get that far.
         spec.limits.timeout = Some(Duration::from_secs(8));
@@ -43,7 +43,7 @@ fn a_timeout_kills_daemons_too() {
 
 #[test]
 fn background_processes_do_not_survive_their_execution() {
-    for place in both_modes() {
+    for place in every_kill() {
         let mut spec = place.shell(
             "sleep 1000 >/dev/null 2>&1 & echo $!; setsid sleep 1000 >/dev/null 2>&1 & echo $!",
         );
@@ -60,7 +60,7 @@ fn background_processes_do_not_survive_their_execution() {
 
 #[test]
 fn a_pipe_that_a_background_process_holds_costs_the_grace_and_no_more() {
-    for place in both_modes() {
+    for place in every_kill() {
         let mut spec = place.shell("sleep 1000 & echo $!; exit 5");
         spec.pipe_grace = Duration::from_millis(300);
         let began = Instant::now();
@@ -76,7 +76,7 @@ fn a_pipe_that_a_background_process_holds_costs_the_grace_and_no_more() {
 
 #[test]
 fn what_is_written_within_the_grace_is_recorded() {
-    for place in both_modes() {
+    for place in every_kill() {
         let mut spec = place.shell("(sleep 0.1; echo late) & exit 0");
         spec.pipe_grace = Duration::from_secs(20);
         let (outcome, recorder) = place.run(&spec);
@@ -88,7 +88,7 @@ fn what_is_written_within_the_grace_is_recorded() {
 
 #[test]
 fn a_crowd_of_processes_dies_whole() {
-    for place in both_modes() {
+    for place in every_kill() {
         let spec = place.shell(
             "i=0; while [ $i -lt 60 ]; do setsid sh -c 'sleep 1000; :' & echo $!; i=$((i+1)); done
              echo ready; wait",
@@ -105,12 +105,13 @@ fn a_crowd_of_processes_dies_whole() {
 
 #[test]
 fn with_a_cgroup_nobody_escapes_by_hiding_every_trace() {
-    let place = Place::new(CgroupMode::Auto);
-    if !place.enforces(flux::sandbox::Enforced::CgroupKill) {
-        return;
+    let places = [Place::new(CgroupMode::Auto)]
+        .into_iter()
+        .filter(|place| place.enforces(Enforced::CgroupKill));
+    for place in places.chain(without_cgroup_kill()) {
+        let spec = place.shell("setsid env -i sh -c 'sleep 1000 >/dev/null 2>&1 & echo $!'");
+        let (outcome, recorder) = place.run(&spec);
+        assert!(outcome.tree_confirmed_dead);
+        assert!(!is_alive(recorder.out().trim()));
     }
-    let spec = place.shell("setsid env -i sh -c 'sleep 1000 >/dev/null 2>&1 & echo $!'");
-    let (outcome, recorder) = place.run(&spec);
-    assert!(outcome.tree_confirmed_dead);
-    assert!(!is_alive(recorder.out().trim()));
 }

@@ -9,12 +9,18 @@ pub fn a_route_is_found_as_it_was_stored(bench: &dyn Bench) {
     let store = bench.open();
     assert_eq!(get(&*store, "e1"), None);
     let (open, ended) = (route("e1", "a1", None), route("e2", "a1", Some(at(9))));
-    store.put_route(&open).expect("put");
-    store.put_route(&ended).expect("put");
+    let lost = Route {
+        lost: true,
+        ..route("e3", "a1", Some(at(9)))
+    };
+    for route in [&open, &ended, &lost] {
+        store.put_route(route).expect("put");
+    }
     drop(store);
     let store = bench.open();
     assert_eq!(get(&*store, "e1"), Some(open));
     assert_eq!(get(&*store, "e2"), Some(ended));
+    assert_eq!(get(&*store, "e3"), Some(lost));
 }
 
 pub fn a_lazily_stored_route_is_visible_at_once_and_after_a_flush(bench: &dyn Bench) {
@@ -125,6 +131,7 @@ fn route(id: &str, to: &str, expires_at: Option<Timestamp>) -> Route {
         function: function("f"),
         accepted_at: at(1),
         expires_at,
+        lost: false,
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use super::super::{CgroupMode, Enforced, FileAccess, ResourceLimits, SandboxConfig, Spec, Stdin};
 use super::capabilities::{self, CAP_SYS_ADMIN};
-use super::cgroup::Subtree;
+use super::cgroup::{KillWay, Subtree};
 use super::child::Stage;
 use super::explain;
 use super::findings::Findings;
@@ -15,7 +15,11 @@ use crate::model::ids::ExecutionId;
 use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
 
 /// The part of the cgroup tree for executions, where there can be one.
-pub(super) fn cgroups(config: &SandboxConfig, findings: &mut Findings) -> Option<Subtree> {
+pub(super) fn cgroups(
+    config: &SandboxConfig,
+    kill_way: KillWay,
+    findings: &mut Findings,
+) -> Option<Subtree> {
     const BY_CGROUP: [Enforced; 5] = [
         Enforced::CgroupKill,
         Enforced::Memory,
@@ -24,7 +28,7 @@ pub(super) fn cgroups(config: &SandboxConfig, findings: &mut Findings) -> Option
         Enforced::Pids,
     ];
     let opened = match config.cgroup {
-        CgroupMode::Auto => Subtree::open(&config.name).map_err(|error| error.in_full()),
+        CgroupMode::Auto => Subtree::open(&config.name, kill_way).map_err(|error| error.in_full()),
         CgroupMode::Off => Err("cgroups are switched off".to_owned()),
     };
     match opened {

@@ -38,7 +38,8 @@ mod usage;
 mod watch;
 
 pub use capabilities::shed_bounding_set;
+pub use cgroup::KillWay;
 pub use clone::SpawnWay;
 pub use control::Control;
 pub use landlock::default_system_paths;
-pub use sandbox::Sandbox;
+pub use sandbox::{Sandbox, Ways};

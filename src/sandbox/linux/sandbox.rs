@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::super::{
     Enforced, Missing, Outcome, OutputSink, SandboxConfig, SandboxError, Spec, StopReason,
 };
-use super::cgroup::{CgroupError, Subtree};
+use super::cgroup::{CgroupError, KillWay, Subtree};
 use super::clone::SpawnWay;
 use super::control::Control;
 use super::demands::Demands;
@@ -38,6 +38,16 @@ pub struct Sandbox {
     missing: Vec<Missing>,
 }
 
+/// What older systems lack, left out on purpose.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ways {
+    /// How processes are started.
+    pub spawn: SpawnWay,
+    /// How a tree in a cgroup is ended.
+    pub kill: KillWay,
+}
+
 impl Sandbox {
     /// Finds out what can be enforced here. Without a cgroup this process becomes a child subreaper:
     /// processes whose parent dies then stay below it, where they can be found and ended.
@@ -45,21 +55,21 @@ impl Sandbox {
     /// # Errors
     /// A name or work root that cannot be used, or isolation that is required and not to be had.
     pub fn open(config: SandboxConfig) -> Result<Sandbox, SandboxError> {
-        Sandbox::open_by(config, SpawnWay::Auto)
+        Sandbox::open_by(config, Ways::default())
     }
 
-    /// For tests of every way to start a process.
+    /// For tests of every way to start a process and to end a tree.
     ///
     /// # Errors
     /// As [`Sandbox::open`].
     #[doc(hidden)]
-    pub fn open_by(config: SandboxConfig, way: SpawnWay) -> Result<Sandbox, SandboxError> {
+    pub fn open_by(config: SandboxConfig, ways: Ways) -> Result<Sandbox, SandboxError> {
         check(&config)?;
         let mut findings = Findings::default();
-        let subtree = inspect::cgroups(&config, &mut findings);
+        let subtree = inspect::cgroups(&config, ways.kill, &mut findings);
         identities::inspect(config.identities, &mut findings);
         let means = inspect::means(&config, &mut findings);
-        let spawner = Spawner::new(way, means).map_err(|source| SandboxError::System {
+        let spawner = Spawner::new(ways.spawn, means).map_err(|source| SandboxError::System {
             action: "open /dev/null",
             source,
         })?;

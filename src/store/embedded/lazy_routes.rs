@@ -69,6 +69,7 @@ mod tests {
             function: FunctionName::new("f").expect("name"),
             accepted_at: Timestamp::from_millis(1),
             expires_at: None,
+            lost: false,
         };
         let lazy = LazyRoutes::default();
         let (first, second) = (route("a1"), route("a2"));

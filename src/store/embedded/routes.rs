@@ -15,14 +15,15 @@ pub(super) const EXPIRED_PER_CHANGE: usize = 2000;
 pub(super) fn put(connection: &Connection, route: &Route) -> Change<()> {
     run(
         connection,
-        "INSERT OR REPLACE INTO routes (execution, agent, function, accepted_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR REPLACE INTO routes (execution, agent, function, accepted_at, expires_at, lost)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![
             route.execution.as_str(),
             route.agent.as_str(),
             route.function.as_str(),
             route.accepted_at.as_millis(),
             route.expires_at.map(Timestamp::as_millis),
+            route.lost,
         ],
     )?;
     Ok(())
@@ -31,7 +32,7 @@ pub(super) fn put(connection: &Connection, route: &Route) -> Change<()> {
 pub(super) fn get(connection: &Connection, execution: &ExecutionId) -> Change<Option<Route>> {
     first(
         connection,
-        "SELECT execution, agent, function, accepted_at, expires_at FROM routes
+        "SELECT execution, agent, function, accepted_at, expires_at, lost FROM routes
          WHERE execution = ?1",
         [execution.as_str()],
         RouteRow::read,
@@ -82,7 +83,7 @@ pub(super) fn list(
 ) -> Change<Vec<Route>> {
     all(
         connection,
-        "SELECT execution, agent, function, accepted_at, expires_at FROM routes
+        "SELECT execution, agent, function, accepted_at, expires_at, lost FROM routes
          WHERE agent = ?1 AND execution > ?2 ORDER BY execution LIMIT ?3",
         // No execution id is empty, so that every one comes after "".
         params![
@@ -113,6 +114,7 @@ struct RouteRow {
     function: String,
     accepted_at: i64,
     expires_at: Option<i64>,
+    lost: bool,
 }
 
 impl RouteRow {
@@ -123,6 +125,7 @@ impl RouteRow {
             function: row.get(2)?,
             accepted_at: row.get(3)?,
             expires_at: row.get(4)?,
+            lost: row.get(5)?,
         })
     }
 
@@ -134,6 +137,7 @@ impl RouteRow {
             function: FunctionName::new(&self.function).map_err(corrupt("route", key))?,
             accepted_at: Timestamp::from_millis(self.accepted_at),
             expires_at: self.expires_at.map(Timestamp::from_millis),
+            lost: self.lost,
         })
     }
 }

@@ -15,6 +15,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::super::clone::Birthplace;
 use super::error::CgroupError;
 use super::files;
+use super::kill::{self, Reached};
 use super::subtree::{self, Subtree};
 use crate::model::execution::Usage;
 use crate::sandbox::ResourceLimits;
@@ -94,11 +95,11 @@ impl<'a> Leaf<'a> {
         let began = Instant::now();
         let events = files::open_for_reading(self.dir.as_fd(), "cgroup.events")
             .map_err(CgroupError::at("open", self.file("cgroup.events")))?;
-        let mut must_kill = true;
+        let mut reached = Reached::Listed;
         while is_populated(&events).map_err(CgroupError::at("read", self.file("cgroup.events")))? {
-            if must_kill {
-                self.kill()?;
-                must_kill = !self.kills_at_once();
+            if reached == Reached::Listed {
+                reached = kill::kill(self.dir.as_fd(), self.subtree.kill_way())
+                    .map_err(CgroupError::at("write", self.file("cgroup.kill")))?;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -172,20 +173,9 @@ impl<'a> Leaf<'a> {
             .map_err(CgroupError::at("write", self.file(file)))
     }
 
-    fn kills_at_once(&self) -> bool {
-        files::open_for_writing(self.dir.as_fd(), "cgroup.kill").is_ok()
-    }
-
-    /// `cgroup.kill` reaches even what is being forked; before Linux 5.14 it is one after the other, and
-    /// again until nobody is left.
-    fn kill(&self) -> Result<(), CgroupError> {
-        match files::write(self.dir.as_fd(), "cgroup.kill", "1") {
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
-                kill_each(self.dir.as_fd());
-                Ok(())
-            }
-            result => result.map_err(CgroupError::at("write", self.file("cgroup.kill"))),
-        }
+    #[cfg(test)]
+    pub(super) fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
     }
 
     fn path(&self) -> PathBuf {
@@ -244,40 +234,15 @@ fn remove(parent: BorrowedFd<'_>, name: &str) -> io::Result<()> {
 }
 
 fn population(dir: BorrowedFd<'_>) -> usize {
-    let own = files::read(dir, "cgroup.procs").map_or(0, |procs| procs.lines().count());
-    let below: usize = below(dir)
-        .iter()
-        .map(|child| population(child.as_fd()))
-        .sum();
-    own + below
+    processes(dir).len()
 }
 
 fn processes(dir: BorrowedFd<'_>) -> Vec<i32> {
-    let own = files::read(dir, "cgroup.procs").unwrap_or_default();
-    let mut found: Vec<i32> = own.lines().filter_map(|pid| pid.parse().ok()).collect();
-    for child in below(dir) {
+    let mut found = subtree::processes(dir);
+    for child in subtree::open_children(dir) {
         found.extend(processes(child.as_fd()));
     }
     found
-}
-
-fn kill_each(dir: BorrowedFd<'_>) {
-    let procs = files::read(dir, "cgroup.procs").unwrap_or_default();
-    for pid in procs.lines().filter_map(|pid| pid.parse::<i32>().ok()) {
-        // SAFETY: no memory is involved. Read a moment ago from a cgroup that holds this execution alone.
-        unsafe { libc::kill(pid, libc::SIGKILL) };
-    }
-    for child in below(dir) {
-        kill_each(child.as_fd());
-    }
-}
-
-fn below(dir: BorrowedFd<'_>) -> Vec<OwnedFd> {
-    subtree::children(dir)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|name| files::open_directory(dir, name).ok())
-        .collect()
 }
 
 #[cfg(test)]

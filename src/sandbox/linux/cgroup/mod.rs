@@ -8,10 +8,12 @@
 mod error;
 mod files;
 mod find;
+mod kill;
 mod leaf;
 mod prepare;
 mod subtree;
 
 pub(super) use error::CgroupError;
+pub use kill::KillWay;
 pub(super) use leaf::Leaf;
 pub(super) use subtree::Subtree;

@@ -10,6 +10,7 @@ use nix::sys::stat::Mode;
 
 use super::error::CgroupError;
 use super::files;
+use super::kill::KillWay;
 use super::leaf::Leaf;
 use super::prepare;
 use crate::model::ids::ExecutionId;
@@ -21,6 +22,7 @@ pub(in super::super) struct Subtree {
     dir: OwnedFd,
     path: PathBuf,
     controllers: Controllers,
+    kill_way: KillWay,
 }
 
 /// What leaves of this subtree can be limited and measured by.
@@ -37,8 +39,10 @@ pub(in super::super) struct Controllers {
 impl Subtree {
     /// # Errors
     /// There is no place where this process may make one.
-    pub(in super::super) fn open(name: &str) -> Result<Subtree, CgroupError> {
-        prepare::subtree(name)
+    pub(in super::super) fn open(name: &str, kill_way: KillWay) -> Result<Subtree, CgroupError> {
+        let mut subtree = prepare::subtree(name)?;
+        subtree.kill_way = kill_way;
+        Ok(subtree)
     }
 
     pub(super) fn new(dir: OwnedFd, path: PathBuf, controllers: Controllers) -> Subtree {
@@ -46,6 +50,7 @@ impl Subtree {
             dir,
             path,
             controllers,
+            kill_way: KillWay::default(),
         }
     }
 
@@ -78,6 +83,10 @@ impl Subtree {
             .into_iter()
             .map(|name| Leaf::existing(self, name))
             .collect()
+    }
+
+    pub(super) fn kill_way(&self) -> KillWay {
+        self.kill_way
     }
 
     pub(super) fn dir(&self) -> BorrowedFd<'_> {
@@ -150,4 +159,22 @@ pub(super) fn children(dir: BorrowedFd<'_>) -> io::Result<Vec<String>> {
         }
     }
     Ok(names)
+}
+
+/// The same, open; those that are gone by then left out.
+pub(super) fn open_children(dir: BorrowedFd<'_>) -> Vec<OwnedFd> {
+    children(dir)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|name| files::open_directory(dir, name).ok())
+        .collect()
+}
+
+/// The processes in a cgroup, without those below it.
+pub(super) fn processes(dir: BorrowedFd<'_>) -> Vec<i32> {
+    let listed = files::read(dir, "cgroup.procs").unwrap_or_default();
+    // 0 stands for whoever is not in this process's namespace of numbers, and means the agent itself
+    // to kill(2).
+    let visible = listed.lines().filter_map(|pid| pid.parse().ok());
+    visible.filter(|&pid| pid > 0).collect()
 }

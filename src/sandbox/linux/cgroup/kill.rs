@@ -1,0 +1,111 @@
+//! SIGKILL to everything in a cgroup and below it.
+//!
+//! By `cgroup.kill`, which reaches even what is just being forked (Linux 5.14). Before, one process
+//! after the other, in a cgroup that is frozen first: a tree that forks faster than its list can be
+//! read would never come to its end. Frozen processes neither fork nor end by themselves, so that a
+//! number from the list stays that process's, and they die of SIGKILL as they are (cgroups,
+//! "cgroup.freeze"). Nobody is thawed: what is left could only run away.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::files;
+use super::subtree;
+
+/// How to kill.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KillWay {
+    /// `cgroup.kill`, or one after the other where it is missing.
+    #[default]
+    Auto,
+    /// One after the other alone.
+    OneByOne,
+}
+
+/// Whom a kill has reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// Everybody: they need only be waited for.
+    All,
+    /// Whoever was listed. Who was being forked then is frozen, and has to be killed yet.
+    Listed,
+}
+
+/// Kills whoever is in it.
+///
+/// # Errors
+/// `cgroup.kill` is there and cannot be written.
+pub(super) fn kill(cgroup: BorrowedFd<'_>, way: KillWay) -> io::Result<Reached> {
+    match way {
+        KillWay::Auto => match files::write(cgroup, "cgroup.kill", "1") {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+            result => return result.map(|()| Reached::All),
+        },
+        KillWay::OneByOne => {}
+    }
+    // Holds for those below as well. Where it is refused, kills that outpace the forks are all there is.
+    if let Err(error) = files::write(cgroup, "cgroup.freeze", "1") {
+        log::debug!("a cgroup is killed without being frozen: {error}");
+    }
+    kill_each(cgroup);
+    Ok(Reached::Listed)
+}
+
+fn kill_each(cgroup: BorrowedFd<'_>) {
+    for pid in subtree::processes(cgroup) {
+        // SAFETY: no memory is involved. Read a moment ago from a cgroup that holds this execution alone.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+    for child in subtree::open_children(cgroup) {
+        kill_each(child.as_fd());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use super::super::Subtree;
+    use super::*;
+    use crate::model::ids::ExecutionId;
+    use crate::sandbox::ResourceLimits;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a process to put into a cgroup")]
+    fn who_was_not_listed_is_held_until_the_next_kill_finds_it() {
+        let name = format!("test-kill-{}", std::process::id());
+        let Ok(subtree) = Subtree::open(&name, KillWay::OneByOne) else {
+            println!("skipped: no cgroups here");
+            return;
+        };
+        let leaf = subtree
+            .create_leaf(&ExecutionId::generate(), &ResourceLimits::NONE)
+            .expect("a cgroup");
+        let reached = kill(leaf.dir(), KillWay::OneByOne).expect("killed");
+        assert_eq!(reached, Reached::Listed);
+
+        // As if it had been forked then.
+        let busy = "while :; do :; done";
+        let mut late = Command::new("sh").args(["-c", busy]).spawn().expect("sh");
+        files::write(leaf.dir(), "cgroup.procs", &late.id().to_string()).expect("moved");
+        let deadline = Instant::now() + PATIENCE;
+        let is_frozen = || {
+            let events = files::read(leaf.dir(), "cgroup.events").expect("events");
+            files::keyed(&events, "frozen") == Some(1)
+        };
+        while !is_frozen() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        let held = is_frozen();
+        leaf.end(Instant::now() + PATIENCE).expect("dead");
+        let status = late.wait().expect("reaped");
+        leaf.remove().expect("removed");
+        assert!(held, "it could have forked");
+        assert_eq!(status.signal(), Some(libc::SIGKILL));
+    }
+}
