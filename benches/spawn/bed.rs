@@ -41,7 +41,7 @@ impl Bed {
         open_to_all(root.path());
         let identity = geteuid().is_root().then_some(Identity { uid, gid: uid });
         let work_root = root.path().join("work");
-        let workdirs = WorkDirs::open(&work_root).expect("a place for working directories");
+        let workdirs = WorkDirs::open(&work_root, None).expect("a place for working directories");
         let fixed = root.path().join("fixed");
         fs::create_dir(&fixed).expect("a directory");
         if let Some(identity) = identity {

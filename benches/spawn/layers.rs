@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use flux::agent::workdir::WorkDir;
 use flux::base::units::Mib;
 use flux::model::execution::{Ending, Stream};
 use flux::model::ids::ExecutionId;
@@ -153,6 +154,7 @@ fn contained(bed: &Bed, wanted: Ingredients) {
             FileAccess::Open
         },
         cwd: cwd.to_owned(),
+        project: work_dir.as_ref().and_then(WorkDir::project),
         identity,
         syscalls: if wanted.syscalls {
             SyscallIsolation::Filtered
@@ -197,6 +199,7 @@ pub fn spec(bed: &Bed, execution_id: ExecutionId) -> Spec {
             ("TMPDIR".into(), temporary.into()),
         ],
         cwd: "/".into(),
+        project: None,
         stdin: Stdin::Null,
         identity: None,
         files: FileAccess::Open,

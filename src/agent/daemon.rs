@@ -128,7 +128,7 @@ impl Agent {
             cgroup: CgroupMode::Auto,
         })?;
         report_isolation(&sandbox);
-        let workdirs = WorkDirs::open(&work_root)?;
+        let workdirs = WorkDirs::open(&work_root, sandbox.projects())?;
         clear_up(
             &sandbox,
             &workdirs,

@@ -127,6 +127,7 @@ impl Execution {
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
             cwd: workdir.cwd().to_owned(),
+            project: workdir.project(),
             stdin,
             identity,
             files: files(isolation, &self.release.dir, workdir.cwd()),
@@ -143,9 +144,10 @@ impl Execution {
             .sandbox
             .run(&spec, self.live.control(), &mut Recorder(&self.live));
         if !outcome.tree_confirmed_dead {
-            // Something may still run as this user: nobody else gets it before the next start, which
-            // ends leftovers first.
+            // Something may still run as this user, and write in this project: nobody else gets them before
+            // the next start, which ends leftovers first.
             std::mem::forget(containment.user.clone());
+            std::mem::forget(workdir.project());
         }
         outcome
     }

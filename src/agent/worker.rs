@@ -389,7 +389,7 @@ impl Worker for AgentWorker {
                 .ok_or_else(|| WorkerError::new(ErrorKind::ExecutionNotFound, execution))?,
         };
         // Whether it is taken makes no difference any more.
-        let _ = emit(FollowEvent::Ended(record));
+        let _ = emit(FollowEvent::Ended(Box::new(record)));
         Ok(())
     }
 

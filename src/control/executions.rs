@@ -573,7 +573,7 @@ impl Follow {
                 Ok(event)
             }
             Source::Ended(record) => Ok(record.take().map_or(Followed::Over, |record| {
-                Followed::Event(FollowEvent::Ended(*record))
+                Followed::Event(FollowEvent::Ended(record))
             })),
             Source::Polled { client, id, offset } => loop {
                 let Some(execution) = fetch(client, id)? else {
@@ -595,7 +595,9 @@ impl Follow {
                 }
                 if execution.record.ending.is_some() {
                     self.source = Source::Ended(None);
-                    return Ok(Followed::Event(FollowEvent::Ended(execution.record)));
+                    return Ok(Followed::Event(FollowEvent::Ended(Box::new(
+                        execution.record,
+                    ))));
                 }
                 if self.client_gone.wait_timeout(POLL_PAUSE) {
                     return Ok(Followed::Over);

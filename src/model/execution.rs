@@ -151,6 +151,8 @@ pub struct Usage {
     pub io_read_bytes: u64,
     /// Bytes written to storage.
     pub io_write_bytes: u64,
+    /// The most that its working directory was found to hold at once, in bytes; `None` when nobody looked.
+    pub max_disk_bytes: Option<u64>,
 }
 
 /// Which of its two outputs a process wrote to.

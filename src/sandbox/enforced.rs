@@ -25,8 +25,11 @@ pub enum Enforced {
     Session,
     /// Limits to open files, file size, and no core dumps.
     Rlimits,
-    /// Limit to what the working directory holds: of each file by the kernel, of all by measuring.
+    /// Limit to what the working directory holds: of each file by the kernel, of all by measuring or
+    /// by a quota.
     Disk,
+    /// That limit is a quota, which the kernel holds.
+    DiskQuota,
     /// Only descriptors 0, 1 and 2 are open.
     Descriptors,
     /// Memory, environment and descriptors of other executions cannot be read, even those of the
@@ -55,7 +58,7 @@ pub struct Missing {
 
 impl Enforced {
     /// All of them.
-    pub const ALL: [Enforced; 18] = [
+    pub const ALL: [Enforced; 19] = [
         Enforced::CgroupKill,
         Enforced::Memory,
         Enforced::Swap,
@@ -67,6 +70,7 @@ impl Enforced {
         Enforced::Session,
         Enforced::Rlimits,
         Enforced::Disk,
+        Enforced::DiskQuota,
         Enforced::Descriptors,
         Enforced::ForeignMemory,
         Enforced::ForeignSignals,
@@ -78,7 +82,8 @@ impl Enforced {
 
     /// What `require_isolation` insists on: everything that the oldest supported system (Debian 12:
     /// Linux 6.1 with Landlock, under systemd, with delegation) has. Signals are left out: the kernel
-    /// can hold them since Linux 6.12, and a user of its own holds them on any.
+    /// can hold them since Linux 6.12, and a user of its own holds them on any. So is a quota, which takes
+    /// a file system that was made for it: what is measured is a limit too.
     pub const ISOLATION: [Enforced; 17] = [
         Enforced::CgroupKill,
         Enforced::Memory,
@@ -113,6 +118,7 @@ impl Enforced {
             Enforced::Session => "session",
             Enforced::Rlimits => "rlimits",
             Enforced::Disk => "disk",
+            Enforced::DiskQuota => "disk_quota",
             Enforced::Descriptors => "descriptors",
             Enforced::ForeignMemory => "foreign_memory",
             Enforced::ForeignSignals => "foreign_signals",

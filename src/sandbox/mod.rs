@@ -10,7 +10,7 @@
 //! - When [`Sandbox::run`] returns, the whole tree is dead, or the outcome says that this could
 //!   not be confirmed.
 //!
-//! A platform provides `Sandbox` and `Control` with exactly the methods that `windows/mod.rs`
+//! A platform provides `Sandbox`, `Control`, `Projects` and `Project` with exactly the methods that `windows/mod.rs`
 //! writes down; everything else is shared.
 
 mod config;
@@ -27,7 +27,7 @@ pub use config::{CgroupMode, Identities, Identity, SandboxConfig};
 pub use enforced::{Enforced, Missing};
 pub use error::SandboxError;
 pub use outcome::{Outcome, OutputSink, StopReason};
-pub use platform::{Control, Sandbox, default_system_paths, shed_bounding_set};
+pub use platform::{Control, Project, Projects, Sandbox, default_system_paths, shed_bounding_set};
 pub use spec::{FileAccess, ResourceLimits, Spec, Stdin};
 
 #[cfg(target_os = "linux")]

@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::Identity;
+use super::platform::Project;
 use crate::base::units::Mib;
 use crate::model::ids::ExecutionId;
 use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
@@ -25,6 +27,9 @@ pub struct Spec {
     pub env: Vec<(OsString, OsString)>,
     /// Absolute.
     pub cwd: PathBuf,
+    /// What holds [`ResourceLimits::disk`] there: the project that [`Spec::cwd`], and all in it, belongs to.
+    /// Without one it is measured.
+    pub project: Option<Arc<Project>>,
     /// Descriptor 0.
     pub stdin: Stdin,
     /// Whom it runs as; the agent's own user when there is none.

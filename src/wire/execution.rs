@@ -355,6 +355,7 @@ fn usage_to_proto(usage: Usage) -> proto::Usage {
         max_rss_mb: out(to_mib(usage.max_rss_bytes)),
         io_read_bytes: out(usage.io_read_bytes),
         io_write_bytes: out(usage.io_write_bytes),
+        max_disk_bytes: usage.max_disk_bytes.map(out),
     }
 }
 
@@ -364,6 +365,10 @@ fn usage_from_proto(message: &proto::Usage) -> Result<Usage, WireError> {
         max_rss_bytes: Mib(count("max_rss_mb", message.max_rss_mb)?).bytes(),
         io_read_bytes: count("io_read_bytes", message.io_read_bytes)?,
         io_write_bytes: count("io_write_bytes", message.io_write_bytes)?,
+        max_disk_bytes: message
+            .max_disk_bytes
+            .map(|bytes| count("max_disk_bytes", bytes))
+            .transpose()?,
     })
 }
 
@@ -406,6 +411,7 @@ pub(super) mod tests {
                 max_rss_bytes: 5 << 20,
                 io_read_bytes: 1,
                 io_write_bytes: 2,
+                max_disk_bytes: Some(4096),
             },
         }
     }

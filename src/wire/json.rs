@@ -1,7 +1,7 @@
 //! A record as JSON: what the HTTP API answers, and what agents answer to GetExecution.
 //!
-//! Written in one shape: `reason`, `exit_code` and `signal` are null while they do not apply,
-//! everything else is always there. Read leniently: existing agents send only the fields that
+//! Written in one shape: `reason`, `exit_code` and `signal` are null while they do not apply, and
+//! `max_disk_bytes` when nobody knows it; everything else is always there. Read leniently: existing agents send only the fields that
 //! the contract had before, and any of them may be null.
 
 use std::time::Duration;
@@ -64,6 +64,7 @@ struct UsageJson {
     max_rss_mb: u64,
     io_read_bytes: u64,
     io_write_bytes: u64,
+    max_disk_bytes: Option<u64>,
 }
 
 impl RecordJson {
@@ -87,6 +88,7 @@ impl RecordJson {
                 max_rss_mb: to_mib(record.usage.max_rss_bytes),
                 io_read_bytes: record.usage.io_read_bytes,
                 io_write_bytes: record.usage.io_write_bytes,
+                max_disk_bytes: record.usage.max_disk_bytes,
             },
             stdout_bytes: record.stdout_bytes,
             stderr_bytes: record.stderr_bytes,
@@ -152,6 +154,7 @@ impl RecordJson {
                 max_rss_bytes: Mib(self.usage.max_rss_mb).bytes(),
                 io_read_bytes: self.usage.io_read_bytes,
                 io_write_bytes: self.usage.io_write_bytes,
+                max_disk_bytes: self.usage.max_disk_bytes,
             },
         };
         Ok((record, self.output))
@@ -219,7 +222,8 @@ mod tests {
                 "reason": null,
                 "signal": null,
                 "usage": {
-                    "cpu_ms": 90, "max_rss_mb": 5, "io_read_bytes": 1, "io_write_bytes": 2
+                    "cpu_ms": 90, "max_rss_mb": 5, "io_read_bytes": 1, "io_write_bytes": 2,
+                    "max_disk_bytes": 4096
                 },
                 "stdout_bytes": 10,
                 "stderr_bytes": 20,

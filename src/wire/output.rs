@@ -22,7 +22,7 @@ pub enum FollowEvent {
     /// It wrote.
     Output(OutputChunk),
     /// It ended; nothing follows.
-    Ended(ExecutionRecord),
+    Ended(Box<ExecutionRecord>),
 }
 
 /// Which piece of recorded output is wanted.
@@ -68,7 +68,7 @@ pub fn event_from_proto(message: proto::FollowEvent) -> Result<FollowEvent, Wire
             chunk_from_proto(chunk).map(FollowEvent::Output)
         }
         Some(proto::follow_event::Event::Ended(record)) => {
-            record_from_proto(record).map(FollowEvent::Ended)
+            record_from_proto(record).map(|record| FollowEvent::Ended(Box::new(record)))
         }
         None => Err(WireError::Missing { field: "event" }),
     }

@@ -39,6 +39,12 @@ pub fn is_record(record: &Value) {
     for field in ["cpu_ms", "max_rss_mb", "io_read_bytes", "io_write_bytes"] {
         assert!(record["usage"][field].is_u64(), "{field} in {record}");
     }
+    // A number only where somebody looked.
+    let held = record["usage"].get("max_disk_bytes");
+    assert!(
+        held.is_some_and(|it| it.is_u64() || it.is_null()),
+        "{record}"
+    );
     assert_eq!(record.as_object().expect("object").len(), 18, "{record}");
 }
 

@@ -30,6 +30,7 @@ mod prober;
 mod process;
 #[path = "../escape/program.rs"]
 mod program;
+mod quota;
 mod requirements;
 mod sandbox;
 mod shell;
@@ -78,6 +79,7 @@ fn tests() -> Vec<Trial> {
         packages::tests(),
         escape::tests(),
         ends::tests(),
+        quota::tests(),
     ]
     .into_iter()
     .flatten()

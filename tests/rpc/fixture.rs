@@ -249,7 +249,7 @@ impl Worker for Double {
                 let mut request = request("echo");
                 request.id = id.clone();
                 let record = record(&self.agent, &request, Some(Ending::Exited(0)));
-                let _ = emit(FollowEvent::Ended(record));
+                let _ = emit(FollowEvent::Ended(Box::new(record)));
             }
             "silent" => {
                 let _ = emit(chunk(0, b"hello".to_vec()));

@@ -78,6 +78,8 @@ fn assert_stopped_in_both_modes(script: &str) {
         let said = "of its disk limit of 16 MiB";
         assert_stopped(&outcome, said);
         assert!(outcome.error.starts_with("used "), "{outcome:?}");
+        let held = outcome.usage.max_disk_bytes;
+        assert!(held > Some(Mib(16).bytes()), "{outcome:?}");
         assert_eq!(recorder.err(), "");
     }
 }
@@ -87,6 +89,8 @@ fn it_is_enforced_by_an_agent_from_which_nothing_can_be_hidden() {
     let enforces = Place::new(CgroupMode::Off).enforces(Enforced::Disk);
     assert_eq!(enforces, is_root());
     assert!(Enforced::ISOLATION.contains(&Enforced::Disk));
+    // Which file system that takes is no agent's to choose.
+    assert!(!Enforced::ISOLATION.contains(&Enforced::DiskQuota));
 }
 
 #[test]
@@ -364,6 +368,17 @@ fn a_tree_that_changes_all_the_time_is_neither_lost_nor_stopped_for_nothing() {
         churn(1),
         churn(60)
     ));
+}
+
+#[test]
+fn what_was_held_is_told_where_somebody_looked() {
+    let place = Place::new(CgroupMode::Auto);
+    let script = format!("head -c 6M /dev/zero >f; {FOR_SEVERAL_LOOKS}; rm f");
+    let (outcome, _) = place.run(&shell(&place, 16, &script));
+    let held = outcome.usage.max_disk_bytes.expect("a look");
+    assert!((6 << 20..7 << 20).contains(&held), "{outcome:?}");
+    let (outcome, _) = place.run(&shell(&place, 1024, "exit 0"));
+    assert_eq!(outcome.usage.max_disk_bytes, None);
 }
 
 #[test]

@@ -86,6 +86,7 @@ impl Place {
                 ("TMPDIR".into(), tmpdir.into()),
             ],
             cwd: self.root().to_owned(),
+            project: None,
             stdin: Stdin::Null,
             identity: self.identity,
             files: FileAccess::Only {

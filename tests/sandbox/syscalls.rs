@@ -74,6 +74,10 @@ fn tries() -> Vec<(libc::c_long, &'static str, &'static str)> {
         (libc::SYS_mq_open, "0, 0, 0, 0", "EPERM"),
         (libc::SYS_personality, "0x0400000", "EPERM"),
         (libc::SYS_ioctl, "0, 0x5412, 0", "EPERM"),
+        (libc::SYS_ioctl, "os.open('.', 0), 0x401c5820, 0", "EPERM"),
+        (libc::SYS_ioctl, "os.open('.', 0), 0x40086602, 0", "EPERM"),
+        // file_setattr.
+        (469, "0, 0, 0, 0, 0", "EPERM"),
         (libc::SYS_socket, "38, 5, 0", "EAFNOSUPPORT"),
         (libc::SYS_socket, "40, 1, 0", "EAFNOSUPPORT"),
         (libc::SYS_socket, "16, 3, 12", "EAFNOSUPPORT"),
@@ -98,6 +102,8 @@ fn each_call_that_is_taken_away_answers_so_and_would_do_otherwise() {
         (libc::SYS_shmget, "0, 0, 0"),
         (libc::SYS_personality, "0x0400000"),
         (libc::SYS_clone3, "0, 0"),
+        (libc::SYS_ioctl, "os.open('.', 0), 0x401c5820, 0"),
+        (libc::SYS_ioctl, "os.open('.', 0), 0x40086602, 0"),
         (libc::SYS_socket, "16, 3, 12"),
     ] {
         let program = format!("call({number}, {arguments})");

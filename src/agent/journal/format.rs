@@ -51,6 +51,9 @@ struct UsageV1 {
     max_rss_bytes: u64,
     io_read_bytes: u64,
     io_write_bytes: u64,
+    /// Not in what the first program stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_disk_bytes: Option<u64>,
 }
 
 pub(super) fn encode(record: &ExecutionRecord) -> String {
@@ -77,6 +80,7 @@ pub(super) fn encode(record: &ExecutionRecord) -> String {
             max_rss_bytes: record.usage.max_rss_bytes,
             io_read_bytes: record.usage.io_read_bytes,
             io_write_bytes: record.usage.io_write_bytes,
+            max_disk_bytes: record.usage.max_disk_bytes,
         },
     });
     // Texts and numbers have a JSON form without exception.
@@ -110,6 +114,7 @@ pub(super) fn decode(text: &str) -> Result<ExecutionRecord, String> {
             max_rss_bytes: stored.usage.max_rss_bytes,
             io_read_bytes: stored.usage.io_read_bytes,
             io_write_bytes: stored.usage.io_write_bytes,
+            max_disk_bytes: stored.usage.max_disk_bytes,
         },
     })
 }
@@ -134,7 +139,15 @@ mod tests {
         let record = decode(RECORD).expect("record");
         assert_eq!(record.ending, Some(Ending::Signalled(9)));
         assert_eq!(record.usage.cpu, Duration::from_micros(1500));
+        assert_eq!(record.usage.max_disk_bytes, None);
         assert_eq!(encode(&record), RECORD);
+    }
+
+    #[test]
+    fn a_figure_that_was_added_reads_back() {
+        let mut record = decode(RECORD).expect("record");
+        record.usage.max_disk_bytes = Some(0);
+        assert_eq!(decode(&encode(&record)), Ok(record));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Whether a working directory is as Flux made it: the same names, the same links, nothing in
-//! `.tmp`, the same owner and mode.
+//! `.tmp`, the same owner, mode and project.
 //!
 //! Follows nothing that a function may have planted. Not seen: extended attributes, which only a
 //! later execution of the same release would find.
@@ -15,6 +15,14 @@ use nix::sys::stat::{Mode, fstat};
 
 use super::work_dirs::{PRIVATE_MODE, TMP, directory_flags};
 use crate::agent::release::Release;
+use crate::sandbox::Project;
+
+/// What a working directory has to be as.
+pub(super) struct MadeFor<'a> {
+    pub release: &'a Release,
+    pub owner: Option<(u32, u32)>,
+    pub project: Option<&'a Project>,
+}
 
 /// See the module's text; `name` is the working directory's in `root`.
 ///
@@ -23,10 +31,10 @@ use crate::agent::release::Release;
 pub(super) fn is_pristine(
     root: BorrowedFd<'_>,
     name: &str,
-    release: &Release,
-    owner: Option<(u32, u32)>,
+    made_for: &MadeFor<'_>,
 ) -> Result<bool, Errno> {
-    let Some(mut directory) = open_unchanged(root, name, owner)? else {
+    let release = made_for.release;
+    let Some(mut directory) = open_unchanged(root, name, made_for)? else {
         return Ok(false);
     };
     let fd = directory
@@ -42,7 +50,7 @@ pub(super) fn is_pristine(
         }
         let name = OsStr::from_bytes(bytes);
         let is_ours = if name == OsStr::new(TMP) {
-            is_empty(fd.as_fd(), owner)?
+            is_empty(fd.as_fd(), made_for)?
         } else {
             links += 1;
             is_link_to_release(fd.as_fd(), name, release)
@@ -64,8 +72,8 @@ fn is_link_to_release(directory: BorrowedFd<'_>, name: &OsStr, release: &Release
         && readlinkat(directory, name).is_ok_and(|target| target == *release.dir.join(name))
 }
 
-fn is_empty(directory: BorrowedFd<'_>, owner: Option<(u32, u32)>) -> Result<bool, Errno> {
-    let Some(mut tmp) = open_unchanged(directory, TMP, owner)? else {
+fn is_empty(directory: BorrowedFd<'_>, made_for: &MadeFor<'_>) -> Result<bool, Errno> {
+    let Some(mut tmp) = open_unchanged(directory, TMP, made_for)? else {
         return Ok(false);
     };
     for entry in tmp.iter() {
@@ -76,19 +84,28 @@ fn is_empty(directory: BorrowedFd<'_>, owner: Option<(u32, u32)>) -> Result<bool
     Ok(true)
 }
 
-/// `None` when it is no directory any more, or has another owner or mode.
+/// `None` when it is no directory any more, or has another owner, mode or project.
 fn open_unchanged(
     parent: BorrowedFd<'_>,
     name: &str,
-    owner: Option<(u32, u32)>,
+    made_for: &MadeFor<'_>,
 ) -> Result<Option<Dir>, Errno> {
     let fd = match openat(parent, name, directory_flags(), Mode::empty()) {
         Err(Errno::ELOOP | Errno::ENOTDIR | Errno::ENOENT | Errno::EACCES) => return Ok(None),
         fd => fd?,
     };
     let stat = fstat(&fd)?;
-    let same_owner = owner.is_none_or(|owner| owner == (stat.st_uid, stat.st_gid));
+    let same_owner = made_for
+        .owner
+        .is_none_or(|owner| owner == (stat.st_uid, stat.st_gid));
     if stat.st_mode & 0o7777 != PRIVATE_MODE.bits() || !same_owner {
+        return Ok(None);
+    }
+    // What cannot be asked is not known to be so.
+    let same_project = made_for
+        .project
+        .is_none_or(|project| project.holds(fd.as_fd()).unwrap_or(false));
+    if !same_project {
         return Ok(None);
     }
     Dir::from_fd(fd).map(Some)

@@ -6,8 +6,10 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::agent::release::Release;
+use crate::sandbox::Project;
 
 /// How many are kept in all: as many as executions that end before others of their kind begin.
 const MAX_SPARES: usize = 128;
@@ -25,6 +27,8 @@ pub(super) struct Spare {
     pub(super) name: String,
     release_dir: PathBuf,
     owner: Option<(u32, u32)>,
+    /// Stays with the directory, with the limit of its last execution.
+    pub(super) project: Option<Arc<Project>>,
 }
 
 impl Spares {
@@ -47,11 +51,13 @@ impl Spares {
         name: String,
         release: &Release,
         owner: Option<(u32, u32)>,
+        project: Option<Arc<Project>>,
     ) -> Option<Spare> {
         self.spares.push_back(Spare {
             name,
             release_dir: release.dir.clone(),
             owner,
+            project,
         });
         (self.spares.len() > MAX_SPARES).then(|| self.spares.pop_front())?
     }

@@ -40,7 +40,7 @@ fn fixture() -> Fixture {
     let release = releases
         .and_then(|releases| releases.install(&name, 1, &digest, &mut Cursor::new(code)))
         .expect("install");
-    let work_dirs = WorkDirs::open(&root.path().join("work")).expect("open");
+    let work_dirs = WorkDirs::open(&root.path().join("work"), None).expect("open");
     Fixture {
         root,
         work_dirs,
@@ -220,7 +220,7 @@ fn a_dropped_directory_is_removed_and_leftovers_are_cleared_at_start() {
     std::mem::forget(fixture.create());
     std::mem::forget(fixture.create());
     write_file(&fixture.root.path().join("work/file"));
-    let restarted = WorkDirs::open(&fixture.root.path().join("work")).expect("open");
+    let restarted = WorkDirs::open(&fixture.root.path().join("work"), None).expect("open");
     assert_eq!(restarted.clear_leftovers().expect("clear"), 3);
     assert_eq!(fixture.count(), 0);
 }
@@ -265,7 +265,7 @@ fn a_directory_that_ended_as_it_began_is_used_again() {
     drop((second, third));
     assert_eq!((fixture.count(), fixture.spares()), (0, 2));
     // A restart knows no spares.
-    WorkDirs::open(&fixture.root.path().join("work")).expect("open");
+    WorkDirs::open(&fixture.root.path().join("work"), None).expect("open");
     assert_eq!(fixture.spares(), 0);
 }
 

@@ -14,13 +14,14 @@ use nix::fcntl::{AtFlags, OFlag, RenameFlags, open, openat, renameat2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{Gid, Uid, fchown, fchownat, symlinkat};
 
-use super::pristine::is_pristine;
+use super::pristine::{MadeFor, is_pristine};
 use super::remove::{Budget, remove_tree};
 use super::spares::{Spare, Spares};
 use crate::agent::release::Release;
 use crate::base::atomic_file::{FileError, create_directory};
 use crate::base::threads::lock;
 use crate::model::ids::ExecutionId;
+use crate::sandbox::{Project, Projects};
 
 /// Functions pass through, and cannot list who else runs.
 const ROOT_MODE: u32 = 0o711;
@@ -52,6 +53,7 @@ struct Root {
     /// Of [`SPARES`]: nobody that functions run as can pass it, and so change a spare.
     spares_fd: OwnedFd,
     spares: Mutex<Spares>,
+    projects: Option<Projects>,
 }
 
 /// One execution's directory; removed when dropped, if not before.
@@ -62,16 +64,18 @@ pub struct WorkDir {
     cwd: PathBuf,
     release: Arc<Release>,
     owner: Option<(u32, u32)>,
+    /// Of all that is in it; dropped after the directory is removed.
+    project: Option<Arc<Project>>,
     is_removed: bool,
 }
 
 impl WorkDirs {
     /// Creates `work_root`, with mode 0711, unless it is there. The directories above it must let
-    /// the user that functions run as pass.
+    /// the user that functions run as pass. Each directory gets one of `projects`, if there are any.
     ///
     /// # Errors
     /// The system's reason.
-    pub fn open(work_root: &Path) -> Result<WorkDirs, FileError> {
+    pub fn open(work_root: &Path, projects: Option<&Projects>) -> Result<WorkDirs, FileError> {
         create_directory(work_root, ROOT_MODE)?;
         let path = std::path::absolute(work_root).map_err(FileError::at("resolve", work_root))?;
         let fd = open(&path, directory_flags(), Mode::empty()).map_err(errno_at("open", &path))?;
@@ -82,6 +86,7 @@ impl WorkDirs {
                 fd,
                 spares_fd,
                 spares: Mutex::default(),
+                projects: projects.cloned(),
             }),
         })
     }
@@ -98,33 +103,35 @@ impl WorkDirs {
         owner: Option<(u32, u32)>,
     ) -> Result<WorkDir, FileError> {
         let cwd = self.root.path.join(execution.as_str());
-        let is_ready = self
+        let spare = self
             .root
             .reuse(execution, release, owner)
             .map_err(errno_at("create", &cwd))?;
+        let is_ready = spare.is_some();
         if !is_ready {
             mkdirat(&self.root.fd, execution.as_str(), PRIVATE_MODE)
                 .map_err(errno_at("create", &cwd))?;
         }
         // From here on its drop cleans up.
-        let work_dir = WorkDir {
+        let mut work_dir = WorkDir {
             root: Arc::clone(&self.root),
             id: execution.clone(),
             cwd,
             release: Arc::clone(release),
             owner,
+            project: spare.and_then(|spare| spare.project),
             is_removed: false,
         };
         if !is_ready {
             work_dir
                 .fill()
-                .map_err(errno_at("prepare", &work_dir.cwd))?;
+                .map_err(FileError::at("prepare", &work_dir.cwd))?;
         }
         Ok(work_dir)
     }
 
-    /// Removes what earlier runs left; only before the first [`WorkDirs::create`]. What cannot be
-    /// removed is logged. Says how many are gone.
+    /// Removes what earlier runs left, quotas included; only before the first [`WorkDirs::create`]. What
+    /// cannot be removed is logged. Says how many are gone.
     ///
     /// # Errors
     /// That `work_root` cannot be listed.
@@ -148,29 +155,39 @@ impl WorkDirs {
                 ),
             }
         }
+        self.root.clear_quotas();
         Ok(removed)
     }
 }
 
 impl Root {
-    /// Makes a spare the execution's; says whether there was one.
+    /// After the directories.
+    fn clear_quotas(&self) {
+        match self.projects.as_ref().map(Projects::clear_leftovers) {
+            None | Some(Ok(0)) => {}
+            Some(Ok(count)) => log::info!("cleared {count} quotas of an earlier run"),
+            Some(Err(error)) => log::warn!("failed to clear the quotas of an earlier run: {error}"),
+        }
+    }
+
+    /// Makes a spare the execution's, if there is one.
     fn reuse(
         &self,
         execution: &ExecutionId,
         release: &Release,
         owner: Option<(u32, u32)>,
-    ) -> Result<bool, Errno> {
+    ) -> Result<Option<Spare>, Errno> {
         let Some(spare) = lock(&self.spares).take(&release.dir, owner) else {
-            return Ok(false);
+            return Ok(None);
         };
         match rename(&self.spares_fd, &spare.name, &self.fd, execution.as_str()) {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(Some(spare)),
             Err(errno) => {
                 self.discard(&spare);
                 if errno == Errno::EEXIST {
                     return Err(errno);
                 }
-                Ok(false)
+                Ok(None)
             }
         }
     }
@@ -178,12 +195,18 @@ impl Root {
     /// Makes an ended execution's directory a spare, if it is unchanged; says whether it did.
     fn keep(&self, work_dir: &WorkDir) -> Result<bool, Errno> {
         let (id, release) = (work_dir.id.as_str(), &work_dir.release);
-        if !is_pristine(self.fd.as_fd(), id, release, work_dir.owner)? {
+        let made_for = MadeFor {
+            release,
+            owner: work_dir.owner,
+            project: work_dir.project.as_deref(),
+        };
+        if !is_pristine(self.fd.as_fd(), id, &made_for)? {
             return Ok(false);
         }
         let name = lock(&self.spares).new_name();
         rename(&self.fd, id, &self.spares_fd, &name)?;
-        let surplus = lock(&self.spares).put(name, release, work_dir.owner);
+        let surplus =
+            lock(&self.spares).put(name, release, work_dir.owner, work_dir.project.clone());
         if let Some(surplus) = surplus {
             self.discard(&surplus);
         }
@@ -208,6 +231,11 @@ impl WorkDir {
         self.cwd.join(TMP)
     }
 
+    /// What its disk limit is held by, where that is a quota.
+    pub fn project(&self) -> Option<Arc<Project>> {
+        self.project.clone()
+    }
+
     /// Removes it with all that the function left there; follows no link. If nothing is changed it
     /// is kept as a spare for the next execution of the same release instead. Only once the function's
     /// processes are dead: they could fill it faster than it is emptied.
@@ -218,13 +246,17 @@ impl WorkDir {
         self.remove_in_place()
     }
 
-    fn fill(&self) -> Result<(), Errno> {
+    fn fill(&mut self) -> io::Result<()> {
         let dir = openat(
             &self.root.fd,
             self.id.as_str(),
             directory_flags(),
             Mode::empty(),
         )?;
+        // First: what is made in it belongs to the same.
+        if let Some(projects) = &self.root.projects {
+            self.project = Some(Arc::new(projects.assign(dir.as_fd())?));
+        }
         mkdirat(&dir, TMP, PRIVATE_MODE)?;
         for name in &self.release.top_level {
             if name != OsStr::new(TMP) {

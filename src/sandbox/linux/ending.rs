@@ -5,10 +5,30 @@ use std::fmt::Write;
 use nix::sys::signal::Signal;
 
 use super::super::{Spec, StopReason};
+use super::disk::Excess;
 use super::leader::Death;
 use super::watch::Verdict;
 use crate::model::execution::Ending;
 use crate::model::isolation::SyscallIsolation;
+
+/// What decided the end, once all is still. A program that has failed by itself while `over_disk` says that
+/// it is over its disk limit has failed of that; asked with `true`, it also looks for a file at the
+/// limit, where the kernel has ended the program for one. Who succeeded knew how to go on.
+pub(super) fn settle(
+    verdict: Verdict,
+    death: Option<Death>,
+    ran_out_of_memory: bool,
+    over_disk: impl FnOnce(bool) -> Option<Excess>,
+) -> Verdict {
+    let excess = match (verdict, death) {
+        (Verdict::Ended, Some(Death::Signalled(libc::SIGKILL))) if ran_out_of_memory => None,
+        (Verdict::Ended, Some(Death::Signalled(signal))) => over_disk(signal == libc::SIGXFSZ),
+        (Verdict::Ended, Some(Death::Exited(0)) | None) => None,
+        (Verdict::Ended, Some(Death::Exited(_))) => over_disk(false),
+        (Verdict::TimedOut | Verdict::Stopped(_) | Verdict::OutOfDisk(_), _) => None,
+    };
+    excess.map_or(verdict, Verdict::OutOfDisk)
+}
 
 /// `death` is `None` when the leader's status is not to be had.
 pub(super) fn of(verdict: Verdict, death: Option<Death>, ran_out_of_memory: bool) -> Ending {
@@ -104,6 +124,36 @@ mod tests {
         let exited = Some(Death::Exited(1));
         assert_eq!(of(Verdict::Ended, exited, true), Ending::Exited(1));
         assert_eq!(of(Verdict::TimedOut, killed, true), Ending::TimedOut);
+    }
+
+    #[test]
+    fn a_failure_over_the_disk_limit_is_of_it_and_a_success_stays_one() {
+        let excess = Excess::Entries { made: 2, limit: 1 };
+        let settled = |verdict, death, ran_out_of_memory| {
+            settle(verdict, death, ran_out_of_memory, |_| Some(excess))
+        };
+        let (killed, failed) = (Death::Signalled(libc::SIGKILL), Death::Exited(1));
+        for death in [killed, failed] {
+            let settled = settled(Verdict::Ended, Some(death), false);
+            assert_eq!(settled, Verdict::OutOfDisk(excess));
+        }
+        let success = settled(Verdict::Ended, Some(Death::Exited(0)), false);
+        assert_eq!(success, Verdict::Ended);
+        let of_memory = settled(Verdict::Ended, Some(killed), true);
+        assert_eq!(of_memory, Verdict::Ended);
+        assert_eq!(
+            settled(Verdict::TimedOut, Some(failed), false),
+            Verdict::TimedOut
+        );
+        let only_for_a_file = |signal| {
+            let death = Some(Death::Signalled(signal));
+            settle(Verdict::Ended, death, false, |was_at_file_limit| {
+                was_at_file_limit.then_some(excess)
+            })
+        };
+        assert_eq!(only_for_a_file(libc::SIGTERM), Verdict::Ended);
+        let of_disk = only_for_a_file(libc::SIGXFSZ);
+        assert_eq!(of_disk, Verdict::OutOfDisk(excess));
     }
 
     #[test]

@@ -133,6 +133,7 @@ mod tests {
             args: Vec::new(),
             env: Vec::new(),
             cwd: "/".into(),
+            project: None,
             stdin: Stdin::Null,
             identity: None,
             files: FileAccess::Open,

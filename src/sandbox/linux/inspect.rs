@@ -6,6 +6,7 @@ use super::super::{CgroupMode, Enforced, FileAccess, ResourceLimits, SandboxConf
 use super::capabilities::{self, CAP_SYS_ADMIN};
 use super::cgroup::{KillWay, Subtree};
 use super::child::Stage;
+use super::disk::Projects;
 use super::explain;
 use super::findings::Findings;
 use super::landlock::{self, Domains};
@@ -59,11 +60,6 @@ pub(super) fn means(config: &SandboxConfig, findings: &mut Findings) -> Means {
     ] {
         findings.have(always);
     }
-    findings.note(Enforced::Disk, capabilities::sees_all(), || {
-        "measured, but a function can hide files from an agent without root's rights \
-         (CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_CHECKPOINT_RESTORE)"
-            .to_owned()
-    });
     Means {
         bounding_drop: bounding_drop(findings),
         reset_oom_score: is_spared(),
@@ -78,6 +74,41 @@ fn is_spared() -> bool {
         .ok()
         .and_then(|score| score.trim().parse::<i32>().ok())
         .is_some_and(|score| score < 0)
+}
+
+/// What holds executions to their disk limit, after what else holds them: where none is a quota, it is
+/// measured.
+pub(super) fn disk(config: &SandboxConfig, findings: &mut Findings) -> Option<Projects> {
+    let found = match unsafe_quota(findings) {
+        Some(reason) => Err(reason.to_owned()),
+        None => Projects::find(&config.work_root),
+    };
+    let is_held = found.is_ok() || capabilities::sees_all();
+    findings.note(Enforced::Disk, is_held, || {
+        "measured, but a function can hide files from an agent without root's rights \
+         (CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_CHECKPOINT_RESTORE)"
+            .to_owned()
+    });
+    match found {
+        Ok(projects) => {
+            findings.have(Enforced::DiskQuota);
+            Some(projects)
+        }
+        Err(reason) => {
+            findings.miss(Enforced::DiskQuota, format!("measured instead: {reason}"));
+            None
+        }
+    }
+}
+
+/// Why a quota would hold no function, if it would not.
+fn unsafe_quota(findings: &Findings) -> Option<&'static str> {
+    let has = |what| findings.enforced.contains(&what);
+    if !has(Enforced::Syscalls) {
+        return Some("without a filter of system calls a function could leave its project");
+    }
+    // CAP_SYS_RESOURCE stands above quotas.
+    (!has(Enforced::Capabilities)).then_some("what has capabilities is not held to quotas")
 }
 
 fn bounding_drop(findings: &mut Findings) -> u64 {
@@ -156,6 +187,7 @@ fn rehearse_network(spawner: &Spawner) -> Result<(), String> {
         args: Vec::new(),
         env: Vec::new(),
         cwd: "/".into(),
+        project: None,
         stdin: Stdin::Null,
         identity: None,
         files: FileAccess::Open,

@@ -4,7 +4,7 @@
 //! `sandbox` opens and runs; `inspect` finds out what this machine can enforce, and `demands` holds a
 //! specification against it; `spawn`, `clone`, `stack` and `image` prepare what `child` does
 //! between clone and exec, `landlock` and `seccomp` what it enters there; `watch` and `pipes` follow
-//! the run, and `disk` measures what it holds on disk; `tree` ends it, by `cgroup` or by `processes`;
+//! the run, and `disk` limits what it holds on disk; `tree` ends it, by `cgroup` or by `processes`;
 //! `leader`, `usage` and `ending` say how it went.
 
 #[cfg_attr(target_arch = "x86_64", path = "arch/x86_64.rs")]
@@ -41,5 +41,6 @@ pub use capabilities::shed_bounding_set;
 pub use cgroup::KillWay;
 pub use clone::SpawnWay;
 pub use control::Control;
+pub use disk::{Project, Projects};
 pub use landlock::default_system_paths;
 pub use sandbox::{Sandbox, Ways};

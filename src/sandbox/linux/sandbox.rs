@@ -12,9 +12,9 @@ use super::cgroup::{CgroupError, KillWay, Subtree};
 use super::clone::SpawnWay;
 use super::control::Control;
 use super::demands::Demands;
-use super::disk;
+use super::disk::{AtTheEnd, Limit, Projects};
 use super::findings::Findings;
-use super::leader::{Death, Leader};
+use super::leader::Leader;
 use super::pipes::Pipes;
 use super::spawn::{SpawnError, Spawner};
 use super::tree::{DEATH_DEADLINE, Tree};
@@ -33,6 +33,7 @@ pub struct Sandbox {
     spawner: Spawner,
     demands: Demands,
     subtree: Option<Subtree>,
+    projects: Option<Projects>,
     work_root: PathBuf,
     enforced: Vec<Enforced>,
     missing: Vec<Missing>,
@@ -69,6 +70,7 @@ impl Sandbox {
         let subtree = inspect::cgroups(&config, ways.kill, &mut findings);
         identities::inspect(config.identities, &mut findings);
         let means = inspect::means(&config, &mut findings);
+        let projects = inspect::disk(&config, &mut findings);
         let spawner = Spawner::new(ways.spawn, means).map_err(|source| SandboxError::System {
             action: "open /dev/null",
             source,
@@ -87,6 +89,7 @@ impl Sandbox {
             spawner,
             demands,
             subtree,
+            projects,
             work_root: config.work_root,
             enforced: findings.enforced,
             missing: findings.missing,
@@ -101,6 +104,12 @@ impl Sandbox {
     /// What is not enforced, and why.
     pub fn missing(&self) -> &[Missing] {
         &self.missing
+    }
+
+    /// Where the file system of the work root holds quotas: what gives working directories theirs, for
+    /// [`Spec::project`]. Without, their disk limit is measured.
+    pub fn projects(&self) -> Option<&Projects> {
+        self.projects.as_ref()
     }
 
     /// Ends what an earlier agent process of this name and work root left running, and waits until it is
@@ -144,6 +153,12 @@ impl Sandbox {
             return never_started(
                 Ending::SpawnFailed,
                 format!("could not be started: {refusal}"),
+            );
+        }
+        if let Err(error) = set_quota(spec) {
+            return never_started(
+                Ending::SpawnFailed,
+                format!("could not be started: failed to set its disk limit: {error}"),
             );
         }
         let tree = match self.tree(spec) {
@@ -202,6 +217,14 @@ impl Sandbox {
     }
 }
 
+/// Also where there is no limit: a directory that is used again has that of its last execution.
+fn set_quota(spec: &Spec) -> std::io::Result<()> {
+    match &spec.project {
+        Some(project) => project.limit(spec.limits.disk.map(Limit::new)),
+        None => Ok(()),
+    }
+}
+
 /// From the start to the outcome.
 fn follow(
     tree: &Tree<'_>,
@@ -236,7 +259,7 @@ fn follow(
 
 /// Reaps the leader and reads what is left of the execution.
 fn conclude(tree: &Tree<'_>, leader: &Leader, watched: Watched, spec: &Spec) -> Outcome {
-    let (death, used) = match leader.reap() {
+    let (death, mut used) = match leader.reap() {
         Ok((death, counted)) => (Some(death), usage::of(&counted, tree)),
         Err(error) => {
             log::error!(
@@ -246,8 +269,15 @@ fn conclude(tree: &Tree<'_>, leader: &Leader, watched: Watched, spec: &Spec) -> 
             (None, Usage::default())
         }
     };
-    let verdict = verdict(watched.verdict, death, spec);
-    let ran_out_of_memory = verdict == Verdict::Ended && tree.ran_out_of_memory();
+    let disk = AtTheEnd::look(spec, watched.disk_peak);
+    used.max_disk_bytes = disk.peak;
+    let ran_out_of_memory = watched.verdict == Verdict::Ended && tree.ran_out_of_memory();
+    let verdict = ending::settle(
+        watched.verdict,
+        death,
+        ran_out_of_memory,
+        |was_at_file_limit| disk.cause(spec, was_at_file_limit),
+    );
     let ending = ending::of(verdict, death, ran_out_of_memory);
     Outcome {
         ending,
@@ -256,20 +286,6 @@ fn conclude(tree: &Tree<'_>, leader: &Leader, watched: Watched, spec: &Spec) -> 
         duration: Duration::ZERO,
         leaked_pipes: watched.leaked_pipes,
         tree_confirmed_dead: true,
-    }
-}
-
-/// A program that the kernel has ended because a file of its own came to the limit has run out of
-/// disk if that limit was the disk's: only what is there can tell.
-fn verdict(watched: Verdict, death: Option<Death>, spec: &Spec) -> Verdict {
-    match (watched, death) {
-        (Verdict::Ended, Some(Death::Signalled(libc::SIGXFSZ))) => {
-            disk::reached(spec).map_or(watched, Verdict::OutOfDisk)
-        }
-        (
-            Verdict::Ended | Verdict::TimedOut | Verdict::Stopped(_) | Verdict::OutOfDisk(_),
-            Some(Death::Exited(_) | Death::Signalled(_)) | None,
-        ) => watched,
     }
 }
 

@@ -14,6 +14,7 @@ pub(super) fn of(counted: &Counted, tree: &Tree<'_>) -> Usage {
         max_rss_bytes: own_peak(counted).unwrap_or(0) * 1024,
         io_read_bytes: counted.blocks_read * BLOCK_BYTES,
         io_write_bytes: counted.blocks_written * BLOCK_BYTES,
+        max_disk_bytes: None,
     };
     tree.add_usage(&mut usage);
     usage

@@ -10,7 +10,7 @@ use nix::sys::time::TimeSpec;
 
 use super::super::{OutputSink, Spec, StopReason};
 use super::control::Control;
-use super::disk::{Excess, Quota};
+use super::disk::{DiskWatch, Excess};
 use super::leader::Leader;
 use super::pipes::Pipes;
 use super::tree::Tree;
@@ -33,6 +33,8 @@ pub(super) struct Watched {
     pub leaked_pipes: bool,
     /// `None` while the leader lives.
     pub leader_ended: Option<Instant>,
+    /// The most bytes that were found on disk at once, where there was a look.
+    pub disk_peak: Option<u64>,
 }
 
 /// Where the execution is.
@@ -92,19 +94,18 @@ pub(super) fn watch(
             .timeout
             .and_then(|timeout| began.checked_add(timeout)),
     };
-    let mut quota = Quota::new(spec, began);
+    let mut disk = DiskWatch::new(spec, began);
     loop {
         let alive = leader_ended.is_none().then(|| leader.pidfd());
-        let due = quota.as_ref().map(Quota::due);
-        let wake = phase.deadline().into_iter().chain(due).min();
+        let wake = phase.deadline().into_iter().chain(disk.due()).min();
         let ready = wait(pipes, alive, control.event(), wake);
         for stream in ready.streams.into_iter().flatten() {
             pipes.read(stream, sink);
         }
-        let excess = quota
-            .as_mut()
-            .filter(|quota| !ready.leader_ended && Instant::now() >= quota.due())
-            .and_then(|quota| quota.look(|| tree.processes(leader)));
+        let excess = match ready.leader_ended {
+            true => None,
+            false => disk.look(Instant::now(), || tree.processes(leader)),
+        };
         let now = Instant::now();
         let stop = control.stopped();
         let is_late = phase.deadline().is_some_and(|deadline| now >= deadline);
@@ -136,6 +137,7 @@ pub(super) fn watch(
                 verdict,
                 leaked_pipes: leader_ended.is_some() && !pipes.have_ended(),
                 leader_ended,
+                disk_peak: disk.peak(),
             };
         }
     }

@@ -31,6 +31,18 @@ pub struct Control {
     never: std::convert::Infallible,
 }
 
+/// What gives working directories quotas.
+#[derive(Debug, Clone)]
+pub struct Projects {
+    never: std::convert::Infallible,
+}
+
+/// The quota of one working directory.
+#[derive(Debug)]
+pub struct Project {
+    never: std::convert::Infallible,
+}
+
 impl Sandbox {
     /// Finds out what can be enforced here.
     ///
@@ -55,6 +67,11 @@ impl Sandbox {
     /// # Errors
     /// Never reached.
     pub fn contain_thread(&self) -> std::io::Result<()> {
+        match self.never {}
+    }
+
+    /// What gives working directories quotas, where there is something.
+    pub fn projects(&self) -> Option<&Projects> {
         match self.never {}
     }
 

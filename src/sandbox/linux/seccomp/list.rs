@@ -21,7 +21,7 @@ const KERNEL: &[c_long] = &[
     libc::SYS_reboot,
     libc::SYS_bpf,
 ];
-/// The machine's state: its clock, name, swap, accounting, quotas, log, terminals. `adjtimex` and
+/// The machine's state: its clock, name, swap, accounting, log, terminals. `adjtimex` and
 /// `clock_adjtime` stay: programs read the clock's precision with them, and setting needs a capability.
 const MACHINE: &[c_long] = &[
     libc::SYS_settimeofday,
@@ -31,11 +31,12 @@ const MACHINE: &[c_long] = &[
     libc::SYS_swapon,
     libc::SYS_swapoff,
     libc::SYS_acct,
-    libc::SYS_quotactl,
-    libc::SYS_quotactl_fd,
     libc::SYS_syslog,
     libc::SYS_vhangup,
 ];
+/// What holds an execution to its disk limit. `file_setattr` (Linux 6.17), which libc does not name yet and
+/// has one number on all processors, moves a file to another project, as an ioctl below does.
+const QUOTAS: &[c_long] = &[libc::SYS_quotactl, libc::SYS_quotactl_fd, 469];
 /// Another view of the file tree, by the old calls and the new ones.
 const MOUNTS: &[c_long] = &[
     libc::SYS_mount,
@@ -93,6 +94,7 @@ const OBSOLETE: &[c_long] = &[libc::SYS_lookup_dcookie, libc::SYS_nfsservctl];
 const REFUSED: &[&[c_long]] = &[
     KERNEL,
     MACHINE,
+    QUOTAS,
     MOUNTS,
     NAMESPACES,
     OTHERS,
@@ -129,11 +131,16 @@ const SOCKETS: &[Case] = &[
     ],
 ];
 /// Input put into a terminal (TIOCSTI), a console's selection (TIOCLINUX), other line disciplines
-/// (TIOCSETD): ways out to whoever reads that terminal, and into seldom-used code.
-const TERMINALS: &[Case] = &[
+/// (TIOCSETD): ways out to whoever reads that terminal, and into seldom-used code. And an owner's ways
+/// to take a file out of its project, or what will be made in a directory: FS_IOC_FSSETXATTR
+/// (`_IOW('X', 32, struct fsxattr)`) and FS_IOC_SETFLAGS (`_IOW('f', 2, long)`). The forms of the latter for
+/// 32 bits are answered to 32-bit programs alone, which end before.
+const DEVICES: &[Case] = &[
     &[(1, libc::TIOCSTI as u32)],
     &[(1, libc::TIOCLINUX as u32)],
     &[(1, libc::TIOCSETD as u32)],
+    &[(1, 0x401c_5820)],
+    &[(1, 0x4008_6602)],
 ];
 /// Linux, its 32-bit face, both with an old version's number, and the question. Others make memory
 /// executable or map the zero page.
@@ -159,8 +166,15 @@ pub(super) fn answers() -> Answers {
 }
 
 /// What a thread that starts and follows executions calls itself: it makes processes, in networks of
-/// their own too, and asks whether a function's threads share their descriptors.
-const OF_THREADS: [c_long; 3] = [libc::SYS_clone3, libc::SYS_clone, libc::SYS_kcmp];
+/// their own too, asks whether a function's threads share their descriptors, and gives directories projects
+/// and these their limits.
+const OF_THREADS: [c_long; 5] = [
+    libc::SYS_clone3,
+    libc::SYS_clone,
+    libc::SYS_kcmp,
+    libc::SYS_ioctl,
+    libc::SYS_quotactl_fd,
+];
 
 /// All of them: those that such threads do without as well, and the rest.
 pub(super) fn parts() -> (Answers, Answers) {
@@ -185,7 +199,7 @@ fn looked_at() -> [(c_long, Answer); 7] {
         ),
         (libc::SYS_socket, sockets),
         (libc::SYS_socketpair, sockets),
-        (libc::SYS_ioctl, Answer::RefuseThese(TERMINALS, libc::EPERM)),
+        (libc::SYS_ioctl, Answer::RefuseThese(DEVICES, libc::EPERM)),
         (
             libc::SYS_personality,
             Answer::AllowOnly(PERSONALITIES, libc::EPERM),

@@ -139,6 +139,9 @@ fn reply(answer: Answer) -> Vec<sock_filter> {
 
 /// `then` in the first case that holds, else `otherwise`.
 fn cases(these: &[Case], then: sock_filter, otherwise: sock_filter) -> Vec<sock_filter> {
+    if let Some((argument, values)) = one_argument(these) {
+        return one_of(argument, &values, then, otherwise);
+    }
     let mut program = Vec::new();
     for case in these {
         // Two instructions for each comparison that is left, and one for the answer.
@@ -151,6 +154,38 @@ fn cases(these: &[Case], then: sock_filter, otherwise: sock_filter) -> Vec<sock_
         program.push(then);
     }
     program.push(otherwise);
+    program
+}
+
+/// The argument that all cases ask about and nothing else, and what it may be.
+fn one_argument(these: &[Case]) -> Option<(usize, Vec<u32>)> {
+    let pairs: Option<Vec<(usize, u32)>> = these
+        .iter()
+        .map(|case| match case {
+            [pair] => Some(*pair),
+            _ => None,
+        })
+        .collect();
+    let (arguments, values): (Vec<usize>, Vec<u32>) = pairs?.into_iter().unzip();
+    let &argument = arguments.first()?;
+    let same = arguments.iter().all(|&other| other == argument);
+    same.then_some((argument, values))
+}
+
+/// The shorter form of [`cases`], which loads once and has each answer once.
+fn one_of(
+    argument: usize,
+    values: &[u32],
+    then: sock_filter,
+    otherwise: sock_filter,
+) -> Vec<sock_filter> {
+    let mut program = vec![load_argument(argument)];
+    for (index, &value) in values.iter().enumerate() {
+        // Over the comparisons that are left, and the other answer.
+        let left = (values.len() - index) as u8;
+        program.push(jump(libc::BPF_JEQ, value, left, 0));
+    }
+    program.extend([otherwise, then]);
     program
 }
 

@@ -112,6 +112,11 @@ fn arguments_are_looked_at_where_the_list_says_so() {
         (libc::SYS_ioctl, [0, libc::TIOCSTI, 0], refuse),
         // The kernel drops the upper half, so a filter that compared it would be passed.
         (libc::SYS_ioctl, [0, libc::TIOCSTI | 1 << 32, 0], refuse),
+        (libc::SYS_ioctl, [0, 0x401c_5820, 0], refuse),
+        (libc::SYS_ioctl, [0, 0x4008_6602, 0], refuse),
+        // Reading both passes.
+        (libc::SYS_ioctl, [0, 0x801c_581f, 0], allow),
+        (libc::SYS_ioctl, [0, 0x8008_6601, 0], allow),
         (libc::SYS_personality, [0xffff_ffff, 0, 0], allow),
         (libc::SYS_personality, [0x40_0000, 0, 0], refuse),
     ] {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::open;
 use nix::sys::stat::mkdirat;
 
-use super::super::tally::Limit;
+use super::super::super::limit::Limit;
 use super::*;
 use crate::base::units::Mib;
 

@@ -15,8 +15,9 @@ use nix::sys::stat::{Mode, fstat};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::geteuid;
 
+use super::super::limit::{Excess, Limit};
 use super::held::Held;
-use super::tally::{Excess, Limit, Tally};
+use super::tally::Tally;
 use super::walk::{Progress, Walk};
 use crate::sandbox::Spec;
 
@@ -35,8 +36,8 @@ const SHORT_REST: u32 = 4;
 /// Entries or descriptors that are looked at between two looks at pipes and clock: about 1 ms.
 const SLICE_STEPS: u32 = 512;
 
-/// The disk limit of one run.
-pub(in super::super) struct Quota<'a> {
+/// Those at one run.
+pub(in super::super) struct Looks<'a> {
     spec: &'a Spec,
     limit: Limit,
     due: Instant,
@@ -51,6 +52,8 @@ pub(in super::super) struct Quota<'a> {
     looked: Option<Instant>,
     /// The look before this one has found too much.
     is_second: bool,
+    /// The most that a look has found; `None` before the first.
+    peak: Option<u64>,
     is_blind: bool,
 }
 
@@ -62,11 +65,11 @@ struct Look {
     held: Option<Held>,
 }
 
-impl<'a> Quota<'a> {
+impl<'a> Looks<'a> {
     /// `None` without a limit.
-    pub(in super::super) fn new(spec: &'a Spec, now: Instant) -> Option<Quota<'a>> {
+    pub(in super::super) fn new(spec: &'a Spec, now: Instant) -> Option<Looks<'a>> {
         let limit = Limit::new(spec.limits.disk?);
-        Some(Quota {
+        Some(Looks {
             spec,
             limit,
             due: now + interval(limit.bytes()),
@@ -76,13 +79,19 @@ impl<'a> Quota<'a> {
             cost: Duration::ZERO,
             looked: None,
             is_second: false,
+            peak: None,
             is_blind: false,
         })
     }
 
-    /// When to call [`Quota::look`] again.
+    /// When to call [`Looks::look`] again.
     pub(in super::super) fn due(&self) -> Instant {
         self.due
+    }
+
+    /// The most that was found at once, in bytes.
+    pub(in super::super) fn peak(&self) -> Option<u64> {
+        self.peak
     }
 
     /// Looks on for a slice; `processes` are those of the tree. Says what is too much.
@@ -101,6 +110,7 @@ impl<'a> Quota<'a> {
         };
         let result = look.slice(processes);
         self.cost += began.elapsed();
+        let found = look.tally.bytes();
         match result {
             Ok(Progress::More) => {
                 self.look = Some(look);
@@ -108,10 +118,13 @@ impl<'a> Quota<'a> {
                 None
             }
             Ok(Progress::Done) => {
-                self.finish(look.tally.bytes());
+                self.finish(found);
                 None
             }
-            Err(excess) if self.is_second => Some(excess),
+            Err(excess) if self.is_second => {
+                self.peak = self.peak.max(Some(found));
+                Some(excess)
+            }
             Err(_) => {
                 self.is_second = true;
                 self.looked = None;
@@ -150,6 +163,7 @@ impl<'a> Quota<'a> {
     fn finish(&mut self, used: u64) {
         let now = Instant::now();
         self.is_second = false;
+        self.peak = self.peak.max(Some(used));
         self.left = self.limit.bytes().saturating_sub(used);
         self.due = now + interval(self.left);
         self.looked = Some(now);

@@ -13,7 +13,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
-use super::tally::{DEPTH_MOST, Excess, Inode, Tally};
+use super::super::limit::Excess;
+use super::tally::{DEPTH_MOST, Inode, Tally};
 
 /// Directories above the current one that stay open. A tree that is not deeper opens none twice.
 const OPEN_MOST: usize = 32;

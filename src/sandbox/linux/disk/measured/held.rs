@@ -10,7 +10,8 @@ use std::path::Path;
 
 use nix::sys::stat::stat;
 
-use super::tally::{Excess, Tally};
+use super::super::limit::Excess;
+use super::tally::Tally;
 use super::walk::Progress;
 
 /// Where it is in the processes of a tree.
