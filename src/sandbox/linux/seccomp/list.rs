@@ -87,6 +87,9 @@ const EXPLOITED: &[c_long] = &[
 ];
 /// Files by number, past every directory's mode and past Landlock's paths.
 const HANDLES: &[c_long] = &[libc::SYS_open_by_handle_at];
+/// What FS_IOC_FSSETXATTR does, as a call (`file_setattr`, Linux 6.17), which libc does not name yet; one
+/// number on all processors.
+const ATTRIBUTES: &[c_long] = &[469];
 /// What programs stopped using decades ago. Each processor adds its own.
 const OBSOLETE: &[c_long] = &[libc::SYS_lookup_dcookie, libc::SYS_nfsservctl];
 
@@ -100,6 +103,7 @@ const REFUSED: &[&[c_long]] = &[
     LEFTOVERS,
     EXPLOITED,
     HANDLES,
+    ATTRIBUTES,
     OBSOLETE,
     arch::REFUSED,
 ];
@@ -129,11 +133,21 @@ const SOCKETS: &[Case] = &[
     ],
 ];
 /// Input put into a terminal (TIOCSTI), a console's selection (TIOCLINUX), other line disciplines
-/// (TIOCSETD): ways out to whoever reads that terminal, and into seldom-used code.
-const TERMINALS: &[Case] = &[
+/// (TIOCSETD): ways out to whoever reads that terminal, and into seldom-used code. And what makes of a
+/// directory a part of the file system that others cannot empty: its owner may put it into a project of
+/// XFS or ext4, or make it a subvolume of btrfs that can only be read.
+const CONTROLS: &[Case] = &[
     &[(1, libc::TIOCSTI as u32)],
     &[(1, libc::TIOCLINUX as u32)],
     &[(1, libc::TIOCSETD as u32)],
+    // FS_IOC_FSSETXATTR, in linux/fs.h.
+    &[(1, 0x401c_5820)],
+    // BTRFS_IOC_SNAP_CREATE, _SUBVOL_CREATE, their second versions, _SUBVOL_SETFLAGS, in linux/btrfs.h.
+    &[(1, 0x5000_9401)],
+    &[(1, 0x5000_940e)],
+    &[(1, 0x5000_9417)],
+    &[(1, 0x5000_9418)],
+    &[(1, 0x4008_941a)],
 ];
 /// Linux, its 32-bit face, both with an old version's number, and the question. Others make memory
 /// executable or map the zero page.
@@ -185,7 +199,7 @@ fn looked_at() -> [(c_long, Answer); 7] {
         ),
         (libc::SYS_socket, sockets),
         (libc::SYS_socketpair, sockets),
-        (libc::SYS_ioctl, Answer::RefuseThese(TERMINALS, libc::EPERM)),
+        (libc::SYS_ioctl, Answer::RefuseThese(CONTROLS, libc::EPERM)),
         (
             libc::SYS_personality,
             Answer::AllowOnly(PERSONALITIES, libc::EPERM),
