@@ -256,6 +256,44 @@ fn an_execution_can_neither_read_nor_signal_another_of_the_same_user() {
     }
 }
 
+/// By limits the kernel would end another process as surely as by a signal.
+#[test]
+fn an_execution_cannot_change_the_limits_of_another_of_the_same_user() {
+    let place = Place::new(CgroupMode::Auto);
+    if !place.enforces(Enforced::Syscalls) {
+        return;
+    }
+    let control = Control::new().expect("control");
+    let victim = place.shell("echo; sleep 1000");
+    std::thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (place, control) = (&place, &control);
+        scope.spawn(move || {
+            let mut recorder = Announcer(sender, Recorder::default());
+            place.sandbox.run(&victim, control, &mut recorder)
+        });
+        let pid: u32 = receiver.recv().expect("the victim's number");
+        let script = format!(
+            "prlimit --pid {pid} --cpu=1 && echo changed; prlimit --pid {pid} --nofile && echo seen; \
+             ulimit -t 1000 && echo own"
+        );
+        let (_, recorder) = place.run(&place.shell(&script));
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("its limits");
+        control.stop(StopReason::Cancelled);
+        let (out, err) = (recorder.out(), recorder.err());
+        assert!(
+            !out.contains("changed") && out.contains("seen"),
+            "{out} {err}"
+        );
+        assert!(out.ends_with("own\n"), "{out} {err}");
+        let processor = limits.lines().find(|line| line.starts_with("Max cpu time"));
+        assert!(
+            processor.is_some_and(|line| line.contains("unlimited")),
+            "{limits}"
+        );
+    });
+}
+
 /// Sends the number once the program has said something: then it has executed.
 struct Announcer(std::sync::mpsc::Sender<u32>, Recorder);
 

@@ -80,6 +80,10 @@ fn tries() -> Vec<(libc::c_long, &'static str, &'static str)> {
         (libc::SYS_ioctl, "0, 0x4008941a, 0", "EPERM"),
         // file_setattr.
         (469, "0, 0, 0, 0, 0", "EPERM"),
+        (libc::SYS_prlimit64, "os.getppid(), 7, 1, 0", "EPERM"),
+        // A pointer of which the lower half alone is null.
+        (libc::SYS_prlimit64, "os.getpid(), 7, 1 << 32, 0", "EPERM"),
+        (libc::SYS_prlimit64, "os.getpid(), 7, 0, 0", "ok"),
         (libc::SYS_socket, "38, 5, 0", "EAFNOSUPPORT"),
         (libc::SYS_socket, "40, 1, 0", "EAFNOSUPPORT"),
         (libc::SYS_socket, "16, 3, 12", "EAFNOSUPPORT"),

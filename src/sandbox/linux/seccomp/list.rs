@@ -9,7 +9,7 @@
 use std::ffi::c_long;
 
 use super::super::arch;
-use super::program::{Answer, Case};
+use super::program::{Answer, Case, upper};
 
 /// Code in the kernel, another kernel, or none.
 const KERNEL: &[c_long] = &[
@@ -149,6 +149,9 @@ const CONTROLS: &[Case] = &[
     &[(1, 0x5000_9418)],
     &[(1, 0x4008_941a)],
 ];
+/// A process's own limits, and others' to read. By changing one it would end other executions of its user
+/// (RLIMIT_CPU) as surely as by the signals that Landlock holds in.
+const LIMITS: &[Case] = &[&[(0, 0)], &[(2, 0), (upper(2), 0)]];
 /// Linux, its 32-bit face, both with an old version's number, and the question. Others make memory
 /// executable or map the zero page.
 const PERSONALITIES: &[Case] = &[
@@ -184,7 +187,7 @@ pub(super) fn parts() -> (Answers, Answers) {
 }
 
 /// Those that depend on their arguments.
-fn looked_at() -> [(c_long, Answer); 7] {
+fn looked_at() -> [(c_long, Answer); 8] {
     let sockets = Answer::AllowOnly(SOCKETS, libc::EAFNOSUPPORT);
     [
         // Its flags are behind a pointer, where a filter cannot look; libc then takes clone.
@@ -200,6 +203,7 @@ fn looked_at() -> [(c_long, Answer); 7] {
         (libc::SYS_socket, sockets),
         (libc::SYS_socketpair, sockets),
         (libc::SYS_ioctl, Answer::RefuseThese(CONTROLS, libc::EPERM)),
+        (libc::SYS_prlimit64, Answer::AllowOnly(LIMITS, libc::EPERM)),
         (
             libc::SYS_personality,
             Answer::AllowOnly(PERSONALITIES, libc::EPERM),

@@ -112,6 +112,10 @@ fn arguments_are_looked_at_where_the_list_says_so() {
         (libc::SYS_ioctl, [0, libc::TIOCSTI, 0], refuse),
         // The kernel drops the upper half, so a filter that compared it would be passed.
         (libc::SYS_ioctl, [0, libc::TIOCSTI | 1 << 32, 0], refuse),
+        (libc::SYS_prlimit64, [0, 7, 1 << 40], allow),
+        (libc::SYS_prlimit64, [1, 7, 0], allow),
+        (libc::SYS_prlimit64, [1, 7, 1 << 40], refuse),
+        (libc::SYS_prlimit64, [1, 7, 1 << 4], refuse),
         (libc::SYS_personality, [0xffff_ffff, 0, 0], allow),
         (libc::SYS_personality, [0x40_0000, 0, 0], refuse),
     ] {
