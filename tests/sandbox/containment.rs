@@ -294,6 +294,23 @@ fn an_execution_cannot_change_the_limits_of_another_of_the_same_user() {
     });
 }
 
+/// Flags and locks belong to what was opened, and stay as long as anybody has it.
+#[test]
+fn nothing_that_an_execution_does_to_its_empty_input_reaches_another() {
+    let place = Place::new(CgroupMode::Auto);
+    let run = |script: &str| {
+        let (outcome, recorder) = place.run(&place.shell(script));
+        assert_eq!(outcome.ending, Ending::Exited(0), "{}", recorder.err());
+        recorder.out()
+    };
+    let flags = "grep flags /proc/self/fdinfo/0 <&0";
+    let before = run(flags);
+    run("dd iflag=append,nonblock count=0 status=none; flock --exclusive --nonblock 0");
+    assert_eq!(run(flags), before);
+    let free = "exec 3</dev/null; flock --exclusive --nonblock 3 && echo free";
+    assert_eq!(run(free), "free\n");
+}
+
 /// Sends the number once the program has said something: then it has executed.
 struct Announcer(std::sync::mpsc::Sender<u32>, Recorder);
 
