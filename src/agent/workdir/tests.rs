@@ -379,6 +379,16 @@ fn a_directory_that_a_function_has_swollen_is_not_used_again() {
     assert_eq!(fixture.spares(), usize::from(!is_swollen));
 }
 
+/// What is alive in it could change it for whoever has it next.
+#[test]
+fn a_directory_in_which_something_may_be_alive_is_not_used_again() {
+    let fixture = fixture();
+    let mut work_dir = fixture.create();
+    work_dir.never_reuse();
+    work_dir.remove().expect("remove");
+    assert_eq!((fixture.count(), fixture.spares()), (0, 0));
+}
+
 #[test]
 fn a_spare_is_used_only_for_its_own_owner_and_spares_are_bounded() {
     let fixture = fixture();

@@ -62,6 +62,7 @@ pub struct WorkDir {
     cwd: PathBuf,
     release: Arc<Release>,
     owner: Option<(u32, u32)>,
+    may_be_kept: bool,
     is_removed: bool,
 }
 
@@ -113,6 +114,7 @@ impl WorkDirs {
             cwd,
             release: Arc::clone(release),
             owner,
+            may_be_kept: true,
             is_removed: false,
         };
         if !is_ready {
@@ -208,6 +210,11 @@ impl WorkDir {
         self.cwd.join(TMP)
     }
 
+    /// Once something in it may be alive: it could change the directory of whoever has it next.
+    pub fn never_reuse(&mut self) {
+        self.may_be_kept = false;
+    }
+
     /// Removes it with all that the function left there; follows no link. If nothing is changed it
     /// is kept as a spare for the next execution of the same release instead. Only once the function's
     /// processes are dead: they could fill it faster than it is emptied.
@@ -247,7 +254,7 @@ impl WorkDir {
         // Tried once: a second attempt right after would meet the same obstacle.
         self.is_removed = true;
         // Whatever is in the way of keeping it is perhaps not in the way of removing it.
-        if self.root.keep(self) == Ok(true) {
+        if self.may_be_kept && self.root.keep(self) == Ok(true) {
             return Ok(());
         }
         remove_below(&self.root.fd, self.id.as_str()).map_err(FileError::at("remove", &self.cwd))
