@@ -407,6 +407,26 @@ fn the_limits_of_processes_and_processor_are_in_force() {
     );
 }
 
+/// Processes take processor time to die.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a file of the kernel's")]
+fn a_tree_that_may_hardly_compute_dies_in_time() {
+    let place = Place::new(CgroupMode::Auto);
+    if !place.enforces(Enforced::Cpu) {
+        return;
+    }
+    let script = "n=0; while [ $n -lt 300 ]; do sleep 1000 & n=$((n + 1)); done; \
+                  echo $(cut -d: -f3 /proc/self/cgroup) ready; wait";
+    let (outcome, _) = place.run_until(&place.shell(script), "ready", |control, out| {
+        // Not from the start, with which they would take minutes to begin.
+        let cgroup = out.split(' ').next().unwrap_or_default();
+        let file = format!("/sys/fs/cgroup{cgroup}/cpu.max");
+        fs::write(file, "1000 1000000").expect("a limit");
+        control.stop(StopReason::Cancelled);
+    });
+    assert!(outcome.tree_confirmed_dead, "{}", outcome.error);
+}
+
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a file of the kernel's")]
 fn an_agent_that_is_spared_when_memory_runs_out_starts_nothing_that_is() {

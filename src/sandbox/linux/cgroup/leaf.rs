@@ -100,6 +100,7 @@ impl<'a> Leaf<'a> {
             if reached == Reached::Listed {
                 reached = kill::kill(self.dir.as_fd(), self.subtree.kill_way())
                     .map_err(CgroupError::at("write", self.file("cgroup.kill")))?;
+                self.let_die();
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -166,6 +167,16 @@ impl<'a> Leaf<'a> {
             self.set("pids.max", &pids.to_string())?;
         }
         Ok(())
+    }
+
+    /// Dying takes processor time, of which many processes with little of it would not get enough
+    /// before the deadline. Who has been killed does nothing else with it.
+    fn let_die(&self) {
+        if self.subtree.controllers().cpu
+            && let Err(error) = self.set("cpu.max", "max")
+        {
+            log::debug!("failed to {}", error.in_full());
+        }
     }
 
     fn set(&self, file: &'static str, value: &str) -> Result<(), CgroupError> {
