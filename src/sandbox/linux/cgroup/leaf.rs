@@ -15,7 +15,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::super::clone::Birthplace;
 use super::error::CgroupError;
 use super::files;
-use super::kill::{self, Reached};
+use super::kill::{self, KillWay, Reached};
 use super::subtree::{self, Subtree};
 use crate::model::execution::Usage;
 use crate::sandbox::ResourceLimits;
@@ -95,11 +95,20 @@ impl<'a> Leaf<'a> {
         let began = Instant::now();
         let events = files::open_for_reading(self.dir.as_fd(), "cgroup.events")
             .map_err(CgroupError::at("open", self.file("cgroup.events")))?;
+        let mut way = self.subtree.kill_way();
         let mut reached = Reached::Listed;
+        let mut killed = began;
         while is_populated(&events).map_err(CgroupError::at("read", self.file("cgroup.events")))? {
+            if reached == Reached::All && killed.elapsed() >= RECHECK {
+                // `cgroup.kill` signals first threads, and does nothing to a process whose first thread
+                // has ended while others run on. kill(2) signals processes.
+                way = KillWay::OneByOne;
+                reached = Reached::Listed;
+            }
             if reached == Reached::Listed {
-                reached = kill::kill(self.dir.as_fd(), self.subtree.kill_way())
+                reached = kill::kill(self.dir.as_fd(), way)
                     .map_err(CgroupError::at("write", self.file("cgroup.kill")))?;
+                killed = Instant::now();
                 self.let_die();
             }
             let left = deadline.saturating_duration_since(Instant::now());
