@@ -96,7 +96,7 @@ impl Execution {
         };
         let (isolation, identity) = (containment.isolation, containment.identity);
         let owner = identity.map(|identity| (identity.uid, identity.gid));
-        let workdir = match context.workdirs.create(id, &self.release, owner) {
+        let mut workdir = match context.workdirs.create(id, &self.release, owner) {
             Ok(workdir) => workdir,
             Err(error) => {
                 return not_started(&format!("no working directory: {}", with_causes(&error)));
@@ -148,6 +148,7 @@ impl Execution {
             // the next start, which ends leftovers first.
             std::mem::forget(containment.user.clone());
             std::mem::forget(workdir.project());
+            workdir.never_reuse();
         }
         outcome
     }

@@ -256,6 +256,61 @@ fn an_execution_can_neither_read_nor_signal_another_of_the_same_user() {
     }
 }
 
+/// By limits the kernel would end another process as surely as by a signal.
+#[test]
+fn an_execution_cannot_change_the_limits_of_another_of_the_same_user() {
+    let place = Place::new(CgroupMode::Auto);
+    if !place.enforces(Enforced::Syscalls) {
+        return;
+    }
+    let control = Control::new().expect("control");
+    let victim = place.shell("echo; sleep 1000");
+    std::thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (place, control) = (&place, &control);
+        scope.spawn(move || {
+            let mut recorder = Announcer(sender, Recorder::default());
+            place.sandbox.run(&victim, control, &mut recorder)
+        });
+        let pid: u32 = receiver.recv().expect("the victim's number");
+        let script = format!(
+            "prlimit --pid {pid} --cpu=1 && echo changed; prlimit --pid {pid} --nofile && echo seen; \
+             ulimit -t 1000 && echo own"
+        );
+        let (_, recorder) = place.run(&place.shell(&script));
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("its limits");
+        control.stop(StopReason::Cancelled);
+        let (out, err) = (recorder.out(), recorder.err());
+        assert!(
+            !out.contains("changed") && out.contains("seen"),
+            "{out} {err}"
+        );
+        assert!(out.ends_with("own\n"), "{out} {err}");
+        let processor = limits.lines().find(|line| line.starts_with("Max cpu time"));
+        assert!(
+            processor.is_some_and(|line| line.contains("unlimited")),
+            "{limits}"
+        );
+    });
+}
+
+/// Flags and locks belong to what was opened, and stay as long as anybody has it.
+#[test]
+fn nothing_that_an_execution_does_to_its_empty_input_reaches_another() {
+    let place = Place::new(CgroupMode::Auto);
+    let run = |script: &str| {
+        let (outcome, recorder) = place.run(&place.shell(script));
+        assert_eq!(outcome.ending, Ending::Exited(0), "{}", recorder.err());
+        recorder.out()
+    };
+    let flags = "grep flags /proc/self/fdinfo/0 <&0";
+    let before = run(flags);
+    run("dd iflag=append,nonblock count=0 status=none; flock --exclusive --nonblock 0");
+    assert_eq!(run(flags), before);
+    let free = "exec 3</dev/null; flock --exclusive --nonblock 3 && echo free";
+    assert_eq!(run(free), "free\n");
+}
+
 /// Sends the number once the program has said something: then it has executed.
 struct Announcer(std::sync::mpsc::Sender<u32>, Recorder);
 
@@ -350,6 +405,26 @@ fn the_limits_of_processes_and_processor_are_in_force() {
         "{}",
         recorder.out()
     );
+}
+
+/// Processes take processor time to die.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a file of the kernel's")]
+fn a_tree_that_may_hardly_compute_dies_in_time() {
+    let place = Place::new(CgroupMode::Auto);
+    if !place.enforces(Enforced::Cpu) {
+        return;
+    }
+    let script = "n=0; while [ $n -lt 300 ]; do sleep 1000 & n=$((n + 1)); done; \
+                  echo $(cut -d: -f3 /proc/self/cgroup) ready; wait";
+    let (outcome, _) = place.run_until(&place.shell(script), "ready", |control, out| {
+        // Not from the start, with which they would take minutes to begin.
+        let cgroup = out.split(' ').next().unwrap_or_default();
+        let file = format!("/sys/fs/cgroup{cgroup}/cpu.max");
+        fs::write(file, "1000 1000000").expect("a limit");
+        control.stop(StopReason::Cancelled);
+    });
+    assert!(outcome.tree_confirmed_dead, "{}", outcome.error);
 }
 
 #[test]

@@ -74,10 +74,17 @@ fn tries() -> Vec<(libc::c_long, &'static str, &'static str)> {
         (libc::SYS_mq_open, "0, 0, 0, 0", "EPERM"),
         (libc::SYS_personality, "0x0400000", "EPERM"),
         (libc::SYS_ioctl, "0, 0x5412, 0", "EPERM"),
+        // FS_IOC_FSSETXATTR, FS_IOC_SETFLAGS, BTRFS_IOC_SUBVOL_CREATE and BTRFS_IOC_SUBVOL_SETFLAGS.
         (libc::SYS_ioctl, "os.open('.', 0), 0x401c5820, 0", "EPERM"),
         (libc::SYS_ioctl, "os.open('.', 0), 0x40086602, 0", "EPERM"),
+        (libc::SYS_ioctl, "0, 0x5000940e, 0", "EPERM"),
+        (libc::SYS_ioctl, "0, 0x4008941a, 0", "EPERM"),
         // file_setattr.
         (469, "0, 0, 0, 0, 0", "EPERM"),
+        (libc::SYS_prlimit64, "os.getppid(), 7, 1, 0", "EPERM"),
+        // A pointer of which the lower half alone is null.
+        (libc::SYS_prlimit64, "os.getpid(), 7, 1 << 32, 0", "EPERM"),
+        (libc::SYS_prlimit64, "os.getpid(), 7, 0, 0", "ok"),
         (libc::SYS_socket, "38, 5, 0", "EAFNOSUPPORT"),
         (libc::SYS_socket, "40, 1, 0", "EAFNOSUPPORT"),
         (libc::SYS_socket, "16, 3, 12", "EAFNOSUPPORT"),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use flux::model::execution::Ending;
 use flux::sandbox::{CgroupMode, Enforced, StopReason};
 
-use super::harness::{PATIENCE, Place, every_kill, is_alive, without_cgroup_kill};
+use super::harness::{PATIENCE, Place, eventually, every_kill, is_alive, without_cgroup_kill};
 
 /// Starts a process in a session of its own, whose parent is gone, which holds both pipes and ignores
 /// what can be ignored; prints its number, then `ready`.
@@ -113,5 +113,35 @@ fn with_a_cgroup_nobody_escapes_by_hiding_every_trace() {
         let (outcome, recorder) = place.run(&spec);
         assert!(outcome.tree_confirmed_dead);
         assert!(!is_alive(recorder.out().trim()));
+    }
+}
+
+/// It looks like one that has ended, and is none: its other threads run on.
+#[test]
+fn a_process_whose_first_thread_has_ended_dies_with_the_tree() {
+    const PROGRAM: &str = "
+import ctypes, os, threading, time
+if os.fork() == 0:
+    os.setsid()
+    threading.Thread(target=lambda: (print(os.getpid(), flush=True), time.sleep(1000))).start()
+    ctypes.CDLL(None).syscall(60 if os.uname().machine == 'x86_64' else 93, 0)
+time.sleep(1000)
+";
+    for place in every_kill() {
+        let mut spec = place.spec("/usr/bin/python3");
+        spec.args = vec!["-c".into(), PROGRAM.into()];
+        let (outcome, recorder) = place.run_until(&spec, "\n", |control, out| {
+            let status = format!("/proc/{}/status", out.trim());
+            eventually("its first thread has ended", || {
+                std::fs::read_to_string(&status).is_ok_and(|it| it.contains("State:\tZ"))
+            });
+            control.stop(StopReason::Cancelled);
+        });
+        assert!(outcome.tree_confirmed_dead, "{}", outcome.error);
+        let threads = format!("/proc/{}/task", recorder.out().trim());
+        // One that has ended is listed until the kernel has put it away.
+        eventually("all of its threads are gone", || {
+            std::fs::read_dir(&threads).map_or(0, Iterator::count) <= 1
+        });
     }
 }

@@ -11,6 +11,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::mkfifo;
 use openssl::sha::sha256;
+use rustix::fs::{IFlags, XattrFlags, ioctl_getflags, ioctl_setflags, setxattr};
 use tempfile::TempDir;
 
 use super::remove::{Budget, remove_tree};
@@ -313,6 +314,79 @@ fn a_directory_that_a_function_changed_in_any_way_is_not_used_again() {
             "change {number}"
         );
     }
+}
+
+/// Whether the file system takes a change to a directory.
+type Change<'a> = &'a dyn Fn(&Path) -> bool;
+
+/// What a later execution would find is more than names: these change no mode and no owner.
+#[test]
+fn a_directory_with_attributes_that_a_function_gave_it_is_not_used_again() {
+    // Nobody may do anything with what is made in it, its maker included.
+    let list: Vec<u8> = [1u16, 4, 0x20]
+        .iter()
+        .flat_map(|tag| [tag.to_le_bytes(), [0; 2], [0xff; 2], [0xff; 2]].concat())
+        .collect();
+    let list = [2u32.to_le_bytes().to_vec(), list].concat();
+    let changes: [(&str, Change<'_>); 3] = [
+        ("attribute", &|path| {
+            setxattr(path, "user.note", b"x", XattrFlags::empty()).is_ok()
+        }),
+        ("default list", &|path| {
+            let name = "system.posix_acl_default";
+            setxattr(path, name, &list, XattrFlags::empty()).is_ok()
+        }),
+        ("flags", &|path| {
+            let directory = fs::File::open(path).expect("open");
+            ioctl_getflags(&directory)
+                .and_then(|flags| ioctl_setflags(&directory, flags | IFlags::SYNC))
+                .is_ok()
+        }),
+    ];
+    let fixture = fixture();
+    for (name, change) in changes {
+        for inner in [false, true] {
+            let work_dir = fixture.create();
+            let tmp = work_dir.tmp();
+            if !change(if inner { &tmp } else { work_dir.cwd() }) {
+                println!("skipped: this file system has no such {name}");
+            } else {
+                work_dir.remove().expect("remove");
+                let left = (fixture.count(), fixture.spares());
+                assert_eq!(left, (0, 0), "{name}, in .tmp: {inner}");
+                continue;
+            }
+            // Unchanged, so it is a spare now; not for the next round.
+            fs::remove_dir(&tmp).expect("empty");
+        }
+    }
+}
+
+/// On some file systems a directory never shrinks: the next execution's disk limit would be spent.
+#[test]
+fn a_directory_that_a_function_has_swollen_is_not_used_again() {
+    let fixture = fixture();
+    let work_dir = fixture.create();
+    let paths = (0..2_000).map(|number| work_dir.tmp().join(format!("{number:0200}")));
+    for path in paths.clone() {
+        write_file(&path);
+    }
+    for path in paths {
+        fs::remove_file(path).expect("unlink");
+    }
+    let is_swollen = fs::metadata(work_dir.tmp()).expect("stat").blocks() > 128;
+    work_dir.remove().expect("remove");
+    assert_eq!(fixture.spares(), usize::from(!is_swollen));
+}
+
+/// What is alive in it could change it for whoever has it next.
+#[test]
+fn a_directory_in_which_something_may_be_alive_is_not_used_again() {
+    let fixture = fixture();
+    let mut work_dir = fixture.create();
+    work_dir.never_reuse();
+    work_dir.remove().expect("remove");
+    assert_eq!((fixture.count(), fixture.spares()), (0, 0));
 }
 
 #[test]

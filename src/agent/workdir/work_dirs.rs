@@ -66,6 +66,7 @@ pub struct WorkDir {
     owner: Option<(u32, u32)>,
     /// Of all that is in it; dropped after the directory is removed.
     project: Option<Arc<Project>>,
+    may_be_kept: bool,
     is_removed: bool,
 }
 
@@ -120,6 +121,7 @@ impl WorkDirs {
             release: Arc::clone(release),
             owner,
             project: spare.and_then(|spare| spare.project),
+            may_be_kept: true,
             is_removed: false,
         };
         if !is_ready {
@@ -236,6 +238,11 @@ impl WorkDir {
         self.project.clone()
     }
 
+    /// Once something in it may be alive: it could change the directory of whoever has it next.
+    pub fn never_reuse(&mut self) {
+        self.may_be_kept = false;
+    }
+
     /// Removes it with all that the function left there; follows no link. If nothing is changed it
     /// is kept as a spare for the next execution of the same release instead. Only once the function's
     /// processes are dead: they could fill it faster than it is emptied.
@@ -279,7 +286,7 @@ impl WorkDir {
         // Tried once: a second attempt right after would meet the same obstacle.
         self.is_removed = true;
         // Whatever is in the way of keeping it is perhaps not in the way of removing it.
-        if self.root.keep(self) == Ok(true) {
+        if self.may_be_kept && self.root.keep(self) == Ok(true) {
             return Ok(());
         }
         remove_below(&self.root.fd, self.id.as_str()).map_err(FileError::at("remove", &self.cwd))

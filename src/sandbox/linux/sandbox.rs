@@ -71,10 +71,7 @@ impl Sandbox {
         identities::inspect(config.identities, &mut findings);
         let means = inspect::means(&config, &mut findings);
         let projects = inspect::disk(&config, &mut findings);
-        let spawner = Spawner::new(ways.spawn, means).map_err(|source| SandboxError::System {
-            action: "open /dev/null",
-            source,
-        })?;
+        let spawner = Spawner::new(ways.spawn, means);
         let demands = Demands {
             identities: config.identities,
             no_network: inspect::network(&spawner, &mut findings),

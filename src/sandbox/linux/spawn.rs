@@ -20,7 +20,6 @@ use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
 #[derive(Debug)]
 pub(super) struct Spawner {
     cloner: Cloner,
-    null: OwnedFd,
     means: Means,
 }
 
@@ -61,14 +60,11 @@ impl SpawnError {
 }
 
 impl Spawner {
-    /// # Errors
-    /// `/dev/null` cannot be opened.
-    pub(super) fn new(way: SpawnWay, means: Means) -> io::Result<Spawner> {
-        Ok(Spawner {
+    pub(super) fn new(way: SpawnWay, means: Means) -> Spawner {
+        Spawner {
             cloner: Cloner::new(way),
-            null: pipes::above_stdio(File::open("/dev/null")?.into())?,
             means,
-        })
+        }
     }
 
     /// See [`Sandbox::contain_thread`](super::Sandbox::contain_thread).
@@ -88,14 +84,13 @@ impl Spawner {
         cgroup: Option<&dyn Birthplace>,
     ) -> Result<(Leader, Pipes), SpawnError> {
         let image = Image::new(spec)?;
-        let stdin = self.stdin(&spec.stdin).map_err(SpawnError::Descriptors)?;
+        let stdin = stdin(&spec.stdin).map_err(SpawnError::Descriptors)?;
         let (pipes, ends) = Pipes::new().map_err(SpawnError::Descriptors)?;
         let domains = self.means.domains.as_ref();
         let domain = domains
             .map(|domains| domains.domain(&spec.files))
             .transpose()?;
-        let stdin = stdin.as_ref().unwrap_or(&self.null);
-        let mut plan = self.plan(spec, &image, domain.as_ref(), stdin, &ends);
+        let mut plan = self.plan(spec, &image, domain.as_ref(), &stdin, &ends);
         let leader = self
             .cloner
             .clone(&mut plan, cgroup)
@@ -108,14 +103,6 @@ impl Spawner {
                 let _ = leader.reap_when_ended();
                 Err(SpawnError::Child(failure))
             }
-        }
-    }
-
-    /// A copy of the caller's file; `None` for the empty one.
-    fn stdin(&self, stdin: &Stdin) -> io::Result<Option<OwnedFd>> {
-        match stdin {
-            Stdin::Null => Ok(None),
-            Stdin::File(file) => pipes::duplicate_above_stdio(file.as_fd()).map(Some),
         }
     }
 
@@ -158,6 +145,15 @@ impl Spawner {
             SyscallIsolation::Filtered => self.means.syscalls.as_ref(),
             SyscallIsolation::Open => None,
         }
+    }
+}
+
+/// A copy of the caller's file. The empty one is opened anew: flags and locks belong to what is
+/// opened, and would pass from one execution to all that have the same.
+fn stdin(stdin: &Stdin) -> io::Result<OwnedFd> {
+    match stdin {
+        Stdin::Null => pipes::above_stdio(File::open("/dev/null")?.into()),
+        Stdin::File(file) => pipes::duplicate_above_stdio(file.as_fd()),
     }
 }
 

@@ -15,7 +15,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::super::clone::Birthplace;
 use super::error::CgroupError;
 use super::files;
-use super::kill::{self, Reached};
+use super::kill::{self, KillWay, Reached};
 use super::subtree::{self, Subtree};
 use crate::model::execution::Usage;
 use crate::sandbox::ResourceLimits;
@@ -95,11 +95,21 @@ impl<'a> Leaf<'a> {
         let began = Instant::now();
         let events = files::open_for_reading(self.dir.as_fd(), "cgroup.events")
             .map_err(CgroupError::at("open", self.file("cgroup.events")))?;
+        let mut way = self.subtree.kill_way();
         let mut reached = Reached::Listed;
+        let mut killed = began;
         while is_populated(&events).map_err(CgroupError::at("read", self.file("cgroup.events")))? {
+            if reached == Reached::All && killed.elapsed() >= RECHECK {
+                // `cgroup.kill` signals first threads, and does nothing to a process whose first thread
+                // has ended while others run on. kill(2) signals processes.
+                way = KillWay::OneByOne;
+                reached = Reached::Listed;
+            }
             if reached == Reached::Listed {
-                reached = kill::kill(self.dir.as_fd(), self.subtree.kill_way())
+                reached = kill::kill(self.dir.as_fd(), way)
                     .map_err(CgroupError::at("write", self.file("cgroup.kill")))?;
+                killed = Instant::now();
+                self.let_die();
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -166,6 +176,16 @@ impl<'a> Leaf<'a> {
             self.set("pids.max", &pids.to_string())?;
         }
         Ok(())
+    }
+
+    /// Dying takes processor time, of which many processes with little of it would not get enough
+    /// before the deadline. Who has been killed does nothing else with it.
+    fn let_die(&self) {
+        if self.subtree.controllers().cpu
+            && let Err(error) = self.set("cpu.max", "max")
+        {
+            log::debug!("failed to {}", error.in_full());
+        }
     }
 
     fn set(&self, file: &'static str, value: &str) -> Result<(), CgroupError> {

@@ -9,7 +9,7 @@
 use std::ffi::c_long;
 
 use super::super::arch;
-use super::program::{Answer, Case};
+use super::program::{Answer, Case, upper};
 
 /// Code in the kernel, another kernel, or none.
 const KERNEL: &[c_long] = &[
@@ -131,17 +131,27 @@ const SOCKETS: &[Case] = &[
     ],
 ];
 /// Input put into a terminal (TIOCSTI), a console's selection (TIOCLINUX), other line disciplines
-/// (TIOCSETD): ways out to whoever reads that terminal, and into seldom-used code. And an owner's ways
-/// to take a file out of its project, or what will be made in a directory: FS_IOC_FSSETXATTR
-/// (`_IOW('X', 32, struct fsxattr)`) and FS_IOC_SETFLAGS (`_IOW('f', 2, long)`). The forms of the latter for
-/// 32 bits are answered to 32-bit programs alone, which end before.
-const DEVICES: &[Case] = &[
+/// (TIOCSETD): ways out to whoever reads that terminal, and into seldom-used code. An owner's ways to take a
+/// file out of its project, or what will be made in a directory. And what makes of a directory a part of the
+/// file system that others cannot empty: a project of XFS or ext4, or a subvolume of btrfs that can only
+/// be read. (The forms for 32 bits are answered to 32-bit programs alone, which end before.)
+const CONTROLS: &[Case] = &[
     &[(1, libc::TIOCSTI as u32)],
     &[(1, libc::TIOCLINUX as u32)],
     &[(1, libc::TIOCSETD as u32)],
+    // FS_IOC_FSSETXATTR and FS_IOC_SETFLAGS, in linux/fs.h.
     &[(1, 0x401c_5820)],
     &[(1, 0x4008_6602)],
+    // BTRFS_IOC_SNAP_CREATE, _SUBVOL_CREATE, their second versions, _SUBVOL_SETFLAGS, in linux/btrfs.h.
+    &[(1, 0x5000_9401)],
+    &[(1, 0x5000_940e)],
+    &[(1, 0x5000_9417)],
+    &[(1, 0x5000_9418)],
+    &[(1, 0x4008_941a)],
 ];
+/// A process's own limits, and others' to read. By changing one it would end other executions of its user
+/// (RLIMIT_CPU) as surely as by the signals that Landlock holds in.
+const LIMITS: &[Case] = &[&[(0, 0)], &[(2, 0), (upper(2), 0)]];
 /// Linux, its 32-bit face, both with an old version's number, and the question. Others make memory
 /// executable or map the zero page.
 const PERSONALITIES: &[Case] = &[
@@ -184,7 +194,7 @@ pub(super) fn parts() -> (Answers, Answers) {
 }
 
 /// Those that depend on their arguments.
-fn looked_at() -> [(c_long, Answer); 7] {
+fn looked_at() -> [(c_long, Answer); 8] {
     let sockets = Answer::AllowOnly(SOCKETS, libc::EAFNOSUPPORT);
     [
         // Its flags are behind a pointer, where a filter cannot look; libc then takes clone.
@@ -199,7 +209,8 @@ fn looked_at() -> [(c_long, Answer); 7] {
         ),
         (libc::SYS_socket, sockets),
         (libc::SYS_socketpair, sockets),
-        (libc::SYS_ioctl, Answer::RefuseThese(DEVICES, libc::EPERM)),
+        (libc::SYS_ioctl, Answer::RefuseThese(CONTROLS, libc::EPERM)),
+        (libc::SYS_prlimit64, Answer::AllowOnly(LIMITS, libc::EPERM)),
         (
             libc::SYS_personality,
             Answer::AllowOnly(PERSONALITIES, libc::EPERM),

@@ -5,8 +5,8 @@
 //! into ranges with one answer each, and a tree of comparisons finds the range. That, more than
 //! one errno in a program, and ranges of numbers at all, `seccompiler` cannot express.
 //!
-//! Arguments are compared by their lower halves: the kernel itself looks at no more of those that the
-//! list asks about.
+//! Arguments are compared by their lower halves: the kernel itself looks at no more of most that the
+//! list asks about. For pointers there is [`upper`].
 
 use std::collections::BTreeMap;
 use std::ffi::c_long;
@@ -32,6 +32,14 @@ pub(super) enum Answer {
 
 /// Arguments by index, and the value that each must have.
 pub(super) type Case = &'static [(usize, u32)];
+
+/// Of a system call.
+const ARGUMENTS: usize = 6;
+
+/// The index of an argument's upper half.
+pub(super) const fn upper(argument: usize) -> usize {
+    ARGUMENTS + argument
+}
 
 /// From this call number on, up to the next range.
 struct Range {
@@ -191,7 +199,8 @@ fn one_of(
 
 /// The lower half is the first one on the little-endian processors that Flux runs on.
 const fn load_argument(index: usize) -> sock_filter {
-    load(offset_of!(seccomp_data, args) + index * size_of::<u64>())
+    let (argument, half) = (index % ARGUMENTS, index / ARGUMENTS);
+    load(offset_of!(seccomp_data, args) + argument * size_of::<u64>() + half * size_of::<u32>())
 }
 
 const fn load(offset: usize) -> sock_filter {

@@ -117,6 +117,10 @@ fn arguments_are_looked_at_where_the_list_says_so() {
         // Reading both passes.
         (libc::SYS_ioctl, [0, 0x801c_581f, 0], allow),
         (libc::SYS_ioctl, [0, 0x8008_6601, 0], allow),
+        (libc::SYS_prlimit64, [0, 7, 1 << 40], allow),
+        (libc::SYS_prlimit64, [1, 7, 0], allow),
+        (libc::SYS_prlimit64, [1, 7, 1 << 40], refuse),
+        (libc::SYS_prlimit64, [1, 7, 1 << 4], refuse),
         (libc::SYS_personality, [0xffff_ffff, 0, 0], allow),
         (libc::SYS_personality, [0x40_0000, 0, 0], refuse),
     ] {
