@@ -1,9 +1,12 @@
 //! Files that have no name any more and are kept by a process of the execution: by a descriptor,
 //! or by a mapping. Without them, a removed file would be the way around the limit.
 //!
-//! Refuses: to decide what is too much. What the agent may not look at is passed over, and what
-//! ends on the way too. One step is one descriptor, mapping or thread.
+//! Refuses: to decide what is too much, and to go on without an end, because names are not looked at
+//! meanwhile: of more than [`STEPS_MOST`] each look sees a part, and the next one goes on after it. What the
+//! agent may not look at is passed over, and what ends on the way too. One step is one descriptor,
+//! mapping or thread.
 
+use std::cmp::Reverse;
 use std::fs::{self, DirEntry, File, ReadDir};
 use std::io::{BufRead, BufReader, Split};
 use std::path::Path;
@@ -14,8 +17,14 @@ use super::super::limit::Excess;
 use super::tally::Tally;
 use super::walk::Progress;
 
+/// In one look: some tenths of a second.
+const STEPS_MOST: u32 = 65_536;
+
 /// Where it is in the processes of a tree.
 pub(super) struct Held {
+    steps_left: u32,
+    /// The process that is looked at.
+    current: i32,
     /// Not looked at yet.
     processes: Vec<i32>,
     /// Of the current process, those that are not looked at yet.
@@ -27,9 +36,17 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Of these processes.
-    pub(super) fn new(processes: Vec<i32>) -> Held {
+    /// Of these processes, beginning with those after `last`, at which an earlier look has stopped.
+    pub(super) fn new(processes: Vec<i32>, last: Option<i32>) -> Held {
+        Held::within(STEPS_MOST, processes, last)
+    }
+
+    fn within(steps: u32, mut processes: Vec<i32>, last: Option<i32>) -> Held {
+        // Taken from the end.
+        processes.sort_unstable_by_key(|&pid| (last.is_some_and(|last| pid > last), Reverse(pid)));
         Held {
+            steps_left: steps,
+            current: 0,
             processes,
             threads: None,
             descriptors: None,
@@ -40,6 +57,10 @@ impl Held {
     /// # Errors
     /// That there is too much; the look is then over.
     pub(super) fn step(&mut self, tally: &mut Tally) -> Result<Progress, Excess> {
+        let Some(left) = self.steps_left.checked_sub(1) else {
+            return Ok(Progress::Done);
+        };
+        self.steps_left = left;
         if let Some(descriptors) = &mut self.descriptors {
             match descriptors.next() {
                 Some(Ok(entry)) => add(&entry.path(), tally)?,
@@ -63,8 +84,14 @@ impl Held {
         Ok(Progress::More)
     }
 
+    /// The process at which it had to stop, if it had to.
+    pub(super) fn stopped_at(&self) -> Option<i32> {
+        (self.steps_left == 0).then_some(self.current)
+    }
+
     /// What cannot be opened has ended, or is not for the agent to see.
     fn open(&mut self, pid: i32) {
+        self.current = pid;
         let threads = fs::read_dir(format!("/proc/{pid}/task"));
         self.threads = threads.ok().map(|threads| (pid, threads));
         let maps = File::open(format!("/proc/{pid}/maps"));
@@ -123,6 +150,36 @@ fn range_if_removed(line: &[u8]) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::units::Mib;
+    use crate::sandbox::platform::disk::Limit;
+
+    /// Steps until it says that it is done.
+    fn steps(held: &mut Held) -> u32 {
+        let root = stat("/").expect("the root");
+        let mut tally = Tally::new(Limit::new(Mib(1 << 20)), u32::MAX, &root);
+        let mut is_more = |held: &mut Held| held.step(&mut tally).expect("room") == Progress::More;
+        (0..).find(|_| !is_more(held)).expect("an end")
+    }
+
+    #[test]
+    fn a_look_ends_however_much_is_held_and_the_next_goes_on_with_the_others() {
+        let own = std::process::id() as i32;
+        let null = File::open("/dev/null").expect("/dev/null");
+        let _descriptors: Vec<File> = (0..50)
+            .map(|_| null.try_clone().expect("one more"))
+            .collect();
+        let mut short = Held::within(20, vec![own], None);
+        assert_eq!(steps(&mut short), 20);
+        assert_eq!(short.stopped_at(), Some(own));
+        let mut whole = Held::new(vec![own], None);
+        assert!(steps(&mut whole) > 50);
+        assert_eq!(whole.stopped_at(), None);
+        // Who is looked at first stands last.
+        let order = |last| Held::within(1, vec![5, 3, 9, 7], last).processes;
+        assert_eq!(order(None), [9, 7, 5, 3]);
+        assert_eq!(order(Some(5)), [5, 3, 9, 7]);
+        assert_eq!(order(Some(9)), [9, 7, 5, 3]);
+    }
 
     #[test]
     fn only_what_is_mapped_and_removed_has_a_range() {

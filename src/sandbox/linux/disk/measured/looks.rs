@@ -50,6 +50,8 @@ pub(in super::super) struct Looks<'a> {
     cost: Duration,
     /// When the last look ended.
     looked: Option<Instant>,
+    /// The process at which the last look had to stop.
+    stopped_at: Option<i32>,
     /// The look before this one has found too much.
     is_second: bool,
     /// The most that a look has found; `None` before the first.
@@ -78,6 +80,7 @@ impl<'a> Looks<'a> {
             free: None,
             cost: Duration::ZERO,
             looked: None,
+            stopped_at: None,
             is_second: false,
             peak: None,
             is_blind: false,
@@ -108,7 +111,7 @@ impl<'a> Looks<'a> {
             }
             None => self.begin(began)?,
         };
-        let result = look.slice(processes);
+        let result = look.slice(processes, self.stopped_at);
         self.cost += began.elapsed();
         let found = look.tally.bytes();
         match result {
@@ -118,6 +121,7 @@ impl<'a> Looks<'a> {
                 None
             }
             Ok(Progress::Done) => {
+                self.stopped_at = look.held.as_ref().and_then(Held::stopped_at);
                 self.finish(found);
                 None
             }
@@ -190,7 +194,12 @@ impl Look {
         })
     }
 
-    fn slice(&mut self, processes: impl FnOnce() -> Vec<i32>) -> Result<Progress, Excess> {
+    /// `last` is the process at which the look before had to stop.
+    fn slice(
+        &mut self,
+        processes: impl FnOnce() -> Vec<i32>,
+        last: Option<i32>,
+    ) -> Result<Progress, Excess> {
         let mut processes = Some(processes);
         for _ in 0..SLICE_STEPS {
             match &mut self.held {
@@ -201,7 +210,7 @@ impl Look {
                 }
                 None => {
                     if self.walk.step(&mut self.tally)? == Progress::Done {
-                        self.held = processes.take().map(|list| Held::new(list()));
+                        self.held = processes.take().map(|list| Held::new(list(), last));
                     }
                 }
             }
@@ -216,7 +225,7 @@ pub(in super::super) fn reached(spec: &Spec) -> Option<Excess> {
     let disk = spec.limits.disk?;
     let mut look = Look::new(spec, Limit::new(disk)).ok()?;
     loop {
-        match look.slice(Vec::new) {
+        match look.slice(Vec::new, None) {
             Ok(Progress::More) => {}
             Ok(Progress::Done) => break,
             Err(excess) => return Some(excess),

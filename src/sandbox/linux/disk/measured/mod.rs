@@ -17,6 +17,8 @@
 //!   figure of what it held.
 //! - Files that are removed and held by neither a descriptor nor a mapping of a process, but by a
 //!   descriptor on its way through a socket, are not seen.
+//! - Of removed files behind more than some ten thousand descriptors and mappings, a look sees a part: their
+//!   sum can stay unseen. What has a name is always seen.
 //! - An agent without root's rights sees neither into directories that the function has closed to
 //!   itself, nor what only a mapping holds: then the limit is not said to be enforced.
 
