@@ -182,6 +182,31 @@ ctypes.CFUNCTYPE(None)(address)()
 }
 
 #[test]
+fn with_all_system_calls_too_each_execution_has_a_session_keyring_of_its_own() {
+    let Some(place) = filtering() else { return };
+    // KEYCTL_GET_KEYRING_ID of KEY_SPEC_SESSION_KEYRING, which it makes where there is none.
+    // SAFETY: no memory is involved.
+    let own = unsafe { libc::syscall(libc::SYS_keyctl, 0, -3, 1) };
+    if own < 0 {
+        println!("skipped: this kernel has no keys");
+        return;
+    }
+    let program = format!(
+        "print(libc.syscall({}, 0, ctypes.c_long(-3), 0))",
+        libc::SYS_keyctl
+    );
+    let of_execution = || {
+        let (_, recorder) = python(&place, &program, SyscallIsolation::Open);
+        let id: i64 = recorder.out().trim().parse().expect("a number");
+        assert!(id > 0, "{id}");
+        id
+    };
+    let (first, second) = (of_execution(), of_execution());
+    assert_ne!(first, own);
+    assert_ne!(second, own);
+}
+
+#[test]
 fn a_thread_that_has_given_up_calls_starts_nothing_that_should_have_them() {
     let Some(place) = filtering() else { return };
     std::thread::scope(|scope| {

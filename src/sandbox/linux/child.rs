@@ -68,6 +68,7 @@ pub(super) enum Stage {
     Cgroup,
     Loopback,
     OomScore,
+    Keyring,
     Rlimit,
     Groups,
     Gid,
@@ -123,6 +124,7 @@ fn prepare(plan: &Plan) -> Result<(), Failure> {
     bring_up_loopback(plan)?;
     reset_signal_dispositions();
     reset_oom_score(plan)?;
+    leave_keyring(plan)?;
     set_rlimits(plan)?;
     drop_privileges(plan)?;
     check(
@@ -233,6 +235,21 @@ fn reset_oom_score(plan: &Plan) -> Result<(), Failure> {
     check(Stage::OomScore, libc::SYS_write, arguments)?;
     call(libc::SYS_close, one(file as usize));
     Ok(())
+}
+
+/// What is in the agent's session keyring is every descendant's to read and to add to (session-keyring(7)).
+/// Only where no filter refuses the calls. As root, whose keys are not counted against the function's.
+fn leave_keyring(plan: &Plan) -> Result<(), Failure> {
+    if plan.syscalls.is_some() {
+        return Ok(());
+    }
+    let join_new = [libc::KEYCTL_JOIN_SESSION_KEYRING as usize, 0, 0, 0, 0, 0];
+    match call(libc::SYS_keyctl, join_new) {
+        // A kernel without keys, or a filter around the agent that holds its children as well.
+        result if result == -(libc::ENOSYS as isize) || result == -(libc::EPERM as isize) => Ok(()),
+        result if result < 0 => Err(failure(Stage::Keyring, result)),
+        _ => Ok(()),
+    }
 }
 
 /// CLONE_CLEAR_SIGHAND resets handlers, but leaves ignored what the agent ignores, such as SIGPIPE;

@@ -57,6 +57,7 @@ fn child(failure: Failure, spec: &Spec) -> String {
         Stage::Cgroup => "enter its cgroup",
         Stage::Loopback => "bring up the loopback interface of its own network",
         Stage::OomScore => "give up the agent's protection from running out of memory",
+        Stage::Keyring => "leave the agent's session keyring",
         Stage::Rlimit => "set its resource limits",
         Stage::Groups => "drop the agent's groups",
         Stage::Gid => "change to its group",
