@@ -132,7 +132,7 @@ impl Sandbox {
 
     /// Makes starts from this thread cheaper: it enters, for good, that part of the executions' filter of
     /// system calls which following an execution does not need, and its children inherit it. Such a
-    /// thread, and threads that it makes, cannot run what asks for [`SyscallIsolation::Open`]. Does
+    /// thread, and threads that it makes, cannot run what asks for open system calls. Does
     /// nothing where there is no filter, or when it has been called.
     ///
     /// # Errors
