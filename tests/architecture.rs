@@ -21,7 +21,7 @@ const SIDEWAYS: [(&str, &str); 1] = [("cli", "http")];
 const CONFINED: [(&str, &[&str], &str); 5] = [
     (
         "grpcio",
-        &["rpc/", "agent/service", "wire/"],
+        &["rpc/", "agent/serve/service", "wire/"],
         "gRPC is frozen upstream and must be replaceable in one place",
     ),
     (

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use thiserror::Error;
 
-use super::isolation::{Containment, IsolationRules, Unacceptable};
 use super::journal::{self, HeldCode, Journal, JournalError};
 use super::release::{Access, Incoming, Release, ReleaseError, Releases};
-use super::users::{NoUserLeft, OwnUser};
+use super::who::isolation::{Containment, IsolationRules, Unacceptable};
+use super::who::users::{NoUserLeft, OwnUser};
 use crate::base::causes::with_causes;
 use crate::base::threads::lock;
 use crate::model::function::FunctionConfig;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::super::isolation::tests::{SHARED, rules_with_users};
 use super::*;
+use crate::agent::who::isolation::tests::{SHARED, rules_with_users};
 use crate::archive::ArchiveLimits;
 use crate::config::function::parse_function_yaml;
 

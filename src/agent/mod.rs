@@ -3,29 +3,19 @@
 //!
 //! ```text
 //! daemon      starts, reconciles and ends the worker
-//! worker      what the control plane can ask; service speaks gRPC for it
-//! admission   what may run; functions, release: what is held; execution: one run, on
-//!             one of the threads of runs
-//! isolation   how functions are kept apart; runners, users: as whom they run
-//! live        what runs; journal, output, workdir: what is on disk; events: who is told
+//! serve/      what control planes ask of it, and what it tells them
+//! run/        executions while they run
+//! who/        as whom functions run, and how far they are kept apart
+//! functions   what is held, with its code in release/
+//! journal/    what must outlive the process; output/, workdir/: what else is on disk
 //! ```
 
-pub mod admission;
-pub mod context;
 pub mod daemon;
-pub mod environment;
-pub mod events;
-pub mod execution;
 pub mod functions;
-pub mod isolation;
 pub mod journal;
-pub mod live;
 pub mod output;
 pub mod release;
-pub mod runners;
-pub mod runs;
-pub mod service;
-pub mod users;
+pub mod run;
+pub mod serve;
+pub mod who;
 pub mod workdir;
-pub mod worker;
-pub mod worker_api;

@@ -63,7 +63,7 @@ fn an_agent_that_comes_back_is_reached_again_on_the_same_client() {
     let supervisor = flux::base::threads::Supervisor::new();
     let double = crate::fixture::double(&name, &supervisor, sender);
     let identity = flux::rpc::tls::ServerIdentity::new(certificates.agent(&name));
-    let _second = flux::agent::service::Serving::start(
+    let _second = flux::agent::serve::service::Serving::start(
         address.parse().unwrap(),
         Some(Arc::new(identity)),
         double,
@@ -212,7 +212,8 @@ fn an_agent_is_reached_over_ipv6() {
     let supervisor = flux::base::threads::Supervisor::new();
     let double = crate::fixture::double(&id("a"), &supervisor, sender);
     let loopback = "[::1]:0".parse().unwrap();
-    let Ok(serving) = flux::agent::service::Serving::start(loopback, None, double, &supervisor)
+    let Ok(serving) =
+        flux::agent::serve::service::Serving::start(loopback, None, double, &supervisor)
     else {
         // A machine without IPv6.
         return;

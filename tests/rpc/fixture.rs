@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use flux::agent::service::Serving;
-use flux::agent::worker_api::{OnDone, Worker, WorkerError};
+use flux::agent::serve::service::Serving;
+use flux::agent::serve::worker_api::{OnDone, Worker, WorkerError};
 use flux::base::clock::Timestamp;
 use flux::base::threads::{Joined, Supervisor};
 use flux::base::token::Token;

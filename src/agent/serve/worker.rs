@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::admission::{Admission, Refused};
-use super::context::Context;
-use super::execution::Execution;
-use super::functions::{Function, FunctionError, Functions};
-use super::journal::{AcceptedExecution, ExecutionFilter, JournalError};
-use super::live::Live;
-use super::output::{self, FollowItem, OutputError, OutputLog};
-use super::release::Release;
-use super::runs::{self, Runs};
 use super::worker_api::{OnDone, Worker, WorkerError};
+use crate::agent::functions::{Function, FunctionError, Functions};
+use crate::agent::journal::{AcceptedExecution, ExecutionFilter, JournalError};
+use crate::agent::output::{self, FollowItem, OutputError, OutputLog};
+use crate::agent::release::Release;
+use crate::agent::run::admission::{Admission, Refused};
+use crate::agent::run::context::Context;
+use crate::agent::run::execution::Execution;
+use crate::agent::run::live::Live;
+use crate::agent::run::threads::{self, Runs};
 use crate::base::clock::Timestamp;
 use crate::base::pool::PoolLimits;
 use crate::base::threads::Supervisor;
@@ -293,7 +293,7 @@ impl Worker for AgentWorker {
         let syscalls = execution.syscalls();
         self.runs
             .submit(syscalls, move || {
-                runs::prepare_thread(&context.sandbox, syscalls);
+                threads::prepare_thread(&context.sandbox, syscalls);
                 carry_out(execution, &context, on_done);
             })
             .map_err(|refused| {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::environment::Environment;
-use super::events::Events;
-use super::journal::{Journal, JournalError};
 use super::live::LiveTable;
-use super::workdir::WorkDirs;
+use crate::agent::journal::{Journal, JournalError};
+use crate::agent::serve::events::Events;
+use crate::agent::workdir::WorkDirs;
 use crate::model::execution::ExecutionRecord;
 use crate::sandbox::{ResourceLimits, Sandbox};
 

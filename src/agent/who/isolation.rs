@@ -164,7 +164,7 @@ pub fn files(isolation: Isolation, release: &Path, cwd: &Path) -> FileAccess {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::agent) mod tests {
     use std::ops::RangeInclusive;
 
     use super::*;

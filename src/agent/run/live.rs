@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::output::OutputLog;
+use crate::agent::output::OutputLog;
 use crate::base::threads::lock;
 use crate::base::token::{Token, Trigger, pair};
 use crate::model::execution::{ExecutionRecord, Status};
