@@ -3,12 +3,13 @@
 //! Layers, from the ground up; imports go left only:
 //!
 //! ```text
-//! base ← model ← {config, policy, wire} ← {store, pki, rpc, archive, sandbox, host} ← {control, agent} ← {http, cli} ← bin
+//! base ← model ← {config, policy, wire} ← {store, pki, rpc, archive, sandbox, host, http} ← {control, agent} ← api ← cli ← bin
 //! ```
 //!
 //! ARCHITECTURE.md is the map; `tests/architecture.rs` holds the directions.
 
 pub mod agent;
+pub mod api;
 pub mod archive;
 pub mod base;
 pub mod cli;

@@ -10,12 +10,12 @@ use clap::{Args, CommandFactory};
 
 use super::daemon_exit::{self, Unsupported};
 use super::logging;
+use crate::api::handler::Api;
 use crate::base::threads::Supervisor;
 use crate::base::{descriptors, memory, notify, signals};
 use crate::config::error::ConfigError;
 use crate::config::server::ServerConfig;
 use crate::control::plane::ControlPlane;
-use crate::http::api::Api;
 use crate::http::{Limits, ListenConfig, Server, TlsConfig};
 
 /// Options of `flux server`.

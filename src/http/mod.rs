@@ -1,32 +1,25 @@
-//! The front door: a small, bounded HTTP/1.1 server and the API's routes.
+//! The front door: a small, bounded HTTP/1.1 server, which knows nothing of what it serves.
 //!
 //! ```text
 //! server/    sockets, TLS, the poller and the workers: bytes in, bytes out
 //! parse/     pure readers over bytes: request heads and chunked bodies
 //! request, body, response, body_writer, sse    what a handler sees
-//! api, router, auth    from a request to its route; routes/, views, errors    the API itself
 //! ```
 //!
 //! Invariant: no byte sequence from a client that has not authenticated crashes, hangs or bloats
 //! the process. Every bound is a field of [`limits::Limits`] or a named constant beside its use.
 
-pub mod api;
-pub mod auth;
 pub mod body;
 pub mod body_writer;
-pub mod errors;
 pub mod handler;
 pub mod limits;
 pub mod method;
 pub mod parse;
 pub mod request;
 pub mod response;
-mod router;
-mod routes;
 pub mod server;
 pub mod sse;
 pub mod status;
-mod views;
 
 pub use body::{Body, BodyError};
 pub use body_writer::BodyWriter;

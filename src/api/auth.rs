@@ -1,9 +1,9 @@
 //! Who may call: whoever shows the API key.
 
 use super::errors::ApiError;
-use super::request::Request;
-use super::status::Status;
 use crate::config::secret::Secret;
+use crate::http::request::Request;
+use crate::http::status::Status;
 use crate::pki::constant_time_eq;
 
 /// Accepts `X-API-Key: KEY` and `Authorization: Bearer KEY`.

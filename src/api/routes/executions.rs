@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use super::input::{Fields, bad_query, id, kind, only_query_keys, query, query_number, text};
 use super::render::{self, mismatched};
+use crate::api::errors::ApiError;
+use crate::api::handler::Api;
+use crate::api::router::Params;
 use crate::base::causes::with_causes;
 use crate::base::units::parse_duration;
 use crate::control::command::{Answer, Call, Command, Execution, Listing};
 use crate::control::executions::{Follow, Followed, MAX_LISTED};
-use crate::http::api::Api;
-use crate::http::errors::ApiError;
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::http::router::Params;
 use crate::http::sse::{Event, EventWriter};
 use crate::http::status::Status;
 use crate::model::execution::{self, OutputChunk, Stream};

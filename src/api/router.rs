@@ -1,12 +1,12 @@
 //! From a method and a path to a route: one table.
 
-use super::api::Api;
 use super::errors::ApiError;
-use super::method::Method;
-use super::request::Request;
-use super::response::Response;
+use super::handler::Api;
 use super::routes::{agents, executions, functions, machine, operation};
-use super::status::Status;
+use crate::http::method::Method;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::http::status::Status;
 
 /// Answers one route; `Params` are the path's variable segments, in order.
 pub type Action = fn(&Api, &mut Request<'_>, &Params) -> Result<Response, ApiError>;

@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 
 use super::input::{id, kind, small_fields};
 use super::render::{self, mismatched};
+use crate::api::errors::ApiError;
+use crate::api::handler::Api;
+use crate::api::router::Params;
+use crate::api::views::{FunctionJson, VersionJson, distributed};
 use crate::config::function::{FunctionYamlError, MAX_FUNCTION_YAML_BYTES, parse_function_yaml};
 use crate::control::command::{Answer, Command};
-use crate::http::api::Api;
-use crate::http::errors::ApiError;
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::http::router::Params;
 use crate::http::status::Status;
-use crate::http::views::{FunctionJson, VersionJson, distributed};
 use crate::model::ids::FunctionName;
 
 /// `GET /functions`.

@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::render::{self, mismatched};
+use crate::api::errors::ApiError;
+use crate::api::handler::Api;
+use crate::api::router::Params;
 use crate::control::command::{Answer, Command};
-use crate::http::api::Api;
-use crate::http::errors::ApiError;
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::http::router::Params;
 use crate::http::status::Status;
 
 /// `GET /health`: the process lives. Touches nothing else, so that a sick disk does not get a

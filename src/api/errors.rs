@@ -5,10 +5,6 @@
 
 use serde::Serialize;
 
-use super::body::BodyError;
-use super::parse::Repeated;
-use super::response::Response;
-use super::status::Status;
 use crate::archive::ArchiveError;
 use crate::base::causes::with_causes;
 use crate::config::error::FieldError;
@@ -16,6 +12,10 @@ use crate::control::dispatch::DispatchError;
 use crate::control::error::ControlError;
 use crate::control::fleet::{FleetError, WaitError};
 use crate::control::functions::FunctionError;
+use crate::http::body::BodyError;
+use crate::http::parse::Repeated;
+use crate::http::response::Response;
+use crate::http::status::Status;
 use crate::model::ids::InvalidId;
 use crate::policy::placement::NoRoom;
 use crate::store::StoreError;

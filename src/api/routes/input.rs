@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::api::errors::ApiError;
 use crate::config::error::FieldError;
-use crate::http::errors::ApiError;
 use crate::http::request::Request;
 use crate::http::status::Status;
 use crate::model::ids::InvalidId;

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::auth;
 use super::errors::ApiError;
-use super::handler::Handler;
-use super::request::Request;
-use super::response::Response;
 use super::router::{self, Access, Found};
 use crate::base::units::Mib;
 use crate::config::secret::Secret;
 use crate::config::server::ServerConfig;
 use crate::control::command::{Answer, Command};
 use crate::control::plane::ControlPlane;
+use crate::http::handler::Handler;
+use crate::http::request::Request;
+use crate::http::response::Response;
 
 /// See the module's text.
 pub struct Api {

@@ -4,14 +4,14 @@ use serde_json::json;
 
 use super::input::{SMALL_BODY_BYTES, flag, id, small_fields, text};
 use super::render::{self, mismatched};
+use crate::api::errors::ApiError;
+use crate::api::handler::Api;
+use crate::api::router::Params;
+use crate::api::views::{AgentJson, NodeJson};
 use crate::control::command::{Answer, Command};
-use crate::http::api::Api;
-use crate::http::errors::ApiError;
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::http::router::Params;
 use crate::http::status::Status;
-use crate::http::views::{AgentJson, NodeJson};
 use crate::model::ids::AgentId;
 use crate::wire::names::JOIN_TOKEN_HEADER;
 

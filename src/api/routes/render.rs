@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::http::errors::ApiError;
+use crate::api::errors::ApiError;
 use crate::http::response::Response;
 use crate::http::status::Status;
 
