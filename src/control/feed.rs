@@ -23,7 +23,7 @@ use crate::wire::watch::{Numbered, WatchEvent};
 
 /// Events of all agents that may wait for the thread; more, and a feed is begun again.
 const MAX_WAITING_EVENTS: usize = 65_536;
-/// Executions that an existing agent is asked about after one probe: a short while's work.
+/// Executions that a legacy agent is asked about after one probe: a short while's work.
 const MAX_ASKED: usize = 64;
 
 /// See the module's text.
@@ -139,8 +139,8 @@ impl Feeds {
         }
     }
 
-    /// Asks an existing agent, which has no feed, about every execution that it was handed.
-    pub fn ask_existing(&self, agent: &Agent) {
+    /// Asks a legacy agent, which has no feed, about every execution that it was handed.
+    pub fn ask_legacy(&self, agent: &Agent) {
         let running = self.fleet.running_unwatched(&agent.id);
         let Ok(client) = self.links.client(agent) else {
             return;

@@ -138,7 +138,7 @@ impl Shared {
 
     fn answered(&self, view: &AgentView, report: NodeReport, round: u32) {
         let id = &view.agent.id;
-        let (draining, is_existing) = (report.draining, report.is_existing());
+        let (draining, is_legacy) = (report.draining, report.is_legacy());
         let Some(restarted) = self.fleet.record_answer(&view.agent, report) else {
             // Removed while it was asked.
             self.links.forget(id);
@@ -162,8 +162,8 @@ impl Shared {
             }
             AgentState::Provisioning | AgentState::Draining | AgentState::Gone => {}
         }
-        if is_existing {
-            self.feeds.ask_existing(&view.agent);
+        if is_legacy {
+            self.feeds.ask_legacy(&view.agent);
         } else {
             self.feeds.ensure(&view.agent, restarted);
         }

@@ -252,7 +252,7 @@ impl Shared {
     }
 
     fn reconcile(&self, agent: &AgentId, client: &AgentClient) -> Result<(), RpcError> {
-        // An existing agent cannot say what it holds: it is given everything.
+        // A legacy agent cannot say what it holds: it is given everything.
         let held = client.list_functions()?.unwrap_or_default();
         let held: HashMap<_, _> = held
             .into_iter()
@@ -350,7 +350,7 @@ impl Shared {
         client: &AgentClient,
     ) -> Result<(), RpcError> {
         match client.remove_function(name) {
-            // An existing agent keeps what it has; it gets no traffic for it.
+            // A legacy agent keeps what it has; it gets no traffic for it.
             Ok(()) | Err(RpcError::Unimplemented) => {}
             Err(error) => return Err(error),
         }

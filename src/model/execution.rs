@@ -196,7 +196,7 @@ pub struct ExecutionRecord {
     pub agent: AgentId,
     /// What runs.
     pub function: FunctionName,
-    /// Of the code; 0 when an existing agent does not say.
+    /// Of the code; 0 when a legacy agent does not say.
     pub function_version: u64,
     /// Absent while it runs.
     pub ending: Option<Ending>,

@@ -15,11 +15,11 @@ pub struct NodeStatus {
     pub memory_used_mb: u64,
     /// Executions that run now.
     pub active_tasks: u32,
-    /// Executions that may run at once; 0 when an existing agent does not say.
+    /// Executions that may run at once; 0 when a legacy agent does not say.
     pub max_tasks: u32,
     /// Seconds since the machine's agent (or control plane) started.
     pub uptime_seconds: u64,
-    /// All processors together, 2 cores = 2000; 0 when an existing agent does not say.
+    /// All processors together, 2 cores = 2000; 0 when a legacy agent does not say.
     pub cpu_millicores: u64,
     /// When the figures were read.
     pub collected_at: Timestamp,

@@ -1,4 +1,4 @@
-//! Where keys and certificates lie. The layout is shared with the existing implementation.
+//! Where keys and certificates lie. The layout is shared with the legacy implementation.
 //!
 //! ```text
 //! ca/ca.pem  ca/ca-key.pem  flux/flux.pem  flux/flux-key.pem

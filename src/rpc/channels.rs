@@ -2,7 +2,7 @@
 //! moves or leaves.
 //!
 //! A connection looks after itself: it pings an idle peer, notices a dead one, and reconnects
-//! with a bounded pause. Towards an existing agent it pings so rarely that the agent cannot take
+//! with a bounded pause. Towards a legacy agent it pings so rarely that the agent cannot take
 //! it for an attack; which kind it talks to, a connection learns from the first node status.
 
 use std::collections::HashMap;
@@ -50,7 +50,7 @@ struct Entry {
 enum Manners {
     /// A Flux agent, which expects it.
     Brisk,
-    /// An existing agent, which may close the connection over it.
+    /// A legacy agent, which may close the connection over it.
     Gentle,
 }
 
@@ -75,7 +75,7 @@ impl Channels {
         let mut state = lock(&self.state);
         let known = state.entries.get(id);
         let manners = known.map_or(Manners::Brisk, |entry| {
-            if entry.client.is_existing() {
+            if entry.client.is_legacy() {
                 Manners::Gentle
             } else {
                 Manners::Brisk

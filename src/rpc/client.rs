@@ -55,19 +55,19 @@ pub struct AgentClient {
 struct Inner {
     agent: AgentId,
     stub: AgentServiceClient,
-    is_existing: AtomicBool,
+    is_legacy: AtomicBool,
 }
 
 type Start<Q, A> =
     fn(&AgentServiceClient, &Q, CallOption) -> grpcio::Result<ClientUnaryReceiver<A>>;
 
 impl AgentClient {
-    pub(super) fn new(agent: AgentId, channel: Channel, is_existing: bool) -> AgentClient {
+    pub(super) fn new(agent: AgentId, channel: Channel, is_legacy: bool) -> AgentClient {
         AgentClient {
             inner: Arc::new(Inner {
                 agent,
                 stub: AgentServiceClient::new(channel),
-                is_existing: AtomicBool::new(is_existing),
+                is_legacy: AtomicBool::new(is_legacy),
             }),
             patience: Patience::UntilBound,
         }
@@ -87,9 +87,9 @@ impl AgentClient {
         &self.inner.agent
     }
 
-    /// Whether the agent has shown to be of the existing implementation.
-    pub fn is_existing(&self) -> bool {
-        self.inner.is_existing.load(Ordering::Relaxed)
+    /// Whether the agent has shown to be of the legacy implementation.
+    pub fn is_legacy(&self) -> bool {
+        self.inner.is_legacy.load(Ordering::Relaxed)
     }
 
     /// Whether the agent can take work.
@@ -128,8 +128,8 @@ impl AgentClient {
             });
         }
         self.inner
-            .is_existing
-            .store(report.is_existing(), Ordering::Relaxed);
+            .is_legacy
+            .store(report.is_legacy(), Ordering::Relaxed);
         Ok(report)
     }
 
@@ -159,7 +159,7 @@ impl AgentClient {
         acknowledged(answer.success, answer.message)
     }
 
-    /// What the agent holds; `None` when it is of the existing implementation and cannot say.
+    /// What the agent holds; `None` when it is of the legacy implementation and cannot say.
     ///
     /// # Errors
     /// See [`RpcError`].
@@ -179,7 +179,7 @@ impl AgentClient {
     /// Ends an execution; when this answers, no process of it is alive.
     ///
     /// # Errors
-    /// See [`RpcError`]; [`RpcError::Rejected`] when an existing agent says no and not why.
+    /// See [`RpcError`]; [`RpcError::Rejected`] when a legacy agent says no and not why.
     pub fn cancel(&self, execution: &ExecutionId) -> Result<CancelOutcome, RpcError> {
         let request = proto::CancelRequest {
             execution_id: execution.to_string(),
@@ -215,7 +215,7 @@ impl AgentClient {
     /// A piece of recorded output; `None` when the agent keeps no such execution.
     ///
     /// # Errors
-    /// See [`RpcError`]; [`RpcError::Unimplemented`] from an existing agent.
+    /// See [`RpcError`]; [`RpcError::Unimplemented`] from a legacy agent.
     pub fn read_output(&self, query: &OutputQuery) -> Result<Option<OutputPiece>, RpcError> {
         let request = wire::output::query_to_proto(query);
         let start = AgentServiceClient::read_output_async_opt;
@@ -226,7 +226,7 @@ impl AgentClient {
     /// Records without their output, newest first.
     ///
     /// # Errors
-    /// See [`RpcError`]; [`RpcError::Unimplemented`] from an existing agent.
+    /// See [`RpcError`]; [`RpcError::Unimplemented`] from a legacy agent.
     pub fn list_executions(
         &self,
         query: &ExecutionQuery,
@@ -242,7 +242,7 @@ impl AgentClient {
     /// Starts or ends draining.
     ///
     /// # Errors
-    /// See [`RpcError`]; [`RpcError::Unimplemented`] from an existing agent.
+    /// See [`RpcError`]; [`RpcError::Unimplemented`] from a legacy agent.
     pub fn drain(&self, drain: bool) -> Result<DrainState, RpcError> {
         let request = proto::DrainRequest { drain };
         let start = AgentServiceClient::drain_async_opt;

@@ -25,7 +25,7 @@ pub enum RpcError {
     /// The agent refused, with a kind.
     #[error("the agent refused")]
     Refused(#[source] Refusal),
-    /// An existing agent said no in words alone.
+    /// A legacy agent said no in words alone.
     #[error("the agent refused: {message}")]
     Rejected {
         /// Its words.
@@ -34,7 +34,7 @@ pub enum RpcError {
     /// No answer in time: whether the agent did it is unknown.
     #[error("no answer within the deadline")]
     Deadline,
-    /// The agent does not know this call: it is of an older version or the existing
+    /// The agent does not know this call: it is of an older version or the legacy
     /// implementation.
     #[error("the agent does not know this call")]
     Unimplemented,

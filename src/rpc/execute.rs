@@ -9,7 +9,7 @@ use grpcio::CallOption;
 
 use super::client::{AgentClient, Patience, fits};
 use super::error::RpcError;
-use super::existing::{self, Asked};
+use super::legacy::{self, Asked};
 use super::limits::{ACCEPT_DEADLINE, EXECUTE_MARGIN};
 use crate::base::clock::Timestamp;
 use crate::base::token::Token;
@@ -101,7 +101,7 @@ impl AgentClient {
 
 fn understood(asked: &Asked, response: proto::ExecutionResponse) -> Result<Executed, RpcError> {
     let Some(record) = response.record else {
-        return existing::executed(asked, response);
+        return legacy::executed(asked, response);
     };
     Ok(Executed {
         record: record_from_proto(record)?,

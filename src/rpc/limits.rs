@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The archive in one message, which existing peers bound too.
+/// The archive in one message, which legacy peers bound too.
 pub const MAX_DEPLOY_BYTES: usize = 50 << 20;
 /// One message, both ways: an archive, or an execution's output, and what surrounds it.
 pub const MAX_MESSAGE_BYTES: usize = MAX_DEPLOY_BYTES + (2 << 20);
@@ -35,7 +35,7 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the server tolerates: half of what the client does, because timers are not exact and a
 /// server that feels pestered closes the connection with everything on it.
 pub const KEEPALIVE_TOLERATED: Duration = Duration::from_secs(10);
-/// Towards existing agents, which may close a connection that asks more often than every five
+/// Towards legacy agents, which may close a connection that asks more often than every five
 /// minutes, the usual default of gRPC servers.
 pub const KEEPALIVE_TIME_GENTLE: Duration = Duration::from_secs(6 * 60);
 

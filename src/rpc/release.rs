@@ -42,7 +42,7 @@ impl AgentClient {
     /// knows no pieces.
     ///
     /// # Errors
-    /// See [`RpcError`]; [`RpcError::TooLarge`] when an existing agent cannot take it in one
+    /// See [`RpcError`]; [`RpcError::TooLarge`] when a legacy agent cannot take it in one
     /// message.
     pub fn push_release<R: Read>(
         &self,

@@ -16,7 +16,7 @@ use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// Texts in `error`: the implementation that Flux replaces.
-    Existing,
+    Legacy,
     /// Records, and refusals as typed statuses.
     Flux,
 }
@@ -98,7 +98,7 @@ pub fn request_to_proto(request: ExecuteRequest) -> proto::ExecutionRequest {
         execution_id: request.id.to_string(),
         r#async: request.asynchronous,
         protocol: match request.protocol {
-            Protocol::Existing => 0,
+            Protocol::Legacy => 0,
             Protocol::Flux => 1,
         },
         stdin: request.stdin,
@@ -113,7 +113,7 @@ pub fn request_to_proto(request: ExecuteRequest) -> proto::ExecutionRequest {
     }
 }
 
-/// From a control plane. One of the existing implementation may leave the id of a synchronous
+/// From a control plane. One of the legacy implementation may leave the id of a synchronous
 /// execution to the agent.
 ///
 /// # Errors
@@ -135,7 +135,7 @@ pub fn request_from_proto(message: proto::ExecutionRequest) -> Result<ExecuteReq
         env,
         asynchronous: message.r#async,
         protocol: match message.protocol {
-            0 => Protocol::Existing,
+            0 => Protocol::Legacy,
             // A later protocol is an addition to this one.
             _ => Protocol::Flux,
         },
@@ -247,7 +247,7 @@ pub fn list_from_proto(
     })
 }
 
-/// For the control plane; `success` is what an existing one reads: the execution runs no more
+/// For the control plane; `success` is what a legacy one reads: the execution runs no more
 /// because of this call.
 pub fn cancel_to_proto(outcome: CancelOutcome) -> proto::CancelResponse {
     let (message, number) = match outcome {
@@ -268,7 +268,7 @@ pub fn cancel_to_proto(outcome: CancelOutcome) -> proto::CancelResponse {
     }
 }
 
-/// From an agent; `None` when an existing one says no and leaves the reason open.
+/// From an agent; `None` when a legacy one says no and leaves the reason open.
 pub fn cancel_from_proto(message: &proto::CancelResponse) -> Option<CancelOutcome> {
     match proto::CancelOutcome::from_i32(message.outcome) {
         Some(proto::CancelOutcome::Cancelled) => Some(CancelOutcome::Cancelled),
@@ -497,7 +497,7 @@ pub(super) mod tests {
             timeout: None,
             version: None,
             config_digest: None,
-            protocol: Protocol::Existing,
+            protocol: Protocol::Legacy,
             asynchronous: false,
             ..request()
         };
@@ -524,7 +524,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn cancel_outcomes_survive_the_wire_and_an_existing_agents_yes_is_one() {
+    fn cancel_outcomes_survive_the_wire_and_a_legacy_agents_yes_is_one() {
         for outcome in [
             CancelOutcome::Cancelled,
             CancelOutcome::AlreadyEnded,
@@ -532,15 +532,15 @@ pub(super) mod tests {
         ] {
             assert_eq!(cancel_from_proto(&cancel_to_proto(outcome)), Some(outcome));
         }
-        let existing = |success| proto::CancelResponse {
+        let legacy = |success| proto::CancelResponse {
             success,
             ..Default::default()
         };
         assert_eq!(
-            cancel_from_proto(&existing(true)),
+            cancel_from_proto(&legacy(true)),
             Some(CancelOutcome::Cancelled)
         );
-        assert_eq!(cancel_from_proto(&existing(false)), None);
+        assert_eq!(cancel_from_proto(&legacy(false)), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct ReceivedConfig {
     /// What the agent enforces. The behaviours towards waiting callers are the control plane's
     /// and stand at their defaults here.
     pub config: FunctionConfig,
-    /// To give back in listings; empty from an existing control plane.
+    /// To give back in listings; empty from a legacy control plane.
     pub config_digest: String,
 }
 
@@ -34,7 +34,7 @@ pub struct ReceivedConfig {
 pub struct ReleaseHeader {
     /// Whose code it is.
     pub function: FunctionName,
-    /// Of the code; 0 when an existing control plane does not count versions.
+    /// Of the code; 0 when a legacy control plane does not count versions.
     pub version: u64,
     /// SHA-256 of the archive.
     pub digest: Digest,
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_existing_control_plane_leaves_out_gets_defaults() {
+    fn what_a_legacy_control_plane_leaves_out_gets_defaults() {
         let received = config_from_proto(proto::FunctionConfig {
             name: "a".into(),
             handler: "./run".into(),

@@ -1,7 +1,7 @@
 //! A record as JSON: what the HTTP API answers, and what agents answer to GetExecution.
 //!
 //! Written in one shape: `reason`, `exit_code` and `signal` are null while they do not apply, and
-//! `max_disk_bytes` when nobody knows it; everything else is always there. Read leniently: existing agents send only the fields that
+//! `max_disk_bytes` when nobody knows it; everything else is always there. Read leniently: legacy agents send only the fields that
 //! the contract had before, and any of them may be null.
 
 use std::time::Duration;
@@ -113,7 +113,7 @@ impl RecordJson {
         Ok(serde_json::from_slice(bytes)?)
     }
 
-    /// The record and its merged output. `asked` says who was asked about what: an existing
+    /// The record and its merged output. `asked` says who was asked about what: a legacy
     /// agent may leave its id out.
     ///
     /// # Errors
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_existing_agent_sends_is_understood() {
+    fn what_a_legacy_agent_sends_is_understood() {
         let text = br#"{"execution_id":"e1","function_name":"f","status":"failed","output":null,
             "error":"exit status 1","duration_ms":12,"started_at":"2026-03-01T12:00:00.125999999Z",
             "status_at":"2026-03-01T13:00:00+01:00","something_new":[1]}"#;

@@ -15,11 +15,11 @@ pub struct NodeReport {
     pub agent: AgentId,
     /// The figures.
     pub status: NodeStatus,
-    /// Changes at every start of the agent; absent from an existing agent.
+    /// Changes at every start of the agent; absent from a legacy agent.
     pub boot_id: Option<String>,
     /// Whether it accepts nothing any more.
     pub draining: bool,
-    /// See [`super::function::functions_digest`]; absent from an existing agent.
+    /// See [`super::function::functions_digest`]; absent from a legacy agent.
     pub functions_digest: Option<String>,
     /// What it enforces on an execution, such as `cgroup`, `memory`, `user`.
     pub isolation: Vec<String>,
@@ -29,7 +29,7 @@ pub struct NodeReport {
 
 impl NodeReport {
     /// Whether the agent is one of the implementation that Flux replaces.
-    pub fn is_existing(&self) -> bool {
+    pub fn is_legacy(&self) -> bool {
         self.boot_id.is_none()
     }
 }
@@ -145,7 +145,7 @@ mod tests {
     fn a_report_survives_the_wire() {
         let back = from_proto(to_proto(report()), Timestamp::from_millis(5)).expect("valid");
         assert_eq!(back, report());
-        assert!(!back.is_existing());
+        assert!(!back.is_legacy());
     }
 
     #[test]
@@ -161,6 +161,6 @@ mod tests {
             (back.status.cpu_percent, back.status.memory_percent),
             (0.0, 100.0)
         );
-        assert!(back.is_existing());
+        assert!(back.is_legacy());
     }
 }

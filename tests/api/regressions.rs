@@ -1,4 +1,4 @@
-//! What the existing implementation gets wrong, and nobody else's subject covers: each test is
+//! What the legacy implementation gets wrong, and nobody else's subject covers: each test is
 //! named after the mistake that it would catch.
 
 use std::fs;

@@ -77,7 +77,7 @@ impl Thief {
             .map(drop)
     }
 
-    /// As existing control planes do it: in one message, without a version.
+    /// As legacy control planes do it: in one message, without a version.
     pub fn deploy(&self, archive: Vec<u8>) -> Result<(), grpcio::Error> {
         let package = DeploymentPackage {
             function_name: TARGET.to_owned(),

@@ -175,7 +175,7 @@ fn the_small_calls_reach_the_worker_and_come_back() {
     let report = client.node_status().unwrap();
     assert_eq!(report.status.active_tasks, 5);
     assert_eq!(report.functions_digest.as_deref(), Some("held"));
-    assert!(!client.is_existing());
+    assert!(!client.is_legacy());
 
     client.remove_function(&function("old")).unwrap();
     assert!(matches!(agent.next_seen(), Seen::Removed(name) if name == function("old")));

@@ -5,8 +5,8 @@
 
 mod calls;
 mod connection;
-mod existing;
 mod fixture;
 mod keepalive;
+mod legacy;
 mod security;
 mod streams;

@@ -16,7 +16,7 @@ use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::{Supervisor, lock};
 use crate::model::ids::{Digest, ExecutionId, FunctionName};
 use crate::rpc::Refusal;
-use crate::rpc::existing;
+use crate::rpc::legacy;
 use crate::rpc::limits::MAX_DEPLOY_BYTES;
 use crate::rpc::serve::{ArchiveStream, EventSink, Reply, answer_push, must_not_block};
 use crate::rpc::server::{AgentServer, ServerError};
@@ -55,7 +55,7 @@ const WATCHERS: PoolLimits = PoolLimits {
 };
 /// Keeps a burst's threads for the next one, and none over night.
 const IDLE: Duration = Duration::from_secs(10);
-/// Output in one answer, below what existing peers take as a message.
+/// Output in one answer, below what legacy peers take as a message.
 const OUTPUT_MOST: usize = MAX_DEPLOY_BYTES - (64 << 10);
 /// One answer to ReadOutput; who wants more asks again.
 const READ_OUTPUT_MOST: u64 = 8 << 20;
@@ -271,7 +271,7 @@ impl proto::AgentService for Service {
     ) {
         let reply = Reply::new(sink);
         let protocol = match request.protocol {
-            0 => Protocol::Existing,
+            0 => Protocol::Legacy,
             _ => Protocol::Flux,
         };
         let request = match wire::execution::request_from_proto(request) {
@@ -464,13 +464,13 @@ impl Service {
     }
 }
 
-/// In the words of the caller: an existing control plane reads texts.
+/// In the words of the caller: a legacy control plane reads texts.
 fn rendered(protocol: Protocol, result: Result<Executed, WorkerError>) -> ExecutionAnswer {
     let result = result.map(bounded).map_err(|error| error.to_refusal());
     match (protocol, result) {
         (Protocol::Flux, result) => result.map(wire::execution::response_to_proto),
-        (Protocol::Existing, Ok(executed)) => Ok(existing::response(executed)),
-        (Protocol::Existing, Err(refusal)) => Ok(existing::refused(&refusal)),
+        (Protocol::Legacy, Ok(executed)) => Ok(legacy::response(executed)),
+        (Protocol::Legacy, Err(refusal)) => Ok(legacy::refused(&refusal)),
     }
 }
 

@@ -33,7 +33,7 @@ pub trait Worker: Send + Sync + 'static {
     fn register_function(&self, config: ReceivedConfig) -> Result<String, WorkerError>;
 
     /// Reads an archive to its end, checks it against the header, and brings it into force.
-    /// Version 0 comes from an existing control plane, which does not count versions. Gives a remark
+    /// Version 0 comes from a legacy control plane, which does not count versions. Gives a remark
     /// as [`Worker::register_function`] does.
     ///
     /// # Errors

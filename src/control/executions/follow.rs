@@ -16,7 +16,7 @@ use crate::wire::output::FollowEvent;
 /// that proxies commonly have (a minute).
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Between two questions to an existing agent, which cannot push output.
+/// Between two questions to a legacy agent, which cannot push output.
 const POLL_PAUSE: Duration = Duration::from_millis(500);
 
 /// What waiting for the next event came to.
@@ -38,7 +38,7 @@ pub struct Follow {
 
 enum Source {
     Pushed(Follower),
-    /// An existing agent is asked again and again.
+    /// A legacy agent is asked again and again.
     Polled {
         client: AgentClient,
         id: ExecutionId,
@@ -126,7 +126,7 @@ impl Follow {
                 let from = usize::try_from(*offset).unwrap_or(usize::MAX);
                 if let Some(data) = execution.output.get(from..).filter(|data| !data.is_empty()) {
                     let chunk = OutputChunk {
-                        // An existing agent merges its streams.
+                        // A legacy agent merges its streams.
                         stream: Stream::Stdout,
                         offset: *offset,
                         stream_offset: *offset,

@@ -219,7 +219,7 @@ impl Executions {
         for (agent, answer) in answers {
             match answer {
                 Ok(listed) => records.extend(listed),
-                // An existing agent keeps no list.
+                // A legacy agent keeps no list.
                 Err(RpcError::Unimplemented) => {}
                 Err(error) => {
                     log::warn!("agent {agent}: its executions cannot be listed: {error}");

@@ -170,7 +170,7 @@ impl Fleet {
         entry.contact.isolation = report.isolation;
         entry.contact.isolation_missing = report.isolation_missing;
         entry.set_draining(report.draining);
-        // An existing agent does not say; whether it restarted shows when it went away meanwhile.
+        // A legacy agent does not say; whether it restarted shows when it went away meanwhile.
         let boot_id = report.boot_id.filter(|boot_id| entry.boot_id != *boot_id);
         let restarted = boot_id.is_some();
         if let Some(boot_id) = boot_id {

@@ -552,7 +552,7 @@ fn an_agent_that_restarted_holds_nothing_until_it_is_asked() {
     assert!(bench.fleet.held(&agent.id, &name).is_some());
     assert_eq!(answer(Some("two")), Some(true));
     assert_eq!(bench.fleet.held(&agent.id, &name), None);
-    assert_eq!(answer(None), Some(false), "an existing agent does not say");
+    assert_eq!(answer(None), Some(false), "a legacy agent does not say");
 }
 
 #[test]

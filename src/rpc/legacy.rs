@@ -1,4 +1,4 @@
-//! The texts in which the existing implementation speaks, both ways: the only place where a text
+//! The texts in which the legacy implementation speaks, both ways: the only place where a text
 //! decides anything.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::wire::proto;
 const AT_CAPACITY: &str = "at capacity";
 const FUNCTION_NOT_FOUND: &str = "function not found";
 
-/// What was asked of an existing agent, for the record that it does not send.
+/// What was asked of a legacy agent, for the record that it does not send.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// Who was asked.
@@ -33,7 +33,7 @@ pub struct Asked {
     pub queued: Duration,
 }
 
-/// The answer of an existing agent, which is one without a record.
+/// The answer of a legacy agent, which is one without a record.
 ///
 /// # Errors
 /// [`RpcError::Refused`] when its text says so. Only without any output: a function that failed
@@ -79,7 +79,7 @@ pub fn executed(asked: &Asked, response: proto::ExecutionResponse) -> Result<Exe
     })
 }
 
-/// An answer for an existing control plane: what failed has a text in `error`.
+/// An answer for a legacy control plane: what failed has a text in `error`.
 pub fn response(executed: Executed) -> proto::ExecutionResponse {
     let error = failure_text(&executed.record);
     proto::ExecutionResponse {
@@ -90,7 +90,7 @@ pub fn response(executed: Executed) -> proto::ExecutionResponse {
     }
 }
 
-/// A refusal for an existing control plane.
+/// A refusal for a legacy control plane.
 pub fn refused(refusal: &Refusal) -> proto::ExecutionResponse {
     let Refusal {
         kind,
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_existing_control_plane_reads_refusals_and_failures_as_texts() {
+    fn a_legacy_control_plane_reads_refusals_and_failures_as_texts() {
         let refusal = |kind| Refusal {
             kind,
             subject: "f".into(),

@@ -174,7 +174,7 @@ fn execute(old: &Old, request: ExecuteRequest) -> Result<Executed, RpcError> {
 }
 
 #[test]
-fn an_existing_agents_answers_become_records() {
+fn a_legacy_agents_answers_become_records() {
     let old = old();
     let ran = execute(&old, request("echo")).unwrap();
     assert_eq!(
@@ -199,7 +199,7 @@ fn an_existing_agents_answers_become_records() {
 }
 
 #[test]
-fn an_existing_agents_texts_become_refusals() {
+fn a_legacy_agents_texts_become_refusals() {
     let old = old();
     for (name, kind) in [
         ("full", ErrorKind::FunctionAtCapacity),
@@ -212,7 +212,7 @@ fn an_existing_agents_texts_become_refusals() {
 }
 
 #[test]
-fn what_an_existing_agent_lacks_is_said_or_made_up_for() {
+fn what_a_legacy_agent_lacks_is_said_or_made_up_for() {
     let old = old();
     let Old { client, .. } = &old;
     assert_eq!(client.list_functions().unwrap(), None);
@@ -248,7 +248,7 @@ fn what_an_existing_agent_lacks_is_said_or_made_up_for() {
 }
 
 #[test]
-fn a_release_goes_to_an_existing_agent_in_one_message() {
+fn a_release_goes_to_a_legacy_agent_in_one_message() {
     let old = old();
     let archive: Vec<u8> = (0..BIG).map(|i| (i % 251) as u8).collect();
     let digest = Digest::from_sha256([1; 32]);
@@ -277,13 +277,13 @@ fn a_release_goes_to_an_existing_agent_in_one_message() {
 }
 
 #[test]
-fn an_agent_that_shows_to_be_an_existing_one_gets_a_gentler_connection() {
+fn an_agent_that_shows_to_be_a_legacy_one_gets_a_gentler_connection() {
     let old = old();
-    assert!(!old.client.is_existing());
-    assert!(old.client.node_status().unwrap().is_existing());
+    assert!(!old.client.is_legacy());
+    assert!(old.client.node_status().unwrap().is_legacy());
     let address = old.server.address().to_string();
     let gentle = old.channels.client(&id("old"), &address, false).unwrap();
-    assert!(gentle.is_existing(), "known from its first moment");
+    assert!(gentle.is_legacy(), "known from its first moment");
     assert!(gentle.health().is_ok());
 }
 
@@ -302,7 +302,7 @@ fn old_request(function: &str) -> proto::ExecutionRequest {
 }
 
 #[test]
-fn an_existing_control_plane_gets_texts_in_place_of_statuses() {
+fn a_legacy_control_plane_gets_texts_in_place_of_statuses() {
     let agent = Agent::start(&id("a"), None);
     let control = old_control(&agent);
     let answer = |name: &str| control.execute_function(&old_request(name)).unwrap();
@@ -334,7 +334,7 @@ fn an_existing_control_plane_gets_texts_in_place_of_statuses() {
 }
 
 #[test]
-fn an_existing_control_plane_deploys_in_one_message() {
+fn a_legacy_control_plane_deploys_in_one_message() {
     let agent = Agent::start(&id("a"), None);
     let package = proto::DeploymentPackage {
         function_name: "resize".into(),
