@@ -1,5 +1,5 @@
 //! The worker.
 
 fn main() -> std::process::ExitCode {
-    flux::cli::agent_daemon::main()
+    flux::cli::daemons::agent::main()
 }

@@ -2,14 +2,29 @@
 
 use clap::{Parser, Subcommand};
 
+use super::client::target::Target;
+use super::commands::agent;
+use super::commands::agents;
+use super::commands::cancel;
+use super::commands::completions;
+use super::commands::delete;
+use super::commands::deploy;
+use super::commands::exec;
+use super::commands::execution;
+use super::commands::executions;
+use super::commands::functions;
+use super::commands::init;
+use super::commands::login;
+use super::commands::logs;
+use super::commands::pki;
+use super::commands::rollback;
+use super::commands::status;
+use super::commands::versions;
+use super::daemons::dev;
+use super::daemons::server;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::printer;
-use super::target::Target;
-use super::{
-    agent, agents, cancel, completions, delete, deploy, dev, exec, execution, executions,
-    functions, init, login, logs, pki, rollback, server, status, versions,
-};
 
 /// Runs any executable as a serverless function, on one machine or on a fleet
 #[derive(Debug, Parser)]

@@ -3,12 +3,12 @@
 use clap::Args;
 use ureq::http::Method;
 
-use super::client::Call;
-use super::error::CliError;
-use super::exit_code::ExitCode;
-use super::printer::{self, Printer};
-use super::record;
-use super::target::Target;
+use crate::cli::client::http::Call;
+use crate::cli::client::record;
+use crate::cli::client::target::Target;
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::printer::{self, Printer};
 use crate::model::execution::Status;
 use crate::model::ids::FunctionName;
 

@@ -35,7 +35,7 @@ pub fn after_shutdown(supervisor: &Supervisor) -> ExitCode {
 pub fn not_started(program: &str, error: &anyhow::Error) -> ExitCode {
     log::error!("{program} does not run: {error:#}");
     if log::max_level() == log::LevelFilter::Off {
-        super::printer::note(&format!("{program}: {error:#}"));
+        crate::cli::printer::note(&format!("{program}: {error:#}"));
     }
     if error.is::<ConfigError>() || error.is::<Unsupported>() {
         ExitCode::from(CONFIG)

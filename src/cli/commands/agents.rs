@@ -4,11 +4,11 @@ use anyhow::anyhow;
 use clap::Args;
 use serde_json::Value;
 
-use super::error::CliError;
-use super::exit_code::ExitCode;
-use super::printer::Printer;
-use super::table::{Table, cell};
-use super::target::Target;
+use crate::cli::client::target::Target;
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::printer::Printer;
+use crate::cli::table::{Table, cell};
 use crate::model::ids::AgentId;
 
 /// Lists agents, or shows one

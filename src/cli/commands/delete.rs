@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::error::CliError;
-use super::exit_code::ExitCode;
-use super::printer::Printer;
-use super::target::Target;
+use crate::cli::client::target::Target;
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::printer::Printer;
 use crate::model::ids::FunctionName;
 
 /// Deletes a function and its versions; what runs of it is left to its end

@@ -13,10 +13,10 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::printer;
-use super::target::check_url;
 use crate::base::atomic_file;
 use crate::base::https::system_tls;
+use crate::cli::client::target::check_url;
+use crate::cli::printer;
 use crate::pki::enrolment::{EnrolAnswer, EnrolRequest, Enrolled};
 use crate::pki::invitation::Invitation;
 use crate::pki::join::key_and_request;

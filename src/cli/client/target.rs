@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::client::Client;
 use super::context::{self, Context};
-use super::error::CliError;
+use super::http::Client;
+use crate::cli::error::CliError;
 use crate::config::secret::Secret;
 
 /// Names the control plane when no `--url` does.

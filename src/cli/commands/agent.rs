@@ -3,12 +3,12 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::client::Client;
-use super::error::CliError;
-use super::exit_code::ExitCode;
-use super::printer::{self, Printer, printable};
-use super::table::cell;
-use super::target::Target;
+use crate::cli::client::http::Client;
+use crate::cli::client::target::Target;
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::printer::{self, Printer, printable};
+use crate::cli::table::cell;
 use crate::model::ids::AgentId;
 
 /// Enrols, registers, drains or removes an agent

@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 
-use super::daemon_exit::{self, Unsupported};
-use super::{join, logging, printer};
+use super::exit::{self, Unsupported};
+use super::join;
+use super::logging;
 use crate::agent::daemon::Agent;
 use crate::base::threads::Supervisor;
 use crate::base::{descriptors, memory, notify, signals};
+use crate::cli::printer;
 use crate::config::agent::AgentConfig;
 use crate::sandbox::shed_bounding_set;
 
@@ -42,7 +44,7 @@ pub fn main() -> ExitCode {
         Some(Command::Join(arguments)) => join::run(arguments),
         None => serve(&arguments),
     };
-    result.unwrap_or_else(|error| daemon_exit::not_started("flux-agent", &error))
+    result.unwrap_or_else(|error| exit::not_started("flux-agent", &error))
 }
 
 fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -68,5 +70,5 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     supervisor.shutdown().wait();
     notify::stopping("finishing executions", agent.longest_stop());
     agent.shut_down();
-    Ok(daemon_exit::after_shutdown(&supervisor))
+    Ok(exit::after_shutdown(&supervisor))
 }

@@ -6,12 +6,12 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
-use super::client::Client;
-use super::context::{self, Context};
-use super::error::CliError;
-use super::exit_code::ExitCode;
-use super::printer::{self, Printer};
-use super::target::{Target, check_url};
+use crate::cli::client::context::{self, Context};
+use crate::cli::client::http::Client;
+use crate::cli::client::target::{Target, check_url};
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::printer::{self, Printer};
 use crate::config::secret::Secret;
 
 /// Remembers a control plane and its key for later commands

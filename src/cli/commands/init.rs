@@ -9,11 +9,11 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::error::CliError;
-use super::exit_code::ExitCode;
-use super::printer::Printer;
-use super::target::Target;
 use crate::base::atomic_file;
+use crate::cli::client::target::Target;
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::printer::Printer;
 use crate::model::ids::FunctionName;
 
 /// Writes a new function's directory, ready to deploy

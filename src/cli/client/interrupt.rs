@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::client::Client;
-use super::error::CliError;
-use super::exit_code::ExitCode;
-use super::printer;
+use super::http::Client;
 use crate::base::signals::{self, SignalWatcher};
 use crate::base::threads::{Joined, Supervisor};
 use crate::base::token::{self, Token, Trigger};
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::printer;
 use crate::model::ids::ExecutionId;
 
 /// For the final event of an execution whose cancellation was confirmed.

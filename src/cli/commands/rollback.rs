@@ -4,11 +4,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::deploy;
-use super::error::CliError;
-use super::exit_code::ExitCode;
-use super::printer::Printer;
-use super::table::cell;
-use super::target::Target;
+use crate::cli::client::target::Target;
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::printer::Printer;
+use crate::cli::table::cell;
 use crate::model::ids::FunctionName;
 
 /// Goes back to the version before, or to a given one

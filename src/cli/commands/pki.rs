@@ -10,12 +10,12 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::error::CliError;
-use super::exit_code::ExitCode;
-use super::printer::Printer;
-use super::table::Table;
-use super::target::Target;
 use crate::base::clock::Timestamp;
+use crate::cli::client::target::Target;
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::printer::Printer;
+use crate::cli::table::Table;
 use crate::pki::{Expiry, Holder, PkiError, expiries};
 
 /// Lists the certificates of this machine and when they end

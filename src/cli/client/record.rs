@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::exit_code::ExitCode;
-use super::table::{Table, cell};
+use crate::cli::exit_code::ExitCode;
+use crate::cli::table::{Table, cell};
 use crate::model::execution::Ending;
 
 /// The exit code of `exec` for a final record.

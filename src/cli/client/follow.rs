@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use ureq::http::Method;
 
-use super::client::{Call, Client};
-use super::error::CliError;
 use super::events::{Event, Events};
+use super::http::{Call, Client};
 use crate::base::backoff::Backoff;
 use crate::base::token::Token;
+use crate::cli::error::CliError;
 use crate::model::execution::Stream;
 use crate::model::ids::ExecutionId;
 

@@ -6,12 +6,13 @@ use clap::Args;
 use serde_json::Value;
 use ureq::http::Method;
 
-use super::client::{Call, Client};
-use super::error::CliError;
-use super::exit_code::ExitCode;
-use super::printer::{self, Printer};
-use super::target::Target;
-use super::{exec, follow};
+use super::exec;
+use crate::cli::client::follow;
+use crate::cli::client::http::{Call, Client};
+use crate::cli::client::target::Target;
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::printer::{self, Printer};
 use crate::model::execution::Stream;
 use crate::model::ids::ExecutionId;
 

@@ -3,11 +3,11 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::error::CliError;
-use super::exit_code::ExitCode;
-use super::printer::Printer;
-use super::table::Table;
-use super::target::Target;
+use crate::cli::client::target::Target;
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::printer::Printer;
+use crate::cli::table::Table;
 use crate::model::ids::FunctionName;
 
 /// Lists functions, or shows one

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use clap::{Args, CommandFactory};
 
-use super::daemon_exit::{self, Unsupported};
+use super::exit::{self, Unsupported};
 use super::logging;
 use crate::api::handler::Api;
 use crate::base::threads::Supervisor;
@@ -33,9 +33,9 @@ pub struct Arguments {
 pub fn run_if_configured() -> ExitCode {
     let arguments = Arguments::default();
     if let Err(ConfigError::NotFound { .. }) = ServerConfig::load(None) {
-        let mut help = super::command::Cli::command();
-        super::printer::note(&help.render_help().to_string());
-        return ExitCode::from(super::exit_code::ExitCode::Usage.number());
+        let mut help = crate::cli::command::Cli::command();
+        crate::cli::printer::note(&help.render_help().to_string());
+        return ExitCode::from(crate::cli::exit_code::ExitCode::Usage.number());
     }
     run(&arguments)
 }
@@ -44,7 +44,7 @@ pub fn run_if_configured() -> ExitCode {
 pub fn run(arguments: &Arguments) -> ExitCode {
     match serve(arguments) {
         Ok(code) => code,
-        Err(error) => daemon_exit::not_started("flux server", &error),
+        Err(error) => exit::not_started("flux server", &error),
     }
 }
 
@@ -52,7 +52,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = ServerConfig::load(arguments.config.as_deref())?;
     refuse_what_is_not_there_yet(&config)?;
     if arguments.check_config {
-        super::printer::note("the configuration is good");
+        crate::cli::printer::note("the configuration is good");
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&config.log);
@@ -66,7 +66,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     supervisor.shutdown().wait();
     notify::stopping("finishing requests", config.limits.drain_timeout);
     front.shut_down(&config);
-    Ok(daemon_exit::after_shutdown(&supervisor))
+    Ok(exit::after_shutdown(&supervisor))
 }
 
 /// The control plane behind its HTTP server; shared with `flux dev`.

@@ -10,12 +10,14 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use openssl::rand::rand_bytes;
 
-use super::context::{self, Context};
+use super::exit;
+use super::logging;
 use super::server::FrontDoor;
-use super::{daemon_exit, logging, printer};
 use crate::agent::daemon::Agent;
 use crate::base::threads::Supervisor;
 use crate::base::{atomic_file, descriptors, memory, signals};
+use crate::cli::client::context::{self, Context};
+use crate::cli::printer;
 use crate::config::agent::{AgentConfig, AgentTls};
 use crate::config::secret::Secret;
 use crate::config::server::{DEFAULT_HTTP_PORT, ServerConfig};
@@ -45,7 +47,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> ExitCode {
     match serve(arguments) {
         Ok(code) => code,
-        Err(error) => daemon_exit::not_started("flux dev", &error),
+        Err(error) => exit::not_started("flux dev", &error),
     }
 }
 
@@ -97,7 +99,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // The front first: calls that wait for an execution get its end before the agent goes.
     front.shut_down(&config);
     agent.shut_down();
-    Ok(daemon_exit::after_shutdown(&supervisor))
+    Ok(exit::after_shutdown(&supervisor))
 }
 
 /// The one failure that a person can only meet here: another program on the usual port.

@@ -9,8 +9,8 @@ use serde_json::Value;
 use ureq::http::{Method, Request, Response};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
-use super::error::{ApiError, CliError};
 use crate::base::https::system_tls;
+use crate::cli::error::{ApiError, CliError};
 use crate::config::secret::Secret;
 
 /// To connect, and for the first byte of an ordinary answer's head.

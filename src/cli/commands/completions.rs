@@ -3,10 +3,10 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::command::Cli;
-use super::error::CliError;
-use super::exit_code::ExitCode;
-use super::printer;
+use crate::cli::command::Cli;
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::printer;
 
 /// Prints a shell's completion script
 #[derive(Debug, Args)]

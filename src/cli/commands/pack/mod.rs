@@ -1,0 +1,6 @@
+//! From a function's directory to the archive that is deployed.
+//!
+//! `ignore` says which files stay behind, `directory` packs the others.
+
+pub mod directory;
+pub mod ignore;

@@ -1,0 +1,9 @@
+//! The programs that stay: control plane, agent, or both in one process, and how they start and
+//! end; and how an agent's machine joins a fleet.
+
+pub mod agent;
+pub mod dev;
+mod exit;
+mod join;
+mod logging;
+pub mod server;
