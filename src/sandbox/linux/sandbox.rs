@@ -9,17 +9,22 @@ use super::super::{
     Enforced, Missing, Outcome, OutputSink, SandboxConfig, SandboxError, Spec, StopReason,
 };
 use super::cgroup::{CgroupError, KillWay, Subtree};
-use super::clone::SpawnWay;
-use super::control::Control;
-use super::demands::Demands;
 use super::disk::{AtTheEnd, Limit, Projects};
-use super::findings::Findings;
-use super::leader::Leader;
-use super::pipes::Pipes;
-use super::spawn::{SpawnError, Spawner};
-use super::tree::{DEATH_DEADLINE, Tree};
-use super::watch::{self, Verdict, Watched};
-use super::{ending, explain, identities, inspect, processes, usage};
+use super::follow::Control;
+use super::follow::ending;
+use super::follow::leader::Leader;
+use super::follow::pipes::Pipes;
+use super::follow::processes;
+use super::follow::tree::{DEATH_DEADLINE, Tree};
+use super::follow::usage;
+use super::follow::watch::{self, Verdict, Watched};
+use super::means::demands::Demands;
+use super::means::findings::Findings;
+use super::means::identities;
+use super::means::inspect;
+use super::start::clone::SpawnWay;
+use super::start::explain;
+use super::start::spawn::{SpawnError, Spawner};
 use crate::model::execution::{Ending, Usage};
 
 /// Between two tries to start a program that is open for writing, and how many there are: a

@@ -12,13 +12,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::super::clone::Birthplace;
 use super::error::CgroupError;
 use super::files;
 use super::kill::{self, KillWay, Reached};
 use super::subtree::{self, Subtree};
 use crate::model::execution::Usage;
 use crate::sandbox::ResourceLimits;
+use crate::sandbox::platform::start::clone::Birthplace;
 
 /// Length of the period over which processor time is shared out; the kernel's own default.
 const CPU_PERIOD_US: u64 = 100_000;

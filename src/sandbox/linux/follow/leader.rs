@@ -13,7 +13,7 @@ use super::orphans;
 /// Not reaped until [`Leader::reap`]: until then its number, which is also that of its session and
 /// group, belongs to nobody else.
 #[derive(Debug)]
-pub(super) struct Leader {
+pub(in crate::sandbox) struct Leader {
     pid: i32,
     pidfd: OwnedFd,
     // Given back after the process is reaped: drop order.
@@ -22,14 +22,14 @@ pub(super) struct Leader {
 
 /// How the leader ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Death {
+pub(in crate::sandbox) enum Death {
     Exited(i32),
     Signalled(i32),
 }
 
 /// What the kernel counted for the leader and the descendants that were waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counted {
+pub(in crate::sandbox) struct Counted {
     pub cpu: Duration,
     pub max_rss_kib: u64,
     /// Blocks of 512 bytes.
@@ -38,7 +38,7 @@ pub(super) struct Counted {
 }
 
 impl Leader {
-    pub(super) fn new(pid: i32, pidfd: OwnedFd) -> Leader {
+    pub(in crate::sandbox) fn new(pid: i32, pidfd: OwnedFd) -> Leader {
         Leader {
             pid,
             pidfd,
@@ -46,24 +46,24 @@ impl Leader {
         }
     }
 
-    pub(super) fn pid(&self) -> i32 {
+    pub(in crate::sandbox) fn pid(&self) -> i32 {
         self.pid
     }
 
     /// Readable once it has ended.
-    pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
+    pub(in crate::sandbox) fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
 
     /// To its process group, which is at first its whole tree. The group's number cannot have passed
     /// to anybody else, because the leader is not reaped.
-    pub(super) fn signal_group(&self, signal: i32) {
+    pub(in crate::sandbox) fn signal_group(&self, signal: i32) {
         // SAFETY: no memory is involved. ESRCH says that nobody of the group is left.
         unsafe { libc::kill(-self.pid, signal) };
     }
 
     /// Whether it has, now.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(in crate::sandbox) fn has_ended(&self) -> bool {
         let mut fds = [PollFd::new(self.pidfd(), PollFlags::POLLIN)];
         matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1))
     }
@@ -72,7 +72,7 @@ impl Leader {
     ///
     /// # Errors
     /// Somebody else has reaped it (ECHILD).
-    pub(super) fn reap_when_ended(&self) -> io::Result<(Death, Counted)> {
+    pub(in crate::sandbox) fn reap_when_ended(&self) -> io::Result<(Death, Counted)> {
         self.wait(libc::WEXITED)
     }
 
@@ -80,7 +80,7 @@ impl Leader {
     ///
     /// # Errors
     /// It has not ended (EAGAIN), or somebody else has reaped it (ECHILD).
-    pub(super) fn reap(&self) -> io::Result<(Death, Counted)> {
+    pub(in crate::sandbox) fn reap(&self) -> io::Result<(Death, Counted)> {
         self.wait(libc::WEXITED | libc::WNOHANG)
     }
 

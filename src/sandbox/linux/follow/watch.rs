@@ -8,17 +8,17 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-use super::super::{OutputSink, Spec, StopReason};
 use super::control::Control;
-use super::disk::{DiskWatch, Excess};
 use super::leader::Leader;
 use super::pipes::Pipes;
 use super::tree::Tree;
 use crate::model::execution::Stream;
+use crate::sandbox::platform::disk::{DiskWatch, Excess};
+use crate::sandbox::{OutputSink, Spec, StopReason};
 
 /// What decided the end. The first of them stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::sandbox) enum Verdict {
     /// The leader's own.
     Ended,
     TimedOut,
@@ -28,7 +28,7 @@ pub(super) enum Verdict {
 
 /// What was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Watched {
+pub(in crate::sandbox) struct Watched {
     pub verdict: Verdict,
     pub leaked_pipes: bool,
     /// `None` while the leader lives.
@@ -74,7 +74,7 @@ struct Graces {
 }
 
 /// Returns when nothing of the tree should live on; the caller ends it.
-pub(super) fn watch(
+pub(in crate::sandbox) fn watch(
     tree: &Tree<'_>,
     leader: &Leader,
     pipes: &mut Pipes,

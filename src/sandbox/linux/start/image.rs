@@ -8,11 +8,11 @@ use std::ptr;
 
 use thiserror::Error;
 
-use super::super::Spec;
+use crate::sandbox::Spec;
 
 /// Owns every string; the pointer lists point into them.
 #[derive(Debug)]
-pub(super) struct Image {
+pub(in crate::sandbox) struct Image {
     program: CString,
     cwd: CString,
     argv: Pointers,
@@ -29,7 +29,7 @@ struct Pointers {
 
 /// What of a specification cannot be executed as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(super) enum ImageError {
+pub(in crate::sandbox) enum ImageError {
     #[error("the {what} {path:?} is not an absolute path")]
     Relative { what: &'static str, path: String },
     #[error("{what} contains a NUL byte")]
@@ -39,7 +39,7 @@ pub(super) enum ImageError {
 }
 
 impl Image {
-    pub(super) fn new(spec: &Spec) -> Result<Image, ImageError> {
+    pub(in crate::sandbox) fn new(spec: &Spec) -> Result<Image, ImageError> {
         let program = absolute("program", &spec.program)?;
         let mut args = vec![program.clone()];
         for (index, arg) in spec.args.iter().enumerate() {
@@ -58,19 +58,19 @@ impl Image {
         })
     }
 
-    pub(super) fn program(&self) -> *const c_char {
+    pub(in crate::sandbox) fn program(&self) -> *const c_char {
         self.program.as_ptr()
     }
 
-    pub(super) fn cwd(&self) -> *const c_char {
+    pub(in crate::sandbox) fn cwd(&self) -> *const c_char {
         self.cwd.as_ptr()
     }
 
-    pub(super) fn argv(&self) -> *const *const c_char {
+    pub(in crate::sandbox) fn argv(&self) -> *const *const c_char {
         self.argv.list.as_ptr()
     }
 
-    pub(super) fn envp(&self) -> *const *const c_char {
+    pub(in crate::sandbox) fn envp(&self) -> *const *const c_char {
         self.envp.list.as_ptr()
     }
 }

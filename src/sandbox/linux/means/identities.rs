@@ -6,12 +6,12 @@ use std::ops::RangeInclusive;
 
 use nix::unistd::geteuid;
 
-use super::super::{Enforced, Identities};
 use super::capabilities;
 use super::findings::Findings;
+use crate::sandbox::{Enforced, Identities};
 
 /// Notes [`Enforced::User`] and [`Enforced::OwnUser`].
-pub(super) fn inspect(identities: Option<Identities>, findings: &mut Findings) {
+pub(in crate::sandbox) fn inspect(identities: Option<Identities>, findings: &mut Findings) {
     let Some(identities) = identities else {
         let reason = "no user is configured for executions: they run as the agent's own";
         findings.miss(Enforced::User, reason.to_owned());

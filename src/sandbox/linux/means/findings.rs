@@ -1,17 +1,22 @@
 //! What was found out about this machine while a sandbox was opened: each part of containment is
 //! either enforced or missing with a reason that somebody can act on.
 
-use super::super::{Enforced, Missing, SandboxError};
+use crate::sandbox::{Enforced, Missing, SandboxError};
 
 /// Every [`Enforced`] once, in the one list or the other, when all is inspected.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(in crate::sandbox) struct Findings {
     pub enforced: Vec<Enforced>,
     pub missing: Vec<Missing>,
 }
 
 impl Findings {
-    pub(super) fn note(&mut self, what: Enforced, works: bool, reason: impl FnOnce() -> String) {
+    pub(in crate::sandbox) fn note(
+        &mut self,
+        what: Enforced,
+        works: bool,
+        reason: impl FnOnce() -> String,
+    ) {
         if works {
             self.have(what);
         } else {
@@ -19,17 +24,17 @@ impl Findings {
         }
     }
 
-    pub(super) fn miss(&mut self, what: Enforced, reason: String) {
+    pub(in crate::sandbox) fn miss(&mut self, what: Enforced, reason: String) {
         self.missing.push(Missing { what, reason });
     }
 
-    pub(super) fn have(&mut self, what: Enforced) {
+    pub(in crate::sandbox) fn have(&mut self, what: Enforced) {
         self.enforced.push(what);
     }
 
     /// # Errors
     /// Something of [`Enforced::ISOLATION`] is missing.
-    pub(super) fn demand_isolation(&self) -> Result<(), SandboxError> {
+    pub(in crate::sandbox) fn demand_isolation(&self) -> Result<(), SandboxError> {
         let missing: Vec<Missing> = self
             .missing
             .iter()

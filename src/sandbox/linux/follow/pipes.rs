@@ -8,8 +8,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
-use super::super::OutputSink;
 use crate::model::execution::Stream;
+use crate::sandbox::OutputSink;
 
 /// Bytes of one read, and of the buffer that each thread keeps: large enough that the cost of a read
 /// and a poll does not count against that of moving the bytes.
@@ -28,7 +28,7 @@ thread_local! {
 
 /// Our ends.
 #[derive(Debug)]
-pub(super) struct Pipes {
+pub(in crate::sandbox) struct Pipes {
     stdout: Reader,
     stderr: Reader,
     buffer: Vec<u8>,
@@ -36,7 +36,7 @@ pub(super) struct Pipes {
 
 /// The child's ends. To be closed in this process once the child has them.
 #[derive(Debug)]
-pub(super) struct ChildEnds {
+pub(in crate::sandbox) struct ChildEnds {
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
 }
@@ -52,7 +52,7 @@ struct Reader {
 impl Pipes {
     /// # Errors
     /// EMFILE or ENFILE at a limit of descriptors.
-    pub(super) fn new() -> io::Result<(Pipes, ChildEnds)> {
+    pub(in crate::sandbox) fn new() -> io::Result<(Pipes, ChildEnds)> {
         let (stdout, child_stdout) = pair()?;
         let (stderr, child_stderr) = pair()?;
         let mut buffer = BUFFER.take();
@@ -72,7 +72,7 @@ impl Pipes {
     }
 
     /// For polling; `None` after its end.
-    pub(super) fn fd(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
+    pub(in crate::sandbox) fn fd(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
         match stream {
             Stream::Stdout => self.stdout.fd.as_ref(),
             Stream::Stderr => self.stderr.fd.as_ref(),
@@ -81,12 +81,12 @@ impl Pipes {
     }
 
     /// Whether both have ended: nobody holds their other ends any more.
-    pub(super) fn have_ended(&self) -> bool {
+    pub(in crate::sandbox) fn have_ended(&self) -> bool {
         self.stdout.fd.is_none() && self.stderr.fd.is_none()
     }
 
     /// Reads once from a pipe that poll has called ready. Returns how much it was.
-    pub(super) fn read(&mut self, stream: Stream, sink: &mut dyn OutputSink) -> usize {
+    pub(in crate::sandbox) fn read(&mut self, stream: Stream, sink: &mut dyn OutputSink) -> usize {
         let reader = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
@@ -95,7 +95,7 @@ impl Pipes {
     }
 
     /// Reads what is left, without waiting for more.
-    pub(super) fn drain(&mut self, sink: &mut dyn OutputSink) {
+    pub(in crate::sandbox) fn drain(&mut self, sink: &mut dyn OutputSink) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let mut total = 0;
             while total < LAST_BYTES {
@@ -186,7 +186,7 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// The child puts descriptors on 0, 1 and 2, so none that it still needs may have one of these
 /// numbers, as they can when the agent was started with some of them closed.
-pub(super) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
+pub(in crate::sandbox) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);
     }
@@ -194,7 +194,7 @@ pub(super) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
 }
 
 /// A close-on-exec copy that is none of 0, 1 and 2.
-pub(super) fn duplicate_above_stdio(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+pub(in crate::sandbox) fn duplicate_above_stdio(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     use std::os::fd::FromRawFd;
     let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(3))?;
     // SAFETY: fcntl has just opened it, for us alone.

@@ -6,26 +6,26 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use thiserror::Error;
 
-use super::super::{ResourceLimits, Spec, Stdin};
 use super::child::{Failure, Plan, RLIMITS, Stage};
 use super::clone::{Birthplace, Cloner, SpawnWay};
 use super::image::{Image, ImageError};
-use super::landlock::{Domain, Domains, FilesError};
-use super::leader::Leader;
-use super::pipes::{self, ChildEnds, Pipes};
-use super::seccomp::Filter;
 use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
+use crate::sandbox::platform::follow::leader::Leader;
+use crate::sandbox::platform::follow::pipes::{self, ChildEnds, Pipes};
+use crate::sandbox::platform::landlock::{Domain, Domains, FilesError};
+use crate::sandbox::platform::seccomp::Filter;
+use crate::sandbox::{ResourceLimits, Spec, Stdin};
 
 /// What all executions of one sandbox have in common.
 #[derive(Debug)]
-pub(super) struct Spawner {
+pub(in crate::sandbox) struct Spawner {
     cloner: Cloner,
     means: Means,
 }
 
 /// What this machine offers to contain an execution with.
 #[derive(Debug)]
-pub(super) struct Means {
+pub(in crate::sandbox) struct Means {
     /// Capabilities to take out of the bounding set, one bit each.
     pub bounding_drop: u64,
     /// Whether the agent is to be ended later than others when the machine runs out of memory.
@@ -36,7 +36,7 @@ pub(super) struct Means {
 
 /// Why nothing runs.
 #[derive(Debug, Error)]
-pub(super) enum SpawnError {
+pub(in crate::sandbox) enum SpawnError {
     #[error(transparent)]
     Image(#[from] ImageError),
     #[error(transparent)]
@@ -53,32 +53,32 @@ impl SpawnError {
     /// Whether another try in a moment can succeed: somebody has the program open for writing. A
     /// process that another thread is just making holds all of this one's descriptors until its
     /// exec, so a program can look busy right after it was written.
-    pub(super) fn is_passing(&self) -> bool {
+    pub(in crate::sandbox) fn is_passing(&self) -> bool {
         matches!(self, SpawnError::Child(failure)
             if failure.stage == Stage::Exec && failure.errno == libc::ETXTBSY)
     }
 }
 
 impl Spawner {
-    pub(super) fn new(way: SpawnWay, means: Means) -> Spawner {
+    pub(in crate::sandbox) fn new(way: SpawnWay, means: Means) -> Spawner {
         Spawner {
             cloner: Cloner::new(way),
             means,
         }
     }
 
-    /// See [`Sandbox::contain_thread`](super::Sandbox::contain_thread).
+    /// See [`Sandbox::contain_thread`](crate::sandbox::platform::Sandbox::contain_thread).
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub(super) fn contain_thread(&self) -> io::Result<()> {
+    pub(in crate::sandbox) fn contain_thread(&self) -> io::Result<()> {
         match &self.means.syscalls {
             Some(filter) => filter.contain_thread(),
             None => Ok(()),
         }
     }
 
-    pub(super) fn spawn(
+    pub(in crate::sandbox) fn spawn(
         &self,
         spec: &Spec,
         cgroup: Option<&dyn Birthplace>,

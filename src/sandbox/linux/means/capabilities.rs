@@ -5,9 +5,9 @@ use std::fs;
 /// Capability that lets a process drop others from its bounding set (capabilities(7)).
 const CAP_SETPCAP: u32 = 8;
 /// To become any other user.
-pub(super) const CAP_SETUID: u32 = 7;
+pub(in crate::sandbox) const CAP_SETUID: u32 = 7;
 /// To make namespaces, among much else.
-pub(super) const CAP_SYS_ADMIN: u32 = 21;
+pub(in crate::sandbox) const CAP_SYS_ADMIN: u32 = 21;
 
 /// Those that let a process see what another user's holds: into directories whatever their mode
 /// (CAP_DAC_OVERRIDE or CAP_DAC_READ_SEARCH), its descriptors (CAP_SYS_PTRACE), and its mappings
@@ -15,7 +15,7 @@ pub(super) const CAP_SYS_ADMIN: u32 = 21;
 const TO_SEE_ALL: [&[u32]; 3] = [&[1, 2], &[19], &[21, 40]];
 
 /// Whether nothing that an execution holds on disk can be hidden from this process.
-pub(super) fn sees_all() -> bool {
+pub(in crate::sandbox) fn sees_all() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = field(&status, "CapEff:").unwrap_or(0);
     TO_SEE_ALL
@@ -25,7 +25,7 @@ pub(super) fn sees_all() -> bool {
 
 /// What the bounding set holds and may be dropped, one bit each; `None` without the right to drop
 /// any of them.
-pub(super) fn droppable() -> Option<u64> {
+pub(in crate::sandbox) fn droppable() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let effective = field(&status, "CapEff:")?;
     let bounding = field(&status, "CapBnd:")?;
@@ -49,7 +49,7 @@ pub fn shed_bounding_set() {
 }
 
 /// Whether this process can use `capability` now.
-pub(super) fn has(capability: u32) -> bool {
+pub(in crate::sandbox) fn has(capability: u32) -> bool {
     fs::read_to_string("/proc/self/status")
         .ok()
         .and_then(|status| field(&status, "CapEff:"))
@@ -57,7 +57,7 @@ pub(super) fn has(capability: u32) -> bool {
 }
 
 /// Whether this process has any capability that a child would inherit over an exec.
-pub(super) fn has_none() -> bool {
+pub(in crate::sandbox) fn has_none() -> bool {
     fs::read_to_string("/proc/self/status")
         .ok()
         .and_then(|status| field(&status, "CapPrm:"))

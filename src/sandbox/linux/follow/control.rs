@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::super::{SandboxError, StopReason};
+use crate::sandbox::{SandboxError, StopReason};
 
 /// Ends one run from other threads. All clones speak of the same run.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl Control {
     }
 
     /// Readable once stopped, for ever.
-    pub(super) fn event(&self) -> BorrowedFd<'_> {
+    pub(in crate::sandbox) fn event(&self) -> BorrowedFd<'_> {
         self.shared.event.as_fd()
     }
 }

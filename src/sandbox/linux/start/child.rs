@@ -16,11 +16,11 @@
 use std::ffi::{c_char, c_int, c_long, c_short};
 use std::ptr;
 
-use super::arch;
+use crate::sandbox::platform::arch;
 
 /// What to do; made and kept alive by the suspended parent.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(in crate::sandbox) struct Plan {
     /// `cgroup.procs` of the cgroup to join; negative when the clone has placed the child, or when there
     /// is none.
     pub cgroup_procs: c_int,
@@ -52,18 +52,18 @@ pub(super) struct Plan {
 }
 
 /// Limits that a plan can set.
-pub(super) const RLIMITS: usize = 3;
+pub(in crate::sandbox) const RLIMITS: usize = 3;
 
 /// Where the child gave up, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(in crate::sandbox) struct Failure {
     pub stage: Stage,
     pub errno: c_int,
 }
 
 /// What the child was doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(in crate::sandbox) enum Stage {
     Session,
     Cgroup,
     Loopback,
@@ -96,7 +96,7 @@ const EXIT_CODE: usize = 127;
 ///
 /// # Safety
 /// `plan` is a whole [`Plan`] that stays until the exec or exit of this process.
-pub(super) unsafe extern "C" fn start(plan: *mut ()) -> ! {
+pub(in crate::sandbox) unsafe extern "C" fn start(plan: *mut ()) -> ! {
     let plan = plan.cast::<Plan>();
     // SAFETY: by the contract it is valid, and its only other user is suspended.
     let failure = prepare_and_exec(unsafe { &*plan });

@@ -8,7 +8,7 @@ use crate::model::execution::Usage;
 const BLOCK_BYTES: u64 = 512;
 
 /// To be called when the tree is dead and its cgroup is still there.
-pub(super) fn of(counted: &Counted, tree: &Tree<'_>) -> Usage {
+pub(in crate::sandbox) fn of(counted: &Counted, tree: &Tree<'_>) -> Usage {
     let mut usage = Usage {
         cpu: counted.cpu,
         max_rss_bytes: own_peak(counted).unwrap_or(0) * 1024,

@@ -4,17 +4,17 @@ use std::fmt::Write;
 
 use nix::sys::signal::Signal;
 
-use super::super::{Spec, StopReason};
-use super::disk::Excess;
 use super::leader::Death;
 use super::watch::Verdict;
 use crate::model::execution::Ending;
 use crate::model::isolation::SyscallIsolation;
+use crate::sandbox::platform::disk::Excess;
+use crate::sandbox::{Spec, StopReason};
 
 /// What decided the end, once all is still. A program that has failed by itself while `over_disk` says that
 /// it is over its disk limit has failed of that; asked with `true`, it also looks for a file at the
 /// limit, where the kernel has ended the program for one. Who succeeded knew how to go on.
-pub(super) fn settle(
+pub(in crate::sandbox) fn settle(
     verdict: Verdict,
     death: Option<Death>,
     ran_out_of_memory: bool,
@@ -31,7 +31,11 @@ pub(super) fn settle(
 }
 
 /// `death` is `None` when the leader's status is not to be had.
-pub(super) fn of(verdict: Verdict, death: Option<Death>, ran_out_of_memory: bool) -> Ending {
+pub(in crate::sandbox) fn of(
+    verdict: Verdict,
+    death: Option<Death>,
+    ran_out_of_memory: bool,
+) -> Ending {
     match (verdict, death) {
         (Verdict::TimedOut, _) => Ending::TimedOut,
         (Verdict::Stopped(reason), _) => of_stop(reason),
@@ -46,7 +50,7 @@ pub(super) fn of(verdict: Verdict, death: Option<Death>, ran_out_of_memory: bool
 }
 
 /// When nothing else ended it before.
-pub(super) fn of_stop(reason: StopReason) -> Ending {
+pub(in crate::sandbox) fn of_stop(reason: StopReason) -> Ending {
     match reason {
         StopReason::Cancelled => Ending::Cancelled,
         StopReason::Shutdown => Ending::Lost,
@@ -54,7 +58,7 @@ pub(super) fn of_stop(reason: StopReason) -> Ending {
 }
 
 /// Empty when all is well.
-pub(super) fn text(ending: Ending, verdict: Verdict, spec: &Spec) -> String {
+pub(in crate::sandbox) fn text(ending: Ending, verdict: Verdict, spec: &Spec) -> String {
     match ending {
         Ending::Exited(0) => String::new(),
         Ending::Exited(code) => format!("exited with code {code}"),
@@ -98,7 +102,7 @@ fn foreign_calls(signal: i32, syscalls: SyscallIsolation) -> &'static str {
 }
 
 /// Adds a second trouble to the text of the first.
-pub(super) fn add(text: &mut String, more: &str) {
+pub(in crate::sandbox) fn add(text: &mut String, more: &str) {
     let separator = if text.is_empty() { "" } else { "; " };
     // Writing to a String cannot fail.
     let _ = write!(text, "{separator}{more}");

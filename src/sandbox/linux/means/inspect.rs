@@ -2,21 +2,23 @@
 
 use std::io;
 
-use super::super::{CgroupMode, Enforced, FileAccess, ResourceLimits, SandboxConfig, Spec, Stdin};
 use super::capabilities::{self, CAP_SYS_ADMIN};
-use super::cgroup::{KillWay, Subtree};
-use super::child::Stage;
-use super::disk::Projects;
-use super::explain;
 use super::findings::Findings;
-use super::landlock::{self, Domains};
-use super::seccomp::Filter;
-use super::spawn::{Means, SpawnError, Spawner};
 use crate::model::ids::ExecutionId;
 use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
+use crate::sandbox::platform::cgroup::{KillWay, Subtree};
+use crate::sandbox::platform::disk::Projects;
+use crate::sandbox::platform::landlock::{self, Domains};
+use crate::sandbox::platform::seccomp::Filter;
+use crate::sandbox::platform::start::child::Stage;
+use crate::sandbox::platform::start::explain;
+use crate::sandbox::platform::start::spawn::{Means, SpawnError, Spawner};
+use crate::sandbox::{
+    CgroupMode, Enforced, FileAccess, ResourceLimits, SandboxConfig, Spec, Stdin,
+};
 
 /// The part of the cgroup tree for executions, where there can be one.
-pub(super) fn cgroups(
+pub(in crate::sandbox) fn cgroups(
     config: &SandboxConfig,
     kill_way: KillWay,
     findings: &mut Findings,
@@ -50,7 +52,7 @@ pub(super) fn cgroups(
 }
 
 /// What every execution is contained with beside its cgroup.
-pub(super) fn means(config: &SandboxConfig, findings: &mut Findings) -> Means {
+pub(in crate::sandbox) fn means(config: &SandboxConfig, findings: &mut Findings) -> Means {
     // No kernel that runs this lacks them.
     for always in [
         Enforced::NoNewPrivs,
@@ -78,7 +80,10 @@ fn is_spared() -> bool {
 
 /// What holds executions to their disk limit, after what else holds them: where none is a quota, it is
 /// measured.
-pub(super) fn disk(config: &SandboxConfig, findings: &mut Findings) -> Option<Projects> {
+pub(in crate::sandbox) fn disk(
+    config: &SandboxConfig,
+    findings: &mut Findings,
+) -> Option<Projects> {
     let found = match unsafe_quota(findings) {
         Some(reason) => Err(reason.to_owned()),
         None => Projects::find(&config.work_root),
@@ -163,7 +168,7 @@ fn syscalls(findings: &mut Findings) -> Option<Filter> {
 }
 
 /// Why executions cannot have a network of their own, if they cannot.
-pub(super) fn network(spawner: &Spawner, findings: &mut Findings) -> Option<String> {
+pub(in crate::sandbox) fn network(spawner: &Spawner, findings: &mut Findings) -> Option<String> {
     let found = if capabilities::has(CAP_SYS_ADMIN) {
         rehearse_network(spawner)
     } else {

@@ -9,10 +9,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::arch;
 use super::child::{self, Plan};
-use super::leader::Leader;
-use super::{orphans, stack};
+use super::stack;
+use crate::sandbox::platform::arch;
+use crate::sandbox::platform::follow::leader::Leader;
+use crate::sandbox::platform::follow::orphans;
 
 /// How to clone.
 #[doc(hidden)]
@@ -29,7 +30,7 @@ pub enum SpawnWay {
 
 /// Of one sandbox.
 #[derive(Debug)]
-pub(super) struct Cloner {
+pub(in crate::sandbox) struct Cloner {
     way: AtomicU8,
 }
 
@@ -59,13 +60,13 @@ struct CloneArgs {
 }
 
 /// The cgroup to be born in: its directory, and how to open its `cgroup.procs` if that is needed.
-pub(super) trait Birthplace {
+pub(in crate::sandbox) trait Birthplace {
     fn directory(&self) -> BorrowedFd<'_>;
     fn open_procs(&self) -> io::Result<OwnedFd>;
 }
 
 impl Cloner {
-    pub(super) fn new(way: SpawnWay) -> Cloner {
+    pub(in crate::sandbox) fn new(way: SpawnWay) -> Cloner {
         let way = match way {
             SpawnWay::Auto => AUTO,
             SpawnWay::Clone3 => CLONE3,
@@ -80,7 +81,7 @@ impl Cloner {
     ///
     /// # Errors
     /// No child was made.
-    pub(super) fn clone(
+    pub(in crate::sandbox) fn clone(
         &self,
         plan: &mut Plan,
         cgroup: Option<&dyn Birthplace>,

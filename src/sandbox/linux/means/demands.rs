@@ -3,13 +3,13 @@
 
 use thiserror::Error;
 
-use super::super::{Identities, Identity, Spec};
-use super::seccomp;
 use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
+use crate::sandbox::platform::seccomp;
+use crate::sandbox::{Identities, Identity, Spec};
 
 /// What holds for all specifications of one sandbox.
 #[derive(Debug)]
-pub(super) struct Demands {
+pub(in crate::sandbox) struct Demands {
     pub identities: Option<Identities>,
     /// Why executions cannot have a network of their own, if they cannot.
     pub no_network: Option<String>,
@@ -17,7 +17,7 @@ pub(super) struct Demands {
 
 /// Why a specification is not run.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(super) enum Refusal {
+pub(in crate::sandbox) enum Refusal {
     #[error("nothing runs as root or in its group")]
     Root,
     #[error("it names no user, and this agent runs nothing as its own")]
@@ -31,7 +31,7 @@ pub(super) enum Refusal {
 }
 
 impl Demands {
-    pub(super) fn check(&self, spec: &Spec) -> Result<(), Refusal> {
+    pub(in crate::sandbox) fn check(&self, spec: &Spec) -> Result<(), Refusal> {
         self.check_identity(spec.identity)?;
         if spec.syscalls == SyscallIsolation::Open && seccomp::is_thread_contained() {
             return Err(Refusal::ContainedThread);

@@ -19,7 +19,7 @@ thread_local! {
 }
 
 /// A mapping of guard and stack.
-pub(super) struct ChildStack {
+pub(in crate::sandbox) struct ChildStack {
     base: NonNull<u8>,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct ChildStack {
 ///
 /// # Errors
 /// The system's refusal to map one.
-pub(super) fn with<T>(body: impl FnOnce(&ChildStack) -> T) -> io::Result<T> {
+pub(in crate::sandbox) fn with<T>(body: impl FnOnce(&ChildStack) -> T) -> io::Result<T> {
     STACK.with_borrow_mut(|slot| {
         let stack = match slot.take() {
             Some(stack) => stack,
@@ -41,18 +41,18 @@ pub(super) fn with<T>(body: impl FnOnce(&ChildStack) -> T) -> io::Result<T> {
 
 impl ChildStack {
     /// Lowest usable address.
-    pub(super) fn bottom(&self) -> *mut u8 {
+    pub(in crate::sandbox) fn bottom(&self) -> *mut u8 {
         // SAFETY: the mapping is GUARD + SIZE bytes long.
         unsafe { self.base.as_ptr().add(GUARD) }
     }
 
     /// In bytes; a multiple of 16.
-    pub(super) const fn size(&self) -> usize {
+    pub(in crate::sandbox) const fn size(&self) -> usize {
         SIZE
     }
 
     /// One past the highest usable address.
-    pub(super) fn top(&self) -> *mut u8 {
+    pub(in crate::sandbox) fn top(&self) -> *mut u8 {
         // SAFETY: the end of the mapping.
         unsafe { self.base.as_ptr().add(GUARD + SIZE) }
     }

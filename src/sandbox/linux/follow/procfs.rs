@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// One line of the process table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Process {
+pub(in crate::sandbox) struct Process {
     pub pid: i32,
     pub parent: i32,
     pub session: i32,
@@ -26,7 +26,7 @@ const ENVIRON_MAX: u64 = 256 * 1024;
 ///
 /// # Errors
 /// `/proc` cannot be read.
-pub(super) fn processes() -> io::Result<Vec<Process>> {
+pub(in crate::sandbox) fn processes() -> io::Result<Vec<Process>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -37,13 +37,13 @@ pub(super) fn processes() -> io::Result<Vec<Process>> {
 }
 
 /// One process, if it exists.
-pub(super) fn process(pid: i32) -> Option<Process> {
+pub(in crate::sandbox) fn process(pid: i32) -> Option<Process> {
     // Not text: the program's name in it can be any bytes.
     parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// `TMPDIR` in the environment with which `pid` executed its program.
-pub(super) fn tmpdir(pid: i32) -> Option<PathBuf> {
+pub(in crate::sandbox) fn tmpdir(pid: i32) -> Option<PathBuf> {
     let mut environ = Vec::new();
     // Unreadable: it has ended, or is another user's and none of ours.
     let file = fs::File::open(format!("/proc/{pid}/environ")).ok()?;

@@ -21,7 +21,7 @@ use super::procfs::{self, Process};
 
 /// Why it cannot be said that all are dead.
 #[derive(Debug, Error)]
-pub(super) enum ProcessesError {
+pub(in crate::sandbox) enum ProcessesError {
     #[error("read /proc")]
     Listing(#[source] io::Error),
     #[error("processes {pids:?} are alive after they were killed")]
@@ -33,7 +33,7 @@ pub(super) enum ProcessesError {
 ///
 /// # Errors
 /// Some are alive at the deadline, or it cannot be said.
-pub(super) fn end_tree(
+pub(in crate::sandbox) fn end_tree(
     leader: &Leader,
     directory: &Path,
     deadline: Instant,
@@ -46,7 +46,7 @@ pub(super) fn end_tree(
 }
 
 /// Those of the tree of `leader`; empty when `/proc` cannot be read.
-pub(super) fn of_tree(leader: &Leader, directory: &Path) -> Vec<i32> {
+pub(in crate::sandbox) fn of_tree(leader: &Leader, directory: &Path) -> Vec<i32> {
     Listing::new()
         .map(|listing| members(&listing, leader.pid(), directory))
         .unwrap_or_default()
@@ -60,7 +60,10 @@ pub(super) fn of_tree(leader: &Leader, directory: &Path) -> Vec<i32> {
 ///
 /// # Errors
 /// Some are alive at the deadline, or it cannot be said.
-pub(super) fn end_leftovers(work_root: &Path, deadline: Instant) -> Result<usize, ProcessesError> {
+pub(in crate::sandbox) fn end_leftovers(
+    work_root: &Path,
+    deadline: Instant,
+) -> Result<usize, ProcessesError> {
     end_all(deadline, |listing| leftovers(listing, work_root))
 }
 

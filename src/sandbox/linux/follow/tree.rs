@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::cgroup::{CgroupError, Leaf};
-use super::clone::Birthplace;
 use super::leader::Leader;
 use super::orphans;
 use super::processes::{self, ProcessesError};
 use crate::model::execution::Usage;
+use crate::sandbox::platform::cgroup::{CgroupError, Leaf};
+use crate::sandbox::platform::start::clone::Birthplace;
 
 /// How long killed processes may take to die. They die at their next return from the kernel; one that
 /// is stuck in it (a dead network file system, a broken disk) can take for ever.
-pub(super) const DEATH_DEADLINE: Duration = Duration::from_secs(5);
+pub(in crate::sandbox) const DEATH_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Of one execution.
 #[derive(Debug)]
-pub(super) enum Tree<'a> {
+pub(in crate::sandbox) enum Tree<'a> {
     Cgroup(Leaf<'a>),
     /// Below which directory its `TMPDIR` is.
     Processes(PathBuf),
@@ -27,7 +27,7 @@ pub(super) enum Tree<'a> {
 
 /// Why a tree is not known to be dead.
 #[derive(Debug, Error)]
-pub(super) enum TreeError {
+pub(in crate::sandbox) enum TreeError {
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
     #[error(transparent)]
@@ -36,7 +36,7 @@ pub(super) enum TreeError {
 
 impl TreeError {
     /// With its cause, for people.
-    pub(super) fn in_full(&self) -> String {
+    pub(in crate::sandbox) fn in_full(&self) -> String {
         match self.source() {
             Some(source) => format!("{self}: {source}"),
             None => self.to_string(),
@@ -45,7 +45,7 @@ impl TreeError {
 }
 
 impl Tree<'_> {
-    pub(super) fn birthplace(&self) -> Option<&dyn Birthplace> {
+    pub(in crate::sandbox) fn birthplace(&self) -> Option<&dyn Birthplace> {
         match self {
             Tree::Cgroup(leaf) => Some(leaf),
             Tree::Processes(_) => None,
@@ -57,7 +57,7 @@ impl Tree<'_> {
     ///
     /// # Errors
     /// Somebody is alive after [`DEATH_DEADLINE`], or it cannot be said.
-    pub(super) fn end(&self, leader: &Leader) -> Result<(), TreeError> {
+    pub(in crate::sandbox) fn end(&self, leader: &Leader) -> Result<(), TreeError> {
         let deadline = Instant::now() + DEATH_DEADLINE;
         match self {
             Tree::Cgroup(leaf) => leaf.end(deadline)?,
@@ -67,7 +67,7 @@ impl Tree<'_> {
     }
 
     /// Whoever is alive in it, as far as it can be said. A zombie may be among them.
-    pub(super) fn processes(&self, leader: &Leader) -> Vec<i32> {
+    pub(in crate::sandbox) fn processes(&self, leader: &Leader) -> Vec<i32> {
         match self {
             Tree::Cgroup(leaf) => leaf.processes(),
             Tree::Processes(directory) => processes::of_tree(leader, directory),
@@ -75,7 +75,7 @@ impl Tree<'_> {
     }
 
     /// Whether the kernel ended it at its memory limit.
-    pub(super) fn ran_out_of_memory(&self) -> bool {
+    pub(in crate::sandbox) fn ran_out_of_memory(&self) -> bool {
         match self {
             Tree::Cgroup(leaf) => leaf.ran_out_of_memory(),
             // Nothing counts it, and nothing has limited it.
@@ -83,7 +83,7 @@ impl Tree<'_> {
         }
     }
 
-    pub(super) fn add_usage(&self, usage: &mut Usage) {
+    pub(in crate::sandbox) fn add_usage(&self, usage: &mut Usage) {
         match self {
             Tree::Cgroup(leaf) => leaf.add_usage(usage),
             Tree::Processes(_) => {}
@@ -91,7 +91,7 @@ impl Tree<'_> {
     }
 
     /// What is left of it in the system goes, once the leader is reaped.
-    pub(super) fn clean_up(&self) {
+    pub(in crate::sandbox) fn clean_up(&self) {
         match self {
             Tree::Cgroup(leaf) => {
                 leaf.remove_or_log();

@@ -7,18 +7,18 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
-use super::super::{FileAccess, Spec};
-use super::arch;
 use super::child::{Failure, Stage};
 use super::spawn::SpawnError;
+use crate::sandbox::platform::arch;
+use crate::sandbox::{FileAccess, Spec};
 
 /// The longest first line that the kernel looks at (BINPRM_BUF_SIZE).
 const HEAD_BYTES: u64 = 256;
 /// Type of the program header that names the loader (elf(5), PT_INTERP).
 const PT_INTERP: u32 = 3;
 
-/// For [`super::super::Outcome::error`].
-pub(super) fn spawn_error(error: &SpawnError, spec: &Spec) -> String {
+/// For [`crate::sandbox::Outcome::error`].
+pub(in crate::sandbox) fn spawn_error(error: &SpawnError, spec: &Spec) -> String {
     match error {
         SpawnError::Image(error) => format!("could not be started: {error}"),
         SpawnError::Files(error) => format!("could not be started: failed to {}", in_full(error)),
@@ -35,7 +35,7 @@ pub(super) fn spawn_error(error: &SpawnError, spec: &Spec) -> String {
 }
 
 /// An error and its causes.
-pub(super) fn in_full(error: &dyn Error) -> String {
+pub(in crate::sandbox) fn in_full(error: &dyn Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", in_full(source)),
         None => error.to_string(),

@@ -27,28 +27,28 @@ static STARTING: AtomicUsize = AtomicUsize::new(0);
 
 /// Held across a clone: until the new leader is registered, nobody can tell it from an orphan.
 #[derive(Debug)]
-pub(super) struct Starting;
+pub(in crate::sandbox) struct Starting;
 
 /// A leader that has not been reaped.
 #[derive(Debug)]
-pub(super) struct Registration {
+pub(in crate::sandbox) struct Registration {
     pid: i32,
 }
 
 /// Announces a clone.
-pub(super) fn starting() -> Starting {
+pub(in crate::sandbox) fn starting() -> Starting {
     STARTING.fetch_add(1, Ordering::SeqCst);
     Starting
 }
 
 /// Records a leader; to be called before its [`Starting`] is dropped.
-pub(super) fn register(pid: i32) -> Registration {
+pub(in crate::sandbox) fn register(pid: i32) -> Registration {
     lock(&LEADERS).insert(pid);
     Registration { pid }
 }
 
 /// The leaders now; `None` while there may be one that is not recorded yet.
-pub(super) fn leaders() -> Option<BTreeSet<i32>> {
+pub(in crate::sandbox) fn leaders() -> Option<BTreeSet<i32>> {
     // In this order: a leader that was started before the look at STARTING is recorded by the look
     // at LEADERS.
     if STARTING.load(Ordering::SeqCst) != 0 {
@@ -58,12 +58,12 @@ pub(super) fn leaders() -> Option<BTreeSet<i32>> {
 }
 
 /// Whether this process is the parent of orphans.
-pub(super) fn are_adopted_here() -> bool {
+pub(in crate::sandbox) fn are_adopted_here() -> bool {
     std::process::id() == 1 || nix::sys::prctl::get_child_subreaper().unwrap_or(false)
 }
 
 /// Reaps adopted processes that have ended.
-pub(super) fn reap() {
+pub(in crate::sandbox) fn reap() {
     match procfs::processes() {
         Ok(processes) => reap_among(&processes),
         Err(error) => log::warn!("failed to read /proc, ended orphans are left for later: {error}"),
@@ -71,7 +71,7 @@ pub(super) fn reap() {
 }
 
 /// Reaps those of a listing. What cannot be told from a leader now is left for the next time.
-pub(super) fn reap_among(processes: &[Process]) {
+pub(in crate::sandbox) fn reap_among(processes: &[Process]) {
     // After the listing: every leader in it is recorded by now, or this is not the time.
     let Some(leaders) = leaders() else {
         return;
@@ -85,7 +85,7 @@ pub(super) fn reap_among(processes: &[Process]) {
 
 /// Reaps ended children that leaders have made this process's with CLONE_PARENT. Stops at the first
 /// ended child that somebody else waits for: whoever does comes by here after it.
-pub(super) fn reap_made_by_leaders() {
+pub(in crate::sandbox) fn reap_made_by_leaders() {
     let _reaping = lock(&REAPING);
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     // __WALL: a clone need not announce its end by SIGCHLD.
@@ -103,13 +103,13 @@ pub(super) fn reap_made_by_leaders() {
 }
 
 /// Whether `pid` is the leader of a run, as far as recorded.
-pub(super) fn is_leader(pid: i32) -> bool {
+pub(in crate::sandbox) fn is_leader(pid: i32) -> bool {
     lock(&LEADERS).contains(&pid)
 }
 
 /// A child of this process in another session than its own: no child that the agent started itself,
 /// unless it is a leader.
-pub(super) fn is_adopted(process: &Process) -> bool {
+pub(in crate::sandbox) fn is_adopted(process: &Process) -> bool {
     // SAFETY: no memory is involved.
     let session = unsafe { libc::getsid(0) };
     process.parent == std::process::id() as i32 && process.session != session
