@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::token::Token;
+use super::cancel::Cancel;
 
 /// What could not be done, to which path.
 #[derive(Debug, Error)]
@@ -126,7 +126,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 fn lock_within(file: &File, time: Duration) -> Result<(), TryLockError> {
     let deadline = Instant::now() + time;
-    let never = Token::never();
+    let never = Cancel::never();
     loop {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
@@ -190,7 +190,7 @@ mod tests {
         let held = LockFile::acquire(&path).expect("free");
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                Token::never().wait_timeout(LINGERING / 5);
+                Cancel::never().wait_timeout(LINGERING / 5);
                 drop(held);
             });
             LockFile::acquire(&path).expect("free again");

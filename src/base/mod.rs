@@ -1,10 +1,11 @@
-//! The ground that every other layer stands on: threads that join, tokens that wake,
+//! The ground that every other layer stands on: threads that join, cancels that wake,
 //! bounded pools, group commit, databases, time, units, files that are whole or absent, signals.
 //!
 //! Refuses: anything that knows what a function, an agent or an execution is.
 
 pub mod atomic_file;
 pub mod backoff;
+pub mod cancel;
 pub mod causes;
 pub mod clock;
 pub mod descriptors;
@@ -16,5 +17,4 @@ pub mod pool;
 pub mod signals;
 pub mod sqlite;
 pub mod threads;
-pub mod token;
 pub mod units;

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::token::{Token, Trigger, pair};
+use super::cancel::{Cancel, Trigger, pair};
 
 /// Shared by all threads of one daemon.
 #[derive(Debug, Clone)]
@@ -43,8 +43,8 @@ impl Supervisor {
     }
 
     /// Pulled when the daemon must end: by a signal, by an owner, or by a panic.
-    pub fn shutdown(&self) -> Token {
-        self.inner.shutdown.token()
+    pub fn shutdown(&self) -> Cancel {
+        self.inner.shutdown.waiter()
     }
 
     /// Asks the daemon to end.

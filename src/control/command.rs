@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::executions::Follow;
 use super::fleet::AgentView;
 use super::sync::AgentOutcome;
+use crate::base::cancel::Cancel;
 use crate::base::clock::Timestamp;
-use crate::base::token::Token;
 use crate::model::execution::{ExecutionRecord, Status, Stream};
 use crate::model::function::{Env, Function, FunctionConfig, Version};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
@@ -98,7 +98,7 @@ pub enum Command {
         /// Position in the merged output, in bytes.
         offset: u64,
         /// Ends the following when the client leaves.
-        client_gone: Token,
+        client_gone: Cancel,
     },
     /// Ends a running execution.
     CancelExecution(ExecutionId),
@@ -120,7 +120,7 @@ pub struct Call {
     /// The same key gives the first answer again.
     pub idempotency_key: Option<String>,
     /// Pulled when the client leaves.
-    pub client_gone: Token,
+    pub client_gone: Cancel,
 }
 
 /// Which executions to list.

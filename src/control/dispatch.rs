@@ -13,8 +13,8 @@ use super::command::{Call, Execution};
 use super::fleet::{Fleet, RefusedFor, Reservation, WaitError};
 use super::links::Links;
 use super::sync::Syncer;
+use crate::base::cancel::Cancel;
 use crate::base::clock::Timestamp;
-use crate::base::token::Token;
 use crate::model::agent::AgentEvent;
 use crate::model::execution::{Ending, ExecutionRecord, Usage};
 use crate::model::ids::{AgentId, ExecutionId};
@@ -39,7 +39,7 @@ pub struct Dispatcher {
     links: Arc<Links>,
     syncer: Arc<Syncer>,
     store: Arc<dyn Store>,
-    shutdown: Token,
+    shutdown: Cancel,
 }
 
 /// Why an execution was not run, or its end is not known.
@@ -85,7 +85,7 @@ impl Dispatcher {
         links: Arc<Links>,
         syncer: Arc<Syncer>,
         store: Arc<dyn Store>,
-        shutdown: Token,
+        shutdown: Cancel,
     ) -> Dispatcher {
         Dispatcher {
             fleet,
@@ -242,7 +242,7 @@ impl Dispatcher {
             )
             .and_then(|pending| {
                 pending
-                    .wait(&Token::never())
+                    .wait(&Cancel::never())
                     .unwrap_or(Err(RpcError::Deadline))
             });
         match accepted {
@@ -265,7 +265,7 @@ impl Dispatcher {
         &self,
         lost: ExecutionRecord,
         client: &AgentClient,
-        client_gone: &Token,
+        client_gone: &Cancel,
     ) -> Offer<Execution> {
         let mut deadline = Instant::now() + SETTLE_TIME;
         while Instant::now() < deadline {
@@ -337,7 +337,7 @@ impl Dispatcher {
         client: &AgentClient,
     ) -> Offer<()> {
         let deadline = Instant::now() + SETTLE_TIME;
-        let never = Token::never();
+        let never = Cancel::never();
         while Instant::now() < deadline {
             match client.get_execution(id) {
                 Ok(Some(_)) => {

@@ -13,8 +13,8 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use super::executions::Executions;
 use super::fleet::Fleet;
 use super::links::Links;
+use crate::base::cancel::Cancel;
 use crate::base::threads::{Lasting, Supervisor, lock};
-use crate::base::token::Token;
 use crate::model::agent::Agent;
 use crate::model::ids::AgentId;
 use crate::rpc::RpcError;
@@ -184,7 +184,7 @@ impl Feeds {
 }
 
 impl Listener {
-    fn listen(&mut self, events: &Receiver<Event>, shutdown: &Token) {
+    fn listen(&mut self, events: &Receiver<Event>, shutdown: &Cancel) {
         loop {
             let event = select! {
                 recv(events) -> event => event,

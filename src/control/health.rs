@@ -11,9 +11,9 @@ use super::feed::Feeds;
 use super::fleet::{AgentView, Fleet, FleetError};
 use super::links::Links;
 use super::sync::Syncer;
+use crate::base::cancel::Cancel;
 use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::{Lasting, Supervisor, lock};
-use crate::base::token::Token;
 use crate::model::agent::{AgentEvent, AgentState};
 use crate::model::ids::AgentId;
 use crate::wire::node::NodeReport;
@@ -94,7 +94,7 @@ impl Health {
     }
 }
 
-fn tick(shared: &Arc<Shared>, shutdown: &Token) {
+fn tick(shared: &Arc<Shared>, shutdown: &Cancel) {
     let mut round = 0u32;
     loop {
         for view in shared.fleet.list() {

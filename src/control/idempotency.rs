@@ -208,7 +208,7 @@ fn fingerprint(mode: Mode, call: &Call) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::token::Token;
+    use crate::base::cancel::Cancel;
     use crate::model::function::Env;
     use crate::model::ids::FunctionName;
 
@@ -220,7 +220,7 @@ mod tests {
             env: Env::new(),
             timeout: None,
             idempotency_key: None,
-            client_gone: Token::never(),
+            client_gone: Cancel::never(),
         }
     }
 

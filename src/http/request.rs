@@ -6,7 +6,7 @@ use super::body::Body;
 use super::method::Method;
 use super::parse::{Head, Headers, Repeated, Version};
 use super::server::Watch;
-use crate::base::token::Token;
+use crate::base::cancel::Cancel;
 
 /// The head, the body that is still to be read, and the client.
 pub struct Request<'c> {
@@ -104,8 +104,8 @@ impl<'c> Request<'c> {
     /// sending side, and at the latest when the response has been sent. Bytes of a next request
     /// pull nothing. Ask for it after reading the body, as late as the call that may be
     /// cancelled: it costs one system call, and no thread.
-    pub fn client_gone(&mut self) -> Token {
-        self.watch.token()
+    pub fn client_gone(&mut self) -> Cancel {
+        self.watch.client_gone()
     }
 
     pub(super) fn is_watched(&self) -> bool {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Once};
 use grpcio::{EnvBuilder, Environment};
 
 use super::limits::{JOIN_BOUND, POLL_THREADS};
-use crate::base::token::{Token, pair};
+use crate::base::cancel::{Cancel, pair};
 
 thread_local! {
     static IS_POLL_THREAD: Cell<bool> = const { Cell::new(false) };
@@ -26,7 +26,7 @@ pub(super) struct PollThreads {
 }
 
 struct JoinOnDrop {
-    ended: Token,
+    ended: Cancel,
     name: &'static str,
 }
 
@@ -44,7 +44,7 @@ impl PollThreads {
             .after_start(|| IS_POLL_THREAD.set(true))
             // Each thread holds this closure, and with it the trigger, to its very end: the
             // token is pulled when the last of them is gone.
-            .before_stop(move || drop(running.token()))
+            .before_stop(move || drop(running.waiter()))
             .build();
         PollThreads {
             environment: Arc::new(environment),

@@ -11,8 +11,8 @@ use super::client::{AgentClient, Patience, fits};
 use super::error::RpcError;
 use super::legacy::{self, Asked};
 use super::limits::{ACCEPT_DEADLINE, EXECUTE_MARGIN};
+use crate::base::cancel::Cancel;
 use crate::base::clock::Timestamp;
-use crate::base::token::Token;
 use crate::wire::execution::{
     ExecuteRequest, Executed, Protocol, record_from_proto, request_to_proto,
 };
@@ -33,7 +33,7 @@ impl PendingExecution {
     }
 
     /// Waits for the answer; `None` once `cancel` is pulled.
-    pub fn wait(&self, cancel: &Token) -> Option<Result<Executed, RpcError>> {
+    pub fn wait(&self, cancel: &Cancel) -> Option<Result<Executed, RpcError>> {
         select! {
             recv(self.answer) -> answer => Some(answer.unwrap_or_else(|_| Err(taken_down()))),
             recv(cancel.receiver()) -> _ => None,

@@ -9,7 +9,7 @@ use grpcio::{CallOption, ClientSStreamReceiver};
 use super::client::{AgentClient, Patience};
 use super::error::RpcError;
 use super::wait::{Waited, wait_for};
-use crate::base::token::Token;
+use crate::base::cancel::Cancel;
 use crate::model::ids::ExecutionId;
 use crate::wire::output::{FollowEvent, event_from_proto};
 use crate::wire::proto;
@@ -27,7 +27,7 @@ pub enum Next {
     Event(FollowEvent),
     /// The record was the event before.
     Over,
-    /// The token was pulled first.
+    /// The cancel was pulled first.
     Cancelled,
     /// The deadline passed first; the next call goes on where this one left.
     TimedOut,
@@ -62,7 +62,7 @@ impl Follower {
     /// # Errors
     /// [`RpcError::Interrupted`] also when the stream ends without a record; every error is the
     /// last thing that comes.
-    pub fn next(&mut self, cancel: &Token, deadline: Option<Instant>) -> Result<Next, RpcError> {
+    pub fn next(&mut self, cancel: &Cancel, deadline: Option<Instant>) -> Result<Next, RpcError> {
         if self.is_over {
             return Ok(Next::Over);
         }

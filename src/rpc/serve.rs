@@ -14,8 +14,8 @@ use grpcio::{
 
 use super::environment::is_poll_thread;
 use super::status::Refusal;
+use crate::base::cancel::{Cancel, Trigger, pair};
 use crate::base::threads::lock;
-use crate::base::token::{Token, Trigger, pair};
 use crate::wire::proto::{self, release_chunk::Part};
 
 /// The one answer to a call, which whoever comes first may give: a pool's thread, or the
@@ -162,7 +162,7 @@ pub fn answer_push(
 pub struct EventSink<M> {
     sink: ServerStreamingSink<M>,
     left: Trigger,
-    token: Token,
+    cancel: Cancel,
 }
 
 struct PullOnWake(Trigger);
@@ -176,21 +176,21 @@ impl Wake for PullOnWake {
 impl<M: Send + 'static> EventSink<M> {
     /// Of a call.
     pub fn new(sink: ServerStreamingSink<M>) -> EventSink<M> {
-        let (left, token) = pair();
-        let mut events = EventSink { sink, left, token };
+        let (left, cancel) = pair();
+        let mut events = EventSink { sink, left, cancel };
         events.watch();
         events
     }
 
     /// Pulled when the follower has left.
-    pub fn left(&self) -> Token {
-        self.token.clone()
+    pub fn left(&self) -> Cancel {
+        self.cancel.clone()
     }
 
     /// Sends, as fast as the follower takes it; `Break` once it has left.
     pub fn send(&mut self, message: M) -> ControlFlow<()> {
         // The library must not be asked again about a call that has ended.
-        if self.token.is_pulled() {
+        if self.cancel.is_pulled() {
             return ControlFlow::Break(());
         }
         if block_on(self.sink.send((message, WriteFlags::default()))).is_err() {
@@ -198,7 +198,7 @@ impl<M: Send + 'static> EventSink<M> {
             return ControlFlow::Break(());
         }
         self.watch();
-        if self.token.is_pulled() {
+        if self.cancel.is_pulled() {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
@@ -206,7 +206,7 @@ impl<M: Send + 'static> EventSink<M> {
 
     /// Ends the stream, with a status if it did not go well.
     pub fn finish(mut self, result: Result<(), Refusal>) {
-        if self.token.is_pulled() {
+        if self.cancel.is_pulled() {
             return;
         }
         let ended = match result {

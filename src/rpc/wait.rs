@@ -1,6 +1,6 @@
-//! Blocking on a future together with a cancel token and a deadline.
+//! Blocking on a future together with a cancel and a deadline.
 //!
-//! The future's waker sends into a channel, which `select!` waits for beside the token: no
+//! The future's waker sends into a channel, which `select!` waits for beside the cancel: no
 //! thread and no executor is needed.
 
 use std::future::Future;
@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Sender, at, bounded, never, select};
 
-use crate::base::token::Token;
+use crate::base::cancel::Cancel;
 
 /// Why the wait ended.
 pub(super) enum Waited<T> {
@@ -32,7 +32,7 @@ impl Wake for Signal {
 /// Waits until `poll` is ready, `cancel` is pulled or `deadline` passes.
 pub(super) fn wait_for<T>(
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    cancel: &Token,
+    cancel: &Cancel,
     deadline: Option<Instant>,
 ) -> Waited<T> {
     let (sender, woken) = bounded(1);
@@ -55,7 +55,7 @@ pub(super) fn wait_for<T>(
 pub(super) fn wait_until<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
     let mut future: Pin<Box<F>> = Box::pin(future);
     let poll = |context: &mut Context<'_>| future.as_mut().poll(context);
-    match wait_for(poll, &Token::never(), Some(deadline)) {
+    match wait_for(poll, &Cancel::never(), Some(deadline)) {
         Waited::Done(value) => Some(value),
         Waited::Cancelled | Waited::TimedOut => None,
     }
@@ -64,8 +64,8 @@ pub(super) fn wait_until<F: Future>(future: F, deadline: Instant) -> Option<F::O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::cancel::pair;
     use crate::base::threads::Supervisor;
-    use crate::base::token::pair;
     use std::time::Duration;
 
     #[test]
@@ -73,10 +73,10 @@ mod tests {
         assert_eq!(wait_until(async { 7 }, Instant::now()), Some(7));
         let soon = Instant::now() + Duration::from_millis(10);
         assert_eq!(wait_until(std::future::pending::<()>(), soon), None);
-        let (trigger, token) = pair();
+        let (trigger, cancel) = pair();
         let supervisor = Supervisor::new();
         let puller = supervisor.spawn("puller", move || trigger.pull());
-        let waited = wait_for(|_| Poll::<()>::Pending, &token, None);
+        let waited = wait_for(|_| Poll::<()>::Pending, &cancel, None);
         assert!(matches!(waited, Waited::Cancelled));
         drop(puller);
     }
@@ -96,7 +96,7 @@ mod tests {
             Poll::Pending
         };
         let deadline = Instant::now() + Duration::from_secs(10);
-        let waited = wait_for(poll, &Token::never(), Some(deadline));
+        let waited = wait_for(poll, &Cancel::never(), Some(deadline));
         assert!(matches!(waited, Waited::Done(())));
         drop(waking);
     }

@@ -166,7 +166,7 @@ fn standard_input_beside_an_environment_is_a_text_or_refused() {
 #[test]
 fn ctrl_c_cancels_the_execution_and_ends_with_130() {
     let (double, flux) = started();
-    let (cancelled, is_cancelled) = flux::base::token::pair();
+    let (cancelled, is_cancelled) = flux::base::cancel::pair();
     double.on(EVENTS, move |stream| {
         send(stream, EVENTS_HEAD);
         send(stream, &output("stdout", 0, "working\n"));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use flux::base::cancel::Cancel;
 use flux::base::threads::Supervisor;
-use flux::base::token::Token;
 use flux::http::sse::Event;
 use flux::http::{Limits, ListenConfig, Request, Response, Server, Status, TlsConfig};
 
@@ -176,7 +176,7 @@ pub fn get(path: &str) -> String {
 
 /// Lets time pass where the passing itself is the point.
 pub fn pass(duration: Duration) {
-    Token::never().wait_timeout(duration);
+    Cancel::never().wait_timeout(duration);
 }
 
 /// Tries until `condition` holds.

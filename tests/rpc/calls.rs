@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crossbeam_channel::select;
-use flux::base::token::{Token, pair as token_pair};
+use flux::base::cancel::{Cancel, pair as token_pair};
 use flux::model::execution::{Ending, Status, Stream};
 use flux::model::function::{Behavior, DEFAULT_MAX_WAIT, FunctionConfig, HandlerPath};
 use flux::rpc::RpcError;
@@ -16,7 +16,7 @@ use crate::fixture::{BIG, PATIENCE, Pair, REMARK, Seen, execution, function, id,
 
 fn execute(pair: &Pair, request: ExecuteRequest) -> Result<Executed, RpcError> {
     let pending = pair.client.start_execute(request, Some(PATIENCE))?;
-    pending.wait(&Token::never()).expect("never cancelled")
+    pending.wait(&Cancel::never()).expect("never cancelled")
 }
 
 fn kind(result: Result<Executed, RpcError>) -> Option<ErrorKind> {
@@ -120,7 +120,7 @@ fn many_executions_share_a_connection() {
         .map(|_| pair.client.start_execute(request("echo"), None).unwrap())
         .collect();
     for pending in pending {
-        assert!(pending.wait(&Token::never()).unwrap().is_ok());
+        assert!(pending.wait(&Cancel::never()).unwrap().is_ok());
     }
 }
 

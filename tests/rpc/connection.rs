@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flux::base::token::Token;
+use flux::base::cancel::Cancel;
 use flux::rpc::limits::CONNECT_BOUND;
 use flux::rpc::probe::{ProbeError, probe_identity};
 use flux::rpc::server::{AgentServer, ServerError};
@@ -40,7 +40,10 @@ fn a_server_that_dies_during_a_call_leaves_the_outcome_unknown() {
     let held = pair.agent.next_seen();
     assert!(matches!(held, Seen::Held(..)));
     pair.agent.serving.take().unwrap().shutdown(Duration::ZERO);
-    let error = pending.wait(&Token::never()).unwrap().expect_err("cut off");
+    let error = pending
+        .wait(&Cancel::never())
+        .unwrap()
+        .expect_err("cut off");
     assert!(matches!(error, RpcError::Interrupted { .. }), "{error:?}");
     assert!(!error.nothing_started());
 
@@ -99,7 +102,7 @@ fn running_calls_get_their_grace_at_shutdown() {
         output: Vec::new(),
     };
     on_done(Ok(executed));
-    assert!(pending.wait(&Token::never()).unwrap().is_ok());
+    assert!(pending.wait(&Cancel::never()).unwrap().is_ok());
     // The client's connection counts as running until it goes away or the calls have ended.
     shutdown.unwrap().join();
 }

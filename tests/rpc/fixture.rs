@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use flux::agent::serve::service::Serving;
 use flux::agent::serve::worker_api::{OnDone, Worker, WorkerError};
+use flux::base::cancel::Cancel;
 use flux::base::clock::Timestamp;
 use flux::base::threads::{Joined, Supervisor};
-use flux::base::token::Token;
 use flux::model::execution::{Ending, ExecutionRecord, OutputChunk, Stream, Usage};
 use flux::model::ids::{AgentId, ExecutionId, FunctionName};
 use flux::model::resources::NodeStatus;
@@ -189,7 +189,7 @@ impl Worker for Double {
 
     fn watch(
         &self,
-        left: &Token,
+        left: &Cancel,
         emit: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
     ) -> Result<(), WorkerError> {
         let running = vec![(execution("runs"), function("echo"))];
@@ -230,7 +230,7 @@ impl Worker for Double {
         &self,
         id: &ExecutionId,
         offset: u64,
-        left: &Token,
+        left: &Cancel,
         emit: &mut dyn FnMut(FollowEvent) -> ControlFlow<()>,
     ) -> Result<(), WorkerError> {
         let chunk = |offset, data| {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use flux::base::cancel::Cancel;
 use flux::base::threads::{Joined, Supervisor};
-use flux::base::token::Token;
 use flux::model::execution::Ending;
 use flux::rpc::limits::{KEEPALIVE_TIME, KEEPALIVE_TIMEOUT};
 use flux::rpc::{Channels, RpcError};
@@ -32,7 +32,7 @@ fn a_silent_call_outlives_the_pings_that_keep_its_connection_alive() {
         record,
         output: Vec::new(),
     }));
-    assert!(pending.wait(&Token::never()).unwrap().is_ok());
+    assert!(pending.wait(&Cancel::never()).unwrap().is_ok());
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_peer_that_falls_silent_interrupts_its_calls() {
     let _held = agent.next_seen();
     proxy.frozen.store(true, Ordering::SeqCst);
     let bound = KEEPALIVE_TIME + KEEPALIVE_TIMEOUT + Duration::from_secs(10);
-    let answer = within(bound, || pending.wait(&Token::never()).unwrap());
+    let answer = within(bound, || pending.wait(&Cancel::never()).unwrap());
     assert!(
         matches!(answer, Err(RpcError::Interrupted { .. })),
         "{answer:?}"

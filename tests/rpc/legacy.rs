@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, unbounded};
-use flux::base::token::Token;
+use flux::base::cancel::Cancel;
 use flux::model::execution::{Ending, Status};
 use flux::model::ids::Digest;
 use flux::rpc::release::OutgoingRelease;
@@ -170,7 +170,7 @@ fn old() -> Old {
 
 fn execute(old: &Old, request: ExecuteRequest) -> Result<Executed, RpcError> {
     let pending = old.client.start_execute(request, None)?;
-    pending.wait(&Token::never()).unwrap()
+    pending.wait(&Cancel::never()).unwrap()
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn what_a_legacy_agent_lacks_is_said_or_made_up_for() {
             .err(),
         client
             .follow(&execution("e"), 0)
-            .and_then(|mut follower| follower.next(&Token::never(), None))
+            .and_then(|mut follower| follower.next(&Cancel::never(), None))
             .err(),
     ];
     for error in unimplemented {

@@ -169,7 +169,7 @@ fn no_method_is_open_to_others() {
         size_bytes: 0,
         config: None,
     };
-    let never = flux::base::token::Token::never();
+    let never = flux::base::cancel::Cancel::never();
     let errors = [
         client.node_status().err(),
         client.remove_function(&name).err(),

@@ -3,7 +3,7 @@
 use std::io::{self, Cursor, Read};
 use std::time::{Duration, Instant};
 
-use flux::base::token::{Token, pair as token_pair};
+use flux::base::cancel::{Cancel, pair as token_pair};
 use flux::model::execution::Status;
 use flux::model::ids::{Digest, FunctionName};
 use flux::rpc::RpcError;
@@ -104,7 +104,7 @@ fn an_archive_that_cannot_be_read_leaves_nothing_installed() {
 }
 
 fn event(follower: &mut Follower) -> FollowEvent {
-    match follower.next(&Token::never(), None).unwrap() {
+    match follower.next(&Cancel::never(), None).unwrap() {
         Next::Event(event) => event,
         other => panic!("{other:?}"),
     }
@@ -127,14 +127,14 @@ fn a_follower_gets_output_from_its_offset_and_then_one_record() {
         panic!("no record");
     };
     assert_eq!(record.status(), Status::Success);
-    assert_eq!(follower.next(&Token::never(), None).unwrap(), Next::Over);
+    assert_eq!(follower.next(&Cancel::never(), None).unwrap(), Next::Over);
 }
 
 #[test]
 fn following_what_is_not_there_is_a_typed_refusal() {
     let pair = pair();
     let mut follower = pair.client.follow(&execution("unknown"), 0).unwrap();
-    let error = follower.next(&Token::never(), None).expect_err("refused");
+    let error = follower.next(&Cancel::never(), None).expect_err("refused");
     assert_eq!(
         error.refusal().map(|r| r.kind),
         Some(ErrorKind::ExecutionNotFound),
@@ -147,7 +147,7 @@ fn a_failure_in_the_middle_of_a_stream_arrives_as_its_kind() {
     let pair = pair();
     let mut follower = pair.client.follow(&execution("breaks"), 0).unwrap();
     let error = loop {
-        match follower.next(&Token::never(), None) {
+        match follower.next(&Cancel::never(), None) {
             Ok(Next::Event(FollowEvent::Output(_))) => {}
             Ok(other) => panic!("{other:?}"),
             Err(error) => break error,
@@ -167,7 +167,7 @@ fn a_wait_for_an_event_ends_by_token_or_deadline_and_can_go_on() {
     event(&mut follower);
     let soon = Instant::now() + Duration::from_millis(30);
     assert_eq!(
-        follower.next(&Token::never(), Some(soon)).unwrap(),
+        follower.next(&Cancel::never(), Some(soon)).unwrap(),
         Next::TimedOut
     );
     let (trigger, cancel) = token_pair();
@@ -244,6 +244,6 @@ fn a_server_that_shuts_down_lets_go_of_its_followers() {
     event(&mut follower);
     let serving = pair.agent.serving.take().unwrap();
     within(Duration::from_secs(10), || serving.shutdown(Duration::ZERO));
-    let error = follower.next(&Token::never(), None).expect_err("cut off");
+    let error = follower.next(&Cancel::never(), None).expect_err("cut off");
     assert!(matches!(error, RpcError::Interrupted { .. }), "{error:?}");
 }

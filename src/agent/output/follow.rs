@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, after, bounded, never, select};
 use super::error::OutputError;
 use super::log::OutputLog;
 use super::segments::Cursor;
-use crate::base::token::Token;
+use crate::base::cancel::Cancel;
 use crate::model::execution::OutputChunk;
 
 /// Bytes of one chunk at the most: what a follower costs in memory, however far it is behind.
@@ -34,7 +34,7 @@ pub enum FollowItem {
     Ended,
     /// Nothing came in time; the next call goes on waiting.
     TimedOut,
-    /// The token was pulled.
+    /// The cancel was pulled.
     Cancelled,
 }
 
@@ -63,7 +63,7 @@ impl Follower {
     pub fn next(
         &mut self,
         timeout: Option<Duration>,
-        cancel: &Token,
+        cancel: &Cancel,
     ) -> Result<FollowItem, OutputError> {
         let deadline = timeout.map_or_else(never, after);
         loop {

@@ -12,8 +12,8 @@ use super::{
     CHANGE_COST_BYTES, DEFAULT_CAP_BYTES, FollowItem, Follower, OutputLog, clear_orphans,
     create_spool_dir, delete,
 };
+use crate::base::cancel::{Cancel, pair};
 use crate::base::threads::Supervisor;
-use crate::base::token::{Token, pair};
 use crate::model::execution::Stream::{self, Stderr, Stdout};
 use crate::model::ids::ExecutionId;
 
@@ -74,7 +74,7 @@ fn stream(log: &OutputLog, stream: Stream) -> Vec<u8> {
 fn follow_to_the_end(mut follower: Follower) -> Vec<(Stream, u64, u64, Vec<u8>)> {
     let mut chunks = Vec::new();
     loop {
-        match follower.next(FOR_EVER, &Token::never()).expect("follow") {
+        match follower.next(FOR_EVER, &Cancel::never()).expect("follow") {
             FollowItem::Chunk(chunk) => {
                 chunks.push((chunk.stream, chunk.offset, chunk.stream_offset, chunk.data));
             }
@@ -232,7 +232,7 @@ fn a_follower_is_woken_by_an_append_and_by_the_end() {
     let thread = supervisor
         .spawn("follower", move || {
             loop {
-                let item = follower.next(FOR_EVER, &Token::never()).expect("follow");
+                let item = follower.next(FOR_EVER, &Cancel::never()).expect("follow");
                 let is_last = item == FollowItem::Ended;
                 send.send(item).expect("somebody listens");
                 if is_last {
@@ -262,21 +262,21 @@ fn a_follower_waits_no_longer_than_told_and_stops_when_cancelled() {
     let mut follower = fixture.log.follow(0);
     let soon = Some(Duration::from_millis(1));
     assert_eq!(
-        follower.next(soon, &Token::never()).expect("follow"),
+        follower.next(soon, &Cancel::never()).expect("follow"),
         FollowItem::TimedOut
     );
-    let (trigger, token) = pair();
+    let (trigger, cancel) = pair();
     let supervisor = Supervisor::new();
     let thread = supervisor
         .spawn("canceller", move || trigger.pull())
         .expect("thread");
     assert_eq!(
-        follower.next(FOR_EVER, &token).expect("follow"),
+        follower.next(FOR_EVER, &cancel).expect("follow"),
         FollowItem::Cancelled
     );
     thread.join();
     fixture.log.append(Stdout, b"later");
-    let item = follower.next(FOR_EVER, &Token::never()).expect("follow");
+    let item = follower.next(FOR_EVER, &Cancel::never()).expect("follow");
     assert!(matches!(item, FollowItem::Chunk(chunk) if chunk.data == b"later"));
 }
 

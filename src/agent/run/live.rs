@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::agent::output::OutputLog;
+use crate::base::cancel::{Cancel, Trigger, pair};
 use crate::base::threads::lock;
-use crate::base::token::{Token, Trigger, pair};
 use crate::model::execution::{ExecutionRecord, Status};
 use crate::model::ids::{ExecutionId, FunctionName};
 use crate::sandbox::{Control, StopReason};
@@ -84,8 +84,8 @@ impl Live {
     }
 
     /// Pulled once its final record is written.
-    pub fn ended(&self) -> Token {
-        self.ended.token()
+    pub fn ended(&self) -> Cancel {
+        self.ended.waiter()
     }
 
     /// Its end, once it is known.

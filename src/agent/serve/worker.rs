@@ -16,10 +16,10 @@ use crate::agent::run::context::Context;
 use crate::agent::run::execution::Execution;
 use crate::agent::run::live::Live;
 use crate::agent::run::threads::{self, Runs};
+use crate::base::cancel::Cancel;
 use crate::base::clock::Timestamp;
 use crate::base::pool::PoolLimits;
 use crate::base::threads::Supervisor;
-use crate::base::token::Token;
 use crate::base::units::Mib;
 use crate::config::agent::AgentLimits;
 use crate::host::Host;
@@ -348,7 +348,7 @@ impl Worker for AgentWorker {
         &self,
         execution: &ExecutionId,
         offset: u64,
-        left: &Token,
+        left: &Cancel,
         emit: &mut dyn FnMut(FollowEvent) -> ControlFlow<()>,
     ) -> Result<(), WorkerError> {
         // Taken before the output: once that has ended, this says when the record is final.
@@ -395,7 +395,7 @@ impl Worker for AgentWorker {
 
     fn watch(
         &self,
-        left: &Token,
+        left: &Cancel,
         emit: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
     ) -> Result<(), WorkerError> {
         // First the subscription, then what runs: an end in between is told twice, never not at all.

@@ -6,8 +6,8 @@ use std::fmt;
 use std::io::Read;
 use std::ops::ControlFlow;
 
+use crate::base::cancel::Cancel;
 use crate::base::causes::with_causes;
-use crate::base::token::Token;
 use crate::model::execution::ExecutionRecord;
 use crate::model::ids::{ExecutionId, FunctionName};
 use crate::rpc::Refusal;
@@ -86,7 +86,7 @@ pub trait Worker: Send + Sync + 'static {
         &self,
         execution: &ExecutionId,
         offset: u64,
-        left: &Token,
+        left: &Cancel,
         emit: &mut dyn FnMut(FollowEvent) -> ControlFlow<()>,
     ) -> Result<(), WorkerError>;
 
@@ -97,7 +97,7 @@ pub trait Worker: Send + Sync + 'static {
     /// `Busy` when too many listen already.
     fn watch(
         &self,
-        left: &Token,
+        left: &Cancel,
         emit: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
     ) -> Result<(), WorkerError>;
 

@@ -11,7 +11,7 @@ use ureq::http::Method;
 use super::events::{Event, Events};
 use super::http::{Call, Client};
 use crate::base::backoff::Backoff;
-use crate::base::token::Token;
+use crate::base::cancel::Cancel;
 use crate::cli::error::CliError;
 use crate::model::execution::Stream;
 use crate::model::ids::ExecutionId;
@@ -65,7 +65,7 @@ pub fn follow(
             }
             Ok(Ended::CutOff { .. }) | Err(_) => {}
         }
-        Token::never().wait_timeout(backoff.next_pause());
+        Cancel::never().wait_timeout(backoff.next_pause());
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::http::Client;
+use crate::base::cancel::{self, Cancel, Trigger};
 use crate::base::signals::{self, SignalWatcher};
 use crate::base::threads::{Joined, Supervisor};
-use crate::base::token::{self, Token, Trigger};
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer;
@@ -52,7 +52,7 @@ impl Watch {
     /// # Errors
     /// The system's refusal of a thread.
     pub fn cancel(self, client: Client, id: ExecutionId) -> Result<CancelOnInterrupt, CliError> {
-        let (done, is_done) = token::pair();
+        let (done, is_done) = cancel::pair();
         let interrupted = self.supervisor.shutdown();
         let thread = self
             .supervisor
@@ -77,14 +77,14 @@ impl Drop for CancelOnInterrupt {
 }
 
 /// Whether the interrupt came before the end.
-fn wait_for(interrupted: &Token, is_done: &Token) -> bool {
+fn wait_for(interrupted: &Cancel, is_done: &Cancel) -> bool {
     crossbeam_channel::select! {
         recv(interrupted.receiver()) -> _ => true,
         recv(is_done.receiver()) -> _ => false,
     }
 }
 
-fn cancel(client: &Client, id: &ExecutionId, is_done: &Token) {
+fn cancel(client: &Client, id: &ExecutionId, is_done: &Cancel) {
     printer::note(&format!("cancelling {id}; again to leave it behind"));
     if let Err(error) = client.delete(&format!("/executions/{id}")) {
         printer::failure(&error);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::search::{Whereabouts, fetch, unreachable};
 use super::{Executions, lost};
-use crate::base::token::Token;
+use crate::base::cancel::Cancel;
 use crate::control::error::ControlError;
 use crate::model::execution::{ExecutionRecord, OutputChunk, Stream};
 use crate::model::ids::ExecutionId;
@@ -33,7 +33,7 @@ pub enum Followed {
 /// Output as it comes; ends with the final record.
 pub struct Follow {
     source: Source,
-    client_gone: Token,
+    client_gone: Cancel,
 }
 
 enum Source {
@@ -63,7 +63,7 @@ impl Executions {
         &self,
         id: &ExecutionId,
         offset: u64,
-        client_gone: Token,
+        client_gone: Cancel,
     ) -> Result<Follow, ControlError> {
         let source = match self.find(id)? {
             Whereabouts::Orphaned(route) => Source::Ended(Some(Box::new(

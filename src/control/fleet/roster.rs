@@ -11,8 +11,8 @@ use super::entry::{AgentView, Entry, Held, RefusedFor};
 use super::queue::{Entered, QueueLimits, Ticket, WaitError};
 use super::reservation::Reservation;
 use super::state::{Current, State};
+use crate::base::cancel::Cancel;
 use crate::base::threads::lock;
-use crate::base::token::Token;
 use crate::model::agent::{Agent, AgentEvent, AgentState, IllegalTransition};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::model::resources::NodeStatus;
@@ -317,7 +317,7 @@ impl Fleet {
         self: &Arc<Self>,
         function: &FunctionName,
         execution: &ExecutionId,
-        client_gone: &Token,
+        client_gone: &Cancel,
     ) -> Result<Reservation, WaitError> {
         let entered = lock(&self.state).enter(function, execution, self.limits)?;
         let placed = match entered {
@@ -368,7 +368,7 @@ impl Fleet {
         &self,
         ticket: &Ticket,
         execution: &ExecutionId,
-        client_gone: &Token,
+        client_gone: &Cancel,
     ) -> super::queue::Answer {
         let started = Instant::now();
         let mut deadline = started + ticket.patience;

@@ -6,8 +6,8 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Current, Fleet, Held, QueueLimits, RefusedFor, Reservation, WaitError};
+use crate::base::cancel::{Cancel, pair};
 use crate::base::clock::Timestamp;
-use crate::base::token::{Token, pair};
 use crate::base::units::Mib;
 use crate::config::function::parse_function_yaml;
 use crate::model::agent::{Agent, AgentEvent, AgentState};
@@ -87,7 +87,7 @@ impl Bench {
 
     fn acquire(&self, name: &FunctionName) -> Result<Reservation, WaitError> {
         self.fleet
-            .acquire(name, &ExecutionId::generate(), &Token::never())
+            .acquire(name, &ExecutionId::generate(), &Cancel::never())
     }
 
     fn await_waiting(&self, count: usize) {
@@ -503,7 +503,7 @@ fn an_end_before_the_hand_over_frees_the_slot_once() {
     let id = ExecutionId::generate();
     let slot = bench
         .fleet
-        .acquire(&name, &id, &Token::never())
+        .acquire(&name, &id, &Cancel::never())
         .expect("a slot");
     bench.fleet.vacate(&agent_id("a"), &id);
     let next = bench.acquire(&name).expect("free already");
@@ -632,7 +632,7 @@ fn slots_are_neither_lost_nor_given_twice_under_many_threads() {
                     let id = ExecutionId::generate();
                     let slot = bench
                         .fleet
-                        .acquire(name, &id, &Token::never())
+                        .acquire(name, &id, &Cancel::never())
                         .expect("a slot");
                     for id in ["a", "b"] {
                         assert!(bench.active(id) <= LIMIT);

@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::throttle::Throttle;
 use super::transport::{Interest, Transport};
 use super::wire::Wire;
-use crate::base::token::Token;
+use crate::base::cancel::Cancel;
 
 /// 100 ms without accepting after an error that the next attempt would meet again.
 const PAUSE_MS: u8 = 100;
@@ -96,7 +96,7 @@ impl Acceptor {
                 self.failed
                     .warn(|| format!("failed to wait for connections: {errno}"));
                 // No memory in the kernel, most likely: a pause that does not need its poll.
-                Token::never().wait_timeout(Duration::from_millis(PAUSE_MS.into()));
+                Cancel::never().wait_timeout(Duration::from_millis(PAUSE_MS.into()));
                 false
             }
         }

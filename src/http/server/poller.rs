@@ -20,8 +20,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::connection::{Held, Phase};
 use super::table::{Key, Mode, Occupant, Table, Woken};
 use super::transport::Interest;
+use crate::base::cancel::{Cancel, pair};
 use crate::base::threads::lock;
-use crate::base::token::{Token, pair};
 
 /// The event that ends a wait early; no slot has this index.
 const WAKE: u64 = u64::MAX;
@@ -75,22 +75,22 @@ impl Poller {
         drop(refused);
     }
 
-    /// A token that is pulled when the client of `registration` hangs up, from now on.
-    pub(super) fn watch(&self, registration: &Registration) -> io::Result<Token> {
-        let (trigger, token) = pair();
+    /// A cancel that is pulled when the client of `registration` hangs up, from now on.
+    pub(super) fn watch(&self, registration: &Registration) -> io::Result<Cancel> {
+        let (trigger, cancel) = pair();
         let mut table = lock(&self.table);
         let Some(Occupant::Busy { socket, gone }) = table.occupant(registration.key) else {
-            // No worker calls for a connection that it does not have; a pulled token is safe.
-            return Ok(token);
+            // No worker calls for a connection that it does not have; a pulled cancel is safe.
+            return Ok(cancel);
         };
         *gone = Some(trigger);
         let flags = EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLONESHOT;
         let mut event = EpollEvent::new(flags, registration.key.to_data());
         self.epoll.modify(&*socket, &mut event)?;
-        Ok(token)
+        Ok(cancel)
     }
 
-    /// Ends the watch; its token counts as pulled from here.
+    /// Ends the watch; its cancel counts as pulled from here.
     pub(super) fn unwatch(&self, registration: &Registration) {
         let trigger = match lock(&self.table).occupant(registration.key) {
             Some(Occupant::Busy { gone, .. }) => gone.take(),

@@ -165,7 +165,7 @@ fn serve_request(shared: &Arc<Shared>, connection: &mut Connection, head: Head) 
     let watch = Watch {
         poller: &shared.poller,
         registration: &connection.registration,
-        token: None,
+        cancel: None,
     };
     let body = Body::new(&mut connection.wire, &head, limits);
     let mut request = Request::new(head, connection.peer, is_tls, body, watch);

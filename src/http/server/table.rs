@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::connection::{Connection, Held};
-use crate::base::token::Trigger;
+use crate::base::cancel::Trigger;
 
 /// A slot's index, and how often that slot was used before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,32 +1,32 @@
 //! A handler's view on whether its client is still there.
 
 use super::poller::{Poller, Registration};
-use crate::base::token::Token;
+use crate::base::cancel::Cancel;
 
 /// Made for each request, free until it is asked.
 pub(in crate::http) struct Watch<'c> {
     pub(super) poller: &'c Poller,
     pub(super) registration: &'c Registration,
-    pub(super) token: Option<Token>,
+    pub(super) cancel: Option<Cancel>,
 }
 
 impl Watch<'_> {
-    /// The request's one token. Costs an epoll_ctl(2) the first time.
-    pub(in crate::http) fn token(&mut self) -> Token {
-        if let Some(token) = &self.token {
-            return token.clone();
+    /// The request's one cancel. Costs an epoll_ctl(2) the first time.
+    pub(in crate::http) fn client_gone(&mut self) -> Cancel {
+        if let Some(cancel) = &self.cancel {
+            return cancel.clone();
         }
-        let token = self
+        let cancel = self
             .poller
             .watch(self.registration)
             .unwrap_or_else(|error| {
                 log::warn!("failed to watch for a client's end: {error}");
-                Token::never()
+                Cancel::never()
             });
-        self.token.insert(token).clone()
+        self.cancel.insert(cancel).clone()
     }
-    /// Whether a token was asked for.
+    /// Whether a cancel was asked for.
     pub(in crate::http) fn is_used(&self) -> bool {
-        self.token.is_some()
+        self.cancel.is_some()
     }
 }

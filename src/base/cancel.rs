@@ -1,7 +1,7 @@
 //! A one-way switch between threads: pulled once, seen by every waiter at once.
 //!
 //! Owns: the wake-up of whoever waits for a shutdown, a cancelled request or a client that left.
-//! Invariant: a pulled token never becomes unpulled, and no waiter sleeps past the pull.
+//! Invariant: what is pulled never becomes unpulled, and no waiter sleeps past the pull.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,25 +16,25 @@ pub struct Trigger {
     // Taken and dropped by the first pull; the channel's disconnection is the signal, because
     // unlike a message every receiver sees it, for ever.
     sender: Arc<std::sync::Mutex<Option<Sender<Infallible>>>>,
-    token: Token,
+    cancel: Cancel,
 }
 
 /// The side that waits. Cheap to clone; usable in `crossbeam_channel::select!` through
-/// [`Token::receiver`].
+/// [`Cancel::receiver`].
 #[derive(Debug, Clone)]
-pub struct Token {
+pub struct Cancel {
     receiver: Receiver<Infallible>,
 }
 
 /// A fresh, unpulled pair.
-pub fn pair() -> (Trigger, Token) {
+pub fn pair() -> (Trigger, Cancel) {
     let (sender, receiver) = bounded(0);
-    let token = Token { receiver };
+    let cancel = Cancel { receiver };
     let trigger = Trigger {
         sender: Arc::new(std::sync::Mutex::new(Some(sender))),
-        token: token.clone(),
+        cancel: cancel.clone(),
     };
-    (trigger, token)
+    (trigger, cancel)
 }
 
 impl Trigger {
@@ -49,15 +49,15 @@ impl Trigger {
     }
 
     /// A waiter for this trigger.
-    pub fn token(&self) -> Token {
-        self.token.clone()
+    pub fn waiter(&self) -> Cancel {
+        self.cancel.clone()
     }
 }
 
-impl Token {
-    /// A token that nobody ever pulls, for callers that cannot be cancelled.
-    pub fn never() -> Token {
-        Token {
+impl Cancel {
+    /// One that nobody ever pulls, for callers that cannot be cancelled.
+    pub fn never() -> Cancel {
+        Cancel {
             receiver: crossbeam_channel::never(),
         }
     }
@@ -94,15 +94,15 @@ mod tests {
 
     #[test]
     fn a_pull_wakes_every_waiter_and_stays() {
-        let (trigger, token) = pair();
-        assert!(!token.is_pulled());
-        assert!(!token.wait_timeout(Duration::from_millis(1)));
+        let (trigger, cancel) = pair();
+        assert!(!cancel.is_pulled());
+        assert!(!cancel.wait_timeout(Duration::from_millis(1)));
         let supervisor = Supervisor::new();
         let waiters: Vec<_> = (0..4)
             .map(|_| {
-                let token = token.clone();
+                let cancel = cancel.clone();
                 supervisor
-                    .spawn("waiter", move || token.wait())
+                    .spawn("waiter", move || cancel.wait())
                     .expect("thread")
             })
             .collect();
@@ -111,22 +111,22 @@ mod tests {
         for waiter in waiters {
             waiter.join();
         }
-        assert!(token.is_pulled() && trigger.token().is_pulled());
+        assert!(cancel.is_pulled() && trigger.waiter().is_pulled());
     }
 
     #[test]
     fn a_dropped_trigger_counts_as_pulled() {
-        let (trigger, token) = pair();
+        let (trigger, cancel) = pair();
         let clone = trigger.clone();
         drop(trigger);
-        assert!(!token.is_pulled());
+        assert!(!cancel.is_pulled());
         drop(clone);
-        assert!(token.is_pulled());
+        assert!(cancel.is_pulled());
     }
 
     #[test]
     fn never_is_never_pulled() {
-        assert!(!Token::never().is_pulled());
-        assert!(!Token::never().wait_timeout(Duration::from_millis(1)));
+        assert!(!Cancel::never().is_pulled());
+        assert!(!Cancel::never().wait_timeout(Duration::from_millis(1)));
     }
 }
