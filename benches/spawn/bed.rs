@@ -102,7 +102,7 @@ impl Bed {
 
 /// So many of them, which every child is made with and has to lose.
 pub fn descriptors(count: usize) -> Vec<fs::File> {
-    flux::base::descriptors::raise_limit();
+    flux::base::process::raise_descriptor_limit();
     let null = fs::File::open("/dev/null").expect("/dev/null");
     (0..count)
         .map(|_| null.try_clone().expect("one more"))

@@ -11,7 +11,7 @@ use super::join;
 use super::logging;
 use crate::agent::daemon::Agent;
 use crate::base::threads::Supervisor;
-use crate::base::{descriptors, memory, notify, signals};
+use crate::base::{process, signals};
 use crate::cli::printer;
 use crate::config::agent::AgentConfig;
 use crate::sandbox::shed_bounding_set;
@@ -59,16 +59,16 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&config.log);
-    memory::keep_small();
+    process::keep_memory_small();
     shed_bounding_set();
-    descriptors::raise_limit();
+    process::raise_descriptor_limit();
     let supervisor = Supervisor::new();
     let _signals = signals::watch(&supervisor).context("handle signals")?;
     let agent = Agent::start(&config, &supervisor)?;
     log::info!("agent {} listening on {}", config.agent_id, agent.address());
-    notify::ready();
+    process::tell_ready();
     supervisor.shutdown().wait();
-    notify::stopping("finishing executions", agent.longest_stop());
+    process::tell_stopping("finishing executions", agent.longest_stop());
     agent.shut_down();
     Ok(exit::after_shutdown(&supervisor))
 }

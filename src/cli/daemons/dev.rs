@@ -15,7 +15,7 @@ use super::logging;
 use super::server::FrontDoor;
 use crate::agent::daemon::Agent;
 use crate::base::threads::Supervisor;
-use crate::base::{atomic_file, descriptors, memory, signals};
+use crate::base::{atomic_file, process, signals};
 use crate::cli::client::context::{self, Context};
 use crate::cli::printer;
 use crate::config::agent::{AgentConfig, AgentTls};
@@ -65,9 +65,9 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // Traversable: as root, functions run as another user and have to reach their code below it.
     atomic_file::create_directory(&state_dir, 0o711)?;
     logging::start("warn");
-    memory::keep_small();
+    process::keep_memory_small();
     shed_bounding_set();
-    descriptors::raise_limit();
+    process::raise_descriptor_limit();
     let supervisor = Supervisor::new();
     let _signals = signals::watch(&supervisor).context("handle signals")?;
 

@@ -12,7 +12,7 @@ use super::exit::{self, Unsupported};
 use super::logging;
 use crate::api::handler::Api;
 use crate::base::threads::Supervisor;
-use crate::base::{descriptors, memory, notify, signals};
+use crate::base::{process, signals};
 use crate::config::error::ConfigError;
 use crate::config::server::ServerConfig;
 use crate::control::plane::ControlPlane;
@@ -56,15 +56,15 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&config.log);
-    memory::keep_small();
-    descriptors::raise_limit();
+    process::keep_memory_small();
+    process::raise_descriptor_limit();
     let supervisor = Supervisor::new();
     let _signals = signals::watch(&supervisor).context("handle signals")?;
     let front = FrontDoor::open(&config, &supervisor)?;
     log::info!("listening on {}", front.url());
-    notify::ready();
+    process::tell_ready();
     supervisor.shutdown().wait();
-    notify::stopping("finishing requests", config.limits.drain_timeout);
+    process::tell_stopping("finishing requests", config.limits.drain_timeout);
     front.shut_down(&config);
     Ok(exit::after_shutdown(&supervisor))
 }
