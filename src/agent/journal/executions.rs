@@ -3,11 +3,11 @@
 use rusqlite::{Connection, Row, params};
 
 use super::error::{JournalError, corrupt};
-use super::format::{decode, encode};
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{Failure, all, first, run};
 use crate::model::execution::{Ending, ExecutionRecord, Status};
 use crate::model::ids::{ExecutionId, FunctionName};
+use crate::stored::record::{decode, encode};
 
 /// Records in one answer at the most; a caller that wants more asks on from the last one.
 pub const MAX_LISTED: usize = 1000;

@@ -7,7 +7,7 @@ use super::executions::Change;
 use crate::base::sqlite::{all, run};
 use crate::model::function::FunctionConfig;
 use crate::model::ids::{Digest, FunctionName};
-use crate::store::format::{decode_config, encode_config};
+use crate::stored::config::{decode, encode};
 
 /// A function as this agent has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(super) fn put(connection: &Connection, function: &HeldFunction) -> Change<()
              uid = excluded.uid",
         params![
             function.config.name.as_str(),
-            encode_config(&function.config),
+            encode(&function.config),
             function.config_digest,
             code.map(|code| i64::try_from(code.version).unwrap_or(i64::MAX)),
             code.map(|code| code.digest.as_str()),
@@ -113,7 +113,7 @@ impl FunctionRow {
             }
         };
         Ok(HeldFunction {
-            config: decode_config(&self.config).map_err(corrupt("function", name))?,
+            config: decode(&self.config).map_err(corrupt("function", name))?,
             config_digest: self.config_digest,
             code,
             uid: self.uid,

@@ -15,7 +15,6 @@
 mod error;
 mod executions;
 mod file;
-mod format;
 mod functions;
 mod schema;
 #[cfg(test)]

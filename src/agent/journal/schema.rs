@@ -1,14 +1,14 @@
-//! The tables, by format. Released entries never change; the next format appends one.
+//! The tables, by format. Once released, an entry never changes; the next format appends one.
 
 use crate::base::sqlite::Schema;
 
 pub(super) const SCHEMA: Schema = Schema {
     // "FlxJ" in ASCII: not to be confused with the control plane's database.
     application_id: 0x466c_784a,
-    migrations: &[FORMAT_1, FORMAT_2],
+    migrations: &[FORMAT_1],
 };
 
-/// Times are milliseconds since 1970; a body is the JSON of `journal::format`, and the columns
+/// Times are milliseconds since 1970; configurations and bodies are the JSON of `stored`, and the columns
 /// beside it are what is searched by.
 const FORMAT_1: &str = "
 CREATE TABLE executions (
@@ -28,13 +28,10 @@ CREATE TABLE functions (
     config TEXT NOT NULL,
     config_digest TEXT NOT NULL,
     version INTEGER,
-    digest TEXT
+    digest TEXT,
+    -- Of the user that the function has for itself.
+    uid INTEGER
 ) STRICT;
-";
-
-/// The user id that a function has for itself. The index is a second lock on the door: two functions
-/// of one user could read each other's code.
-const FORMAT_2: &str = "
-ALTER TABLE functions ADD COLUMN uid INTEGER;
+-- A second lock on the door: two functions of one user could read each other's code.
 CREATE UNIQUE INDEX functions_by_uid ON functions (uid) WHERE uid IS NOT NULL;
 ";

@@ -375,31 +375,6 @@ fn a_broken_record_is_named_and_does_not_hide_the_others() {
     assert!(journal.get(&id("e2")).expect("get").is_some());
 }
 
-/// As the release before wrote it: the tables without users, a configuration in its first form.
-#[test]
-fn a_journal_of_the_first_format_is_opened_and_gives_its_functions_without_users() {
-    let directory = tempfile::tempdir().expect("tempdir");
-    drop(Journal::open(directory.path()).expect("open"));
-    let raw = rusqlite::Connection::open(directory.path().join("journal.db")).expect("open");
-    raw.execute_batch(
-        r#"DROP TABLE functions;
-        CREATE TABLE functions (name TEXT PRIMARY KEY, config TEXT NOT NULL,
-            config_digest TEXT NOT NULL, version INTEGER, digest TEXT) STRICT;
-        INSERT INTO functions VALUES ('f', '{"format":"1","name":"f","handler":"run","cpu_millicores":null,"memory_mib":null,"timeout_ms":1000,"max_concurrency":1,"max_concurrency_behavior":"exit","resource_pressure_behavior":"wait","max_wait_ms":2000,"env":{}}', 'abc', NULL, NULL);
-        PRAGMA user_version = 1;"#,
-    )
-    .expect("made old");
-    drop(raw);
-    let journal = Journal::open(directory.path()).expect("migrated");
-    assert_eq!(journal.list_functions().expect("list"), [held("f")]);
-    let with_user = HeldFunction {
-        uid: Some(70_000),
-        ..held("f")
-    };
-    journal.put_function(&with_user).expect("put");
-    assert_eq!(journal.list_functions().expect("list"), [with_user]);
-}
-
 #[test]
 fn no_two_functions_are_recorded_with_one_user() {
     let directory = tempfile::tempdir().expect("tempdir");

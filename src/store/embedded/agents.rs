@@ -7,8 +7,8 @@ use crate::base::sqlite::{all, first, run};
 use crate::model::agent::Agent;
 use crate::model::ids::AgentId;
 use crate::store::error::StoreError;
-use crate::store::format::{decode_agent, encode_agent};
 use crate::store::values::Revision;
+use crate::stored::agent::{decode, encode};
 
 pub(super) fn put(
     connection: &Connection,
@@ -26,7 +26,7 @@ pub(super) fn put(
         connection,
         "INSERT INTO agents (id, revision, body) VALUES (?1, ?2, ?3)
          ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body",
-        params![agent.id.as_str(), next, encode_agent(agent)],
+        params![agent.id.as_str(), next, encode(agent)],
     )?;
     revision(&agent.id, next)
 }
@@ -46,7 +46,7 @@ pub(super) fn list(connection: &Connection) -> Change<Vec<(Agent, Revision)>> {
     )?;
     rows.into_iter()
         .map(|(id, number, body)| {
-            let agent = decode_agent(&body).map_err(corrupt("agent", &id))?;
+            let agent = decode(&body).map_err(corrupt("agent", &id))?;
             let revision = revision(&agent.id, number)?;
             Ok((agent, revision))
         })

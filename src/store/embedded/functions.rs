@@ -9,7 +9,7 @@ use crate::base::sqlite::{all, first, run};
 use crate::model::function::{Function, FunctionConfig};
 use crate::model::ids::FunctionName;
 use crate::store::error::StoreError;
-use crate::store::format::{decode_config, encode_config};
+use crate::stored::config::{decode, encode};
 
 pub(super) fn put(
     connection: &Connection,
@@ -22,7 +22,7 @@ pub(super) fn put(
         "INSERT INTO functions (name, config, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)
          ON CONFLICT (name) DO UPDATE SET config = excluded.config, updated_at = excluded.updated_at
              WHERE config <> excluded.config",
-        params![config.name.as_str(), encode_config(config), now.as_millis()],
+        params![config.name.as_str(), encode(config), now.as_millis()],
     )?;
     require(connection, &config.name)
 }
@@ -105,7 +105,7 @@ impl FunctionRow {
         }
         let active = self.version.map(|version| version.decode(&self.name));
         Ok(Function {
-            config: decode_config(&self.config).map_err(corrupt("function", &self.name))?,
+            config: decode(&self.config).map_err(corrupt("function", &self.name))?,
             active: active.transpose()?,
             created_at: Timestamp::from_millis(self.created_at),
             updated_at: Timestamp::from_millis(self.updated_at),

@@ -1,14 +1,14 @@
-//! The tables, by format. Released entries never change; the next format appends one.
+//! The tables, by format. Once released, an entry never changes; the next format appends one.
 
 use crate::base::sqlite::Schema;
 
 pub(super) const SCHEMA: Schema = Schema {
     // "Flux" in ASCII.
     application_id: 0x466c_7578,
-    migrations: &[FORMAT_1, FORMAT_2],
+    migrations: &[FORMAT_1],
 };
 
-/// Times are milliseconds since 1970; bodies are the JSON of `store::format`.
+/// Times are milliseconds since 1970; configurations and bodies are the JSON of `stored`.
 const FORMAT_1: &str = "
 CREATE TABLE functions (
     name TEXT PRIMARY KEY,
@@ -43,7 +43,9 @@ CREATE TABLE routes (
     agent TEXT NOT NULL,
     function TEXT NOT NULL,
     accepted_at INTEGER NOT NULL,
-    expires_at INTEGER
+    expires_at INTEGER,
+    -- Whether nobody has a record of it.
+    lost INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX routes_by_agent ON routes (agent, execution);
 CREATE INDEX routes_by_expiry ON routes (expires_at) WHERE expires_at IS NOT NULL;
@@ -84,34 +86,3 @@ CREATE TRIGGER idempotency_keys_delete AFTER DELETE ON idempotency_keys BEGIN
     UPDATE counters SET value = value - ifnull(length(OLD.body), 0) WHERE name = 'answer_bytes';
 END;
 ";
-
-/// Routes whose executions nobody has a record of.
-const FORMAT_2: &str = "
-ALTER TABLE routes ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
-";
-
-#[cfg(test)]
-mod tests {
-    use crate::base::clock::Timestamp;
-    use crate::model::ids::ExecutionId;
-    use crate::store::{EmbeddedStore, Store};
-
-    #[test]
-    fn a_store_of_the_first_format_is_opened_and_none_of_its_executions_is_lost() {
-        let directory = tempfile::tempdir().expect("tempdir");
-        drop(EmbeddedStore::open(directory.path()).expect("open"));
-        let raw = rusqlite::Connection::open(directory.path().join("flux.db")).expect("open");
-        raw.execute_batch(
-            "ALTER TABLE routes DROP COLUMN lost;
-             INSERT INTO routes VALUES ('e1', 'a1', 'f', 1, 9);
-             PRAGMA user_version = 1;",
-        )
-        .expect("made old");
-        drop(raw);
-        let store = EmbeddedStore::open(directory.path()).expect("migrated");
-        let id = ExecutionId::new("e1").expect("id");
-        let route = store.get_route(&id).expect("get").expect("a route");
-        assert_eq!(route.expires_at, Some(Timestamp::from_millis(9)));
-        assert!(!route.lost);
-    }
-}
