@@ -10,6 +10,7 @@ use std::sync::Arc;
 use flux::agent::release::{Access, Release, Releases};
 use flux::agent::workdir::WorkDirs;
 use flux::archive::ArchiveLimits;
+use flux::model::function::Code;
 use flux::model::ids::{Digest, FunctionName};
 use flux::sandbox::{
     CgroupMode, Identities, Identity, Sandbox, SandboxConfig, default_system_paths,
@@ -137,12 +138,15 @@ fn release(
     zip.write_all(&fs::read(program).expect("the program"))
         .expect("its bytes");
     let archive = zip.finish().expect("an archive").into_inner();
-    let digest = Digest::from_sha256(sha256(&archive));
+    let code = Code {
+        version: 1,
+        digest: Digest::from_sha256(sha256(&archive)),
+    };
     let name = FunctionName::new("bench").expect("a name");
     let releases =
         Releases::open(&root.join("apps"), ArchiveLimits::default()).expect("a directory");
     let release = releases
-        .install(&name, 1, &digest, &mut Cursor::new(archive))
+        .install(&name, &code, &mut Cursor::new(archive))
         .expect("a release");
     let access = identity.map(|it| releases.grant(&name, it.uid).expect("access"));
     (release, access)

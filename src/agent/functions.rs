@@ -9,14 +9,15 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use thiserror::Error;
 
-use super::journal::{self, HeldCode, Journal, JournalError};
+use super::journal::{self, Journal, JournalError};
 use super::release::{Access, Incoming, Release, ReleaseError, Releases};
 use super::who::isolation::{Containment, IsolationRules, Unacceptable};
 use super::who::users::{NoUserLeft, OwnUser};
 use crate::base::causes::with_causes;
 use crate::base::threads::lock;
+use crate::model::function::Code;
 use crate::model::function::FunctionConfig;
-use crate::model::ids::{Digest, FunctionName};
+use crate::model::ids::FunctionName;
 use crate::wire::function::{HeldFunction, ReceivedConfig};
 
 /// One function as it is in force. Whoever runs it holds it: its user and that user's access to its
@@ -77,7 +78,7 @@ impl Function {
         }
     }
 
-    fn to_held(&self, code: Option<HeldCode>) -> journal::HeldFunction {
+    fn to_held(&self, code: Option<Code>) -> journal::HeldFunction {
         journal::HeldFunction {
             config: self.config.clone(),
             config_digest: self.config_digest.clone(),
@@ -128,7 +129,7 @@ impl Functions {
         let name = stored.config.name.clone();
         let release = stored.code.as_ref().and_then(|code| {
             self.releases
-                .reopen(&name, code.version, &code.digest)
+                .reopen(&name, code)
                 .inspect_err(|error| {
                     log::warn!("function {name}: its code is not usable: {error}");
                 })
@@ -163,7 +164,7 @@ impl Functions {
                 code: function
                     .release
                     .as_ref()
-                    .map(|release| (release.version, release.digest.clone())),
+                    .map(|release| release.code.clone()),
             })
             .collect();
         held.sort_by(|a, b| a.name.cmp(&b.name));
@@ -190,8 +191,7 @@ impl Functions {
     pub fn install(
         &self,
         name: &FunctionName,
-        version: u64,
-        digest: &Digest,
+        code: &Code,
         config: Option<ReceivedConfig>,
         archive: &mut (impl Read + Seek),
     ) -> Result<Arc<Function>, FunctionError> {
@@ -204,17 +204,19 @@ impl Functions {
             },
             (None, None) => return Err(FunctionError::NotFound(name.clone())),
         };
-        let version = if version == 0 {
-            self.next_version(name)
-        } else {
-            version
+        let code = Code {
+            version: match code.version {
+                0 => self.next_version(name),
+                version => version,
+            },
+            digest: code.digest.clone(),
         };
-        let release = self.releases.install(name, version, digest, archive)?;
+        let release = self.releases.install(name, &code, archive)?;
         let function = self.put_in_force(config, Some(Arc::clone(&release)))?;
         if let Err(error) = self.releases.prune(name, Some(&release)) {
             log::warn!("function {name}: old releases stay: {error}");
         }
-        log::info!("function {name}: version {version} is in force");
+        log::info!("function {name}: version {} is in force", code.version);
         Ok(function)
     }
 
@@ -248,10 +250,10 @@ impl Functions {
         let before = self.get(&received.config.name);
         let user = before.and_then(|before| before.containment.as_ref().ok()?.user.clone());
         let function = Arc::new(self.contain(received, release, user)?);
-        let code = function.release.as_ref().map(|release| HeldCode {
-            version: release.version,
-            digest: release.digest.clone(),
-        });
+        let code = function
+            .release
+            .as_ref()
+            .map(|release| release.code.clone());
         self.journal.put_function(&function.to_held(code))?;
         let name = function.config.name.clone();
         // Let go outside of the lock: the last one of the old configuration closes its access.
@@ -294,7 +296,7 @@ impl Functions {
     /// For a control plane that does not count versions.
     fn next_version(&self, name: &FunctionName) -> u64 {
         self.get(name)
-            .and_then(|function| Some(function.release.as_ref()?.version + 1))
+            .and_then(|function| Some(function.release.as_ref()?.code.version + 1))
             .unwrap_or(1)
     }
 

@@ -9,7 +9,7 @@ use super::fleet::AgentView;
 use super::sync::AgentOutcome;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Timestamp;
-use crate::model::execution::{ExecutionRecord, Status, Stream};
+use crate::model::execution::{Executed, ExecutionRecord, Status, Stream};
 use crate::model::function::{Env, Function, FunctionConfig, Version};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::model::resources::NodeStatus;
@@ -186,11 +186,11 @@ pub enum Answer {
         versions: Vec<Version>,
     },
     /// `Execute`: it ended.
-    Ended(Box<Execution>),
+    Ended(Box<Executed>),
     /// `ExecuteAsync`: accepted.
     Accepted(ExecutionId),
     /// `GetExecution`.
-    Execution(Box<Execution>),
+    Execution(Box<Executed>),
     /// `ListExecutions`.
     Executions {
         /// Newest first.
@@ -213,13 +213,4 @@ pub enum Answer {
     Follow(Box<Follow>),
     /// `CancelExecution`: its whole process tree is dead.
     Cancelled(ExecutionId),
-}
-
-/// A record with its merged output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Execution {
-    /// Everything but the output.
-    pub record: ExecutionRecord,
-    /// stdout and stderr in their order of arrival.
-    pub output: Vec<u8>,
 }

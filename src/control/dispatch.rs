@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::command::{Call, Execution};
+use super::command::Call;
 use super::fleet::{Fleet, RefusedFor, Reservation, WaitError};
 use super::links::Links;
 use super::sync::Syncer;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Timestamp;
 use crate::model::agent::AgentEvent;
-use crate::model::execution::{Ending, ExecutionRecord, Usage};
+use crate::model::execution::{Executed, ExecutionRecord};
 use crate::model::ids::{AgentId, ExecutionId};
 use crate::rpc::{AgentClient, RpcError};
 use crate::store::{Route, Store, StoreError};
 use crate::wire::error::ErrorKind;
-use crate::wire::execution::{ExecuteRequest, Executed, Protocol};
+use crate::wire::execution::{ExecuteRequest, Protocol};
 
 /// How often an execution is offered, each time to the agent with the most room, before the call
 /// is refused. A refusal by the agent teaches the fleet, so more rounds than this mean that
@@ -101,7 +101,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// See [`DispatchError`].
-    pub fn run(&self, id: &ExecutionId, call: &Call) -> Result<Execution, DispatchError> {
+    pub fn run(&self, id: &ExecutionId, call: &Call) -> Result<Executed, DispatchError> {
         self.offer(id, call, |reservation, client, request| {
             self.run_there(call, reservation, client, request)
         })
@@ -162,11 +162,11 @@ impl Dispatcher {
         reservation: Reservation,
         client: &AgentClient,
         request: ExecuteRequest,
-    ) -> Offer<Execution> {
+    ) -> Offer<Executed> {
         let (id, queued, version) = (request.id.clone(), request.queued, request.version);
         let agent = reservation.agent().clone();
         let accepted_at = Timestamp::now();
-        let timeout = tighter(reservation.current().config.timeout, call.timeout);
+        let timeout = reservation.current().config.timeout_of_call(call.timeout);
         let pending = match client.start_execute(request, timeout) {
             Ok(pending) => pending,
             Err(error) => return self.turned_down(&id, reservation, &error),
@@ -175,7 +175,7 @@ impl Dispatcher {
             return self.answer_nobody(client, &id);
         };
         match answer {
-            Ok(Executed { record, output }) => Offer::Done(Execution { record, output }),
+            Ok(executed) => Offer::Done(executed),
             Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
                 log::warn!("execution {id}: agent {agent}, while it ran: {error}");
                 self.touch_failed(&agent);
@@ -184,23 +184,17 @@ impl Dispatcher {
                 {
                     log::warn!("execution {id}: over its time, and not cancelled: {error}");
                 }
-                let lost = ExecutionRecord {
-                    id: id.clone(),
-                    agent: agent.clone(),
-                    function: call.function.clone(),
-                    function_version: version.unwrap_or(0),
-                    ending: Some(Ending::Lost),
-                    error: format!("lost: the connection to agent {agent} broke while it ran"),
-                    started_at: accepted_at,
-                    status_at: accepted_at,
-                    duration: Duration::ZERO,
+                let accepted = ExecutionRecord {
                     queued,
-                    stdout_bytes: 0,
-                    stderr_bytes: 0,
-                    truncated: false,
-                    usage: Usage::default(),
+                    ..ExecutionRecord::accepted(
+                        id,
+                        agent,
+                        call.function.clone(),
+                        version.unwrap_or(0),
+                        accepted_at,
+                    )
                 };
-                self.settle_end(lost, client, &call.client_gone)
+                self.settle_end(accepted, client, &call.client_gone)
             }
             Err(error) => self.turned_down(&id, reservation, &error),
         }
@@ -263,28 +257,25 @@ impl Dispatcher {
     /// could turn out a success that the agent had recorded just before, and an end never changes.
     fn settle_end(
         &self,
-        lost: ExecutionRecord,
+        accepted: ExecutionRecord,
         client: &AgentClient,
         client_gone: &Cancel,
-    ) -> Offer<Execution> {
+    ) -> Offer<Executed> {
         let mut deadline = Instant::now() + SETTLE_TIME;
         while Instant::now() < deadline {
-            match client.get_execution(&lost.id) {
-                Ok(Some((record, output))) if record.ending.is_some() => {
-                    let output = output.into_bytes();
-                    return Offer::Done(Execution { record, output });
+            match client.get_execution(&accepted.id) {
+                Ok(Some(executed)) if executed.record.ending.is_some() => {
+                    return Offer::Done(executed);
                 }
                 // The agent ended first, and forgot it with its memory.
                 Ok(None) => {
-                    self.leave_open_route(&lost);
-                    let status_at = Timestamp::now();
-                    let record = ExecutionRecord {
-                        duration: status_at.since(lost.started_at),
-                        status_at,
-                        ..lost
-                    };
-                    return Offer::Done(Execution {
-                        record,
+                    self.leave_open_route(&accepted);
+                    let why = format!(
+                        "the connection to agent {} broke while it ran",
+                        accepted.agent
+                    );
+                    return Offer::Done(Executed {
+                        record: accepted.lost(&why, Timestamp::now()),
                         output: Vec::new(),
                     });
                 }
@@ -294,23 +285,23 @@ impl Dispatcher {
                 Err(_) => {}
             }
             if client_gone.wait_timeout(SETTLE_PAUSE) {
-                return self.answer_nobody(client, &lost.id);
+                return self.answer_nobody(client, &accepted.id);
             }
         }
-        self.leave_open_route(&lost);
+        self.leave_open_route(&accepted);
         Offer::Failed(DispatchError::Unknown {
-            agent: lost.agent,
-            execution: lost.id,
+            agent: accepted.agent,
+            execution: accepted.id,
         })
     }
 
     /// So that whoever asks later hears what the agent has to say, and `lost` if that is nothing.
-    fn leave_open_route(&self, lost: &ExecutionRecord) {
+    fn leave_open_route(&self, accepted: &ExecutionRecord) {
         self.store.put_route_lazily(&Route {
-            execution: lost.id.clone(),
-            agent: lost.agent.clone(),
-            function: lost.function.clone(),
-            accepted_at: lost.started_at,
+            execution: accepted.id.clone(),
+            agent: accepted.agent.clone(),
+            function: accepted.function.clone(),
+            accepted_at: accepted.started_at,
             expires_at: None,
             lost: false,
         });
@@ -450,15 +441,8 @@ fn request(
         asynchronous: false,
         protocol: Protocol::Flux,
         timeout: call.timeout,
-        version: current.code.as_ref().map(|(version, _)| *version),
+        version: current.code.as_ref().map(|code| code.version),
         queued,
         config_digest: Some(current.config_digest.clone()),
-    }
-}
-
-fn tighter(own: Option<Duration>, of_call: Option<Duration>) -> Option<Duration> {
-    match (own, of_call) {
-        (Some(own), Some(of_call)) => Some(own.min(of_call)),
-        (one, other) => one.or(other),
     }
 }

@@ -147,7 +147,7 @@ impl Feeds {
         };
         for (execution, function) in running.into_iter().take(MAX_ASKED) {
             match client.get_execution(&execution) {
-                Ok(Some((record, _))) if record.ending.is_none() => {}
+                Ok(Some(executed)) if executed.record.ending.is_none() => {}
                 Ok(_) => {
                     self.fleet.vacate(&agent.id, &execution);
                     self.executions.record_end(&execution, &agent.id, &function);

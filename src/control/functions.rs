@@ -270,9 +270,6 @@ fn current(function: &Function) -> Current {
     Current {
         config_digest: config_digest(&function.config).to_string(),
         config: function.config.clone(),
-        code: function
-            .active
-            .as_ref()
-            .map(|version| (version.number, version.digest.clone())),
+        code: function.active.as_ref().map(Version::code),
     }
 }

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use openssl::sha::Sha256;
 
-use super::command::{Call, Execution};
+use super::command::Call;
 use super::error::ControlError;
 use crate::base::clock::Timestamp;
 use crate::base::threads::lock;
+use crate::model::execution::Executed;
 use crate::model::ids::ExecutionId;
 use crate::store::{Idempotency, IdempotencyKey, Store, StoreError, StoredAnswer};
 use crate::wire::json::RecordJson;
@@ -163,7 +164,7 @@ impl Drop for Guard<'_> {
 ///
 /// # Errors
 /// When the record makes no JSON.
-pub fn ended_answer(execution: &Execution) -> Result<StoredAnswer, ControlError> {
+pub fn ended_answer(execution: &Executed) -> Result<StoredAnswer, ControlError> {
     Ok(StoredAnswer {
         status: 200,
         body: RecordJson::new(&execution.record, &execution.output).encode()?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::command::{Answer, Call, Command, Execution};
+use super::command::{Answer, Call, Command};
 use super::dispatch::{DispatchError, Dispatcher};
 use super::enrolment::Enrolment;
 use super::error::ControlError;
@@ -24,6 +24,7 @@ use crate::base::threads::Supervisor;
 use crate::config::server::ServerConfig;
 use crate::host::Host;
 use crate::model::agent::AgentEvent;
+use crate::model::execution::Executed;
 use crate::model::function::Function;
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::pki::{Authority, PkiError};
@@ -405,8 +406,8 @@ impl ControlPlane {
         mode: Mode,
         call: &Call,
         run: impl Fn(&ExecutionId) -> Result<(Answer, StoredAnswer), ControlError>,
-        settle: impl Fn(&ExecutionId) -> Result<Option<Execution>, ControlError>,
-        answer: impl Fn(Execution) -> Result<(Answer, StoredAnswer), ControlError>,
+        settle: impl Fn(&ExecutionId) -> Result<Option<Executed>, ControlError>,
+        answer: impl Fn(Executed) -> Result<(Answer, StoredAnswer), ControlError>,
     ) -> Result<Answer, ControlError> {
         let id = ExecutionId::generate();
         let Some(key) = &call.idempotency_key else {
@@ -467,11 +468,8 @@ fn replay(mode: Mode, body: &[u8]) -> Result<Answer, ControlError> {
         Mode::Sync => {
             // The record names its agent itself; this stands in for one that does not.
             let asked = AgentId::new("unknown").map_err(WireError::from)?;
-            let (record, output) = RecordJson::decode(body)?.into_record(&asked)?;
-            Ok(Answer::Ended(Box::new(Execution {
-                record,
-                output: output.into_bytes(),
-            })))
+            let executed = RecordJson::decode(body)?.into_executed(&asked)?;
+            Ok(Answer::Ended(Box::new(executed)))
         }
         Mode::Async => {
             let text = String::from_utf8_lossy(body);

@@ -306,20 +306,19 @@ impl Shared {
         }
         let has_code = held.is_some_and(|held| held.code == desired.code);
         let remark = match &desired.code {
-            Some((version, digest)) if !has_code => {
+            Some(code) if !has_code => {
                 let size_bytes = self
                     .functions
-                    .archive(digest)?
+                    .archive(&code.digest)?
                     .ok_or(PushError::ArchiveMissing)?
                     .len();
                 let release = OutgoingRelease {
                     function: name,
-                    version: *version,
-                    digest,
+                    code,
                     size_bytes,
                     config: Some(&desired.config),
                 };
-                client.push_release(&release, || self.open_archive(digest))?
+                client.push_release(&release, || self.open_archive(&code.digest))?
             }
             Some(_) | None => client.register_function(&desired.config)?,
         };
@@ -338,7 +337,7 @@ impl Shared {
     }
 
     fn confirm(&self, agent: &AgentId, name: &FunctionName, held: Held, desired: &Current) {
-        let version = desired.code.as_ref().map_or(0, |(version, _)| *version);
+        let version = desired.code.as_ref().map_or(0, |code| code.version);
         log::info!("agent {agent}: holds function {name}, version {version}");
         self.fleet.set_held(agent, name, Some(held));
     }

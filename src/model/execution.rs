@@ -220,7 +220,54 @@ pub struct ExecutionRecord {
     pub usage: Usage,
 }
 
+/// An execution as it is answered: its record and its merged output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executed {
+    /// Everything but the output.
+    pub record: ExecutionRecord,
+    /// stdout and stderr in their order of arrival, as far as they are kept or sent along.
+    pub output: Vec<u8>,
+}
+
 impl ExecutionRecord {
+    /// Of an execution that was accepted at `at`: it runs, and nothing is known of it yet.
+    pub fn accepted(
+        id: ExecutionId,
+        agent: AgentId,
+        function: FunctionName,
+        function_version: u64,
+        at: Timestamp,
+    ) -> ExecutionRecord {
+        ExecutionRecord {
+            id,
+            agent,
+            function,
+            function_version,
+            ending: None,
+            error: String::new(),
+            started_at: at,
+            status_at: at,
+            duration: Duration::ZERO,
+            queued: Duration::ZERO,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            truncated: false,
+            usage: Usage::default(),
+        }
+    }
+
+    /// The same once it is lost: nobody knows how far it came, and `why` says how that came about.
+    #[must_use]
+    pub fn lost(self, why: &str, at: Timestamp) -> ExecutionRecord {
+        ExecutionRecord {
+            ending: Some(Ending::Lost),
+            error: format!("lost: {why}"),
+            status_at: at,
+            duration: at.since(self.started_at),
+            ..self
+        }
+    }
+
     /// `running` until there is an ending.
     pub fn status(&self) -> Status {
         self.ending.map_or(Status::Running, Ending::status)

@@ -168,6 +168,35 @@ pub struct FunctionConfig {
     pub isolation: IsolationRequest,
 }
 
+impl FunctionConfig {
+    /// With what holds when the YAML names nothing but these.
+    pub fn new(name: FunctionName, handler: HandlerPath) -> FunctionConfig {
+        FunctionConfig {
+            name,
+            handler,
+            cpu_millicores: None,
+            memory: None,
+            disk: None,
+            pids: None,
+            timeout: None,
+            max_concurrency: DEFAULT_MAX_CONCURRENCY,
+            max_concurrency_behavior: Behavior::default(),
+            resource_pressure_behavior: Behavior::default(),
+            max_wait: DEFAULT_MAX_WAIT,
+            env: Env::new(),
+            isolation: IsolationRequest::default(),
+        }
+    }
+
+    /// From start to end of an execution whose call asks for `of_call`: a call only tightens.
+    pub fn timeout_of_call(&self, of_call: Option<Duration>) -> Option<Duration> {
+        match (self.timeout, of_call) {
+            (Some(own), Some(of_call)) => Some(own.min(of_call)),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
 /// A function as the fleet knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
@@ -179,6 +208,25 @@ pub struct Function {
     pub created_at: Timestamp,
     /// Last change of configuration or active version.
     pub updated_at: Timestamp,
+}
+
+/// The code of a function: which of its versions, and of what archive.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Code {
+    /// The version's number; 0 when a legacy control plane does not count them.
+    pub version: u64,
+    /// Of the archive.
+    pub digest: Digest,
+}
+
+impl Version {
+    /// Which code it is.
+    pub fn code(&self) -> Code {
+        Code {
+            version: self.number,
+            digest: self.digest.clone(),
+        }
+    }
 }
 
 /// One deployed archive.
@@ -239,5 +287,26 @@ mod tests {
         assert!(check_env(&many).is_err());
         let large = Env::from([("A".to_owned(), "x".repeat(MAX_ENV_BYTES))]);
         assert!(check_env(&large).is_err());
+    }
+
+    #[test]
+    fn a_call_can_only_tighten_the_timeout() {
+        let (short, long) = (Some(Duration::from_secs(1)), Some(Duration::from_secs(9)));
+        for (own, of_call, expected) in [
+            (long, short, short),
+            (short, long, short),
+            (None, short, short),
+            (long, None, long),
+            (None, None, None),
+        ] {
+            let config = FunctionConfig {
+                timeout: own,
+                ..FunctionConfig::new(
+                    FunctionName::new("f").expect("name"),
+                    HandlerPath::new("run").expect("handler"),
+                )
+            };
+            assert_eq!(config.timeout_of_call(of_call), expected);
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::limits::{
     CALL_DEADLINE, CANCEL_DEADLINE, CONNECT_BOUND, MAX_MESSAGE_BYTES, STATUS_DEADLINE,
 };
 use crate::base::clock::Timestamp;
-use crate::model::execution::ExecutionRecord;
+use crate::model::execution::{Executed, ExecutionRecord};
 use crate::model::function::FunctionConfig;
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::wire;
@@ -196,10 +196,7 @@ impl AgentClient {
     ///
     /// # Errors
     /// See [`RpcError`].
-    pub fn get_execution(
-        &self,
-        execution: &ExecutionId,
-    ) -> Result<Option<(ExecutionRecord, String)>, RpcError> {
+    pub fn get_execution(&self, execution: &ExecutionId) -> Result<Option<Executed>, RpcError> {
         let request = proto::GetExecutionRequest {
             execution_id: execution.to_string(),
         };
@@ -209,7 +206,7 @@ impl AgentClient {
             return Ok(None);
         }
         let record = RecordJson::decode(&answer.data)?;
-        Ok(Some(record.into_record(&self.inner.agent)?))
+        Ok(Some(record.into_executed(&self.inner.agent)?))
     }
 
     /// A piece of recorded output; `None` when the agent keeps no such execution.

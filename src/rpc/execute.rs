@@ -13,9 +13,8 @@ use super::legacy::{self, Asked};
 use super::limits::{ACCEPT_DEADLINE, EXECUTE_MARGIN};
 use crate::base::cancel::Cancel;
 use crate::base::clock::Timestamp;
-use crate::wire::execution::{
-    ExecuteRequest, Executed, Protocol, record_from_proto, request_to_proto,
-};
+use crate::model::execution::Executed;
+use crate::wire::execution::{ExecuteRequest, Protocol, record_from_proto, request_to_proto};
 use crate::wire::proto;
 
 /// A call that is on its way. Dropping it gives up on the answer; the execution itself goes on

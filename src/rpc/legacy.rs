@@ -6,10 +6,9 @@ use std::time::Duration;
 use super::error::RpcError;
 use super::status::Refusal;
 use crate::base::clock::Timestamp;
-use crate::model::execution::{Ending, ExecutionRecord, Usage};
+use crate::model::execution::{Ending, Executed, ExecutionRecord};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::wire::error::ErrorKind;
-use crate::wire::execution::Executed;
 use crate::wire::json::UNKNOWN_EXIT_CODE;
 use crate::wire::proto;
 
@@ -57,21 +56,21 @@ pub fn executed(asked: &Asked, response: proto::ExecutionResponse) -> Result<Exe
         (false, false) => Some(Ending::Exited(UNKNOWN_EXIT_CODE)),
     };
     let duration = Duration::from_millis(u64::try_from(response.duration_ms).unwrap_or(0));
+    let accepted = ExecutionRecord::accepted(
+        asked.id.clone(),
+        asked.agent.clone(),
+        asked.function.clone(),
+        0,
+        asked.at,
+    );
     let record = ExecutionRecord {
-        id: asked.id.clone(),
-        agent: asked.agent.clone(),
-        function: asked.function.clone(),
-        function_version: 0,
         ending,
         error: response.error,
-        started_at: asked.at,
         status_at: asked.at.after(duration),
         duration,
         queued: asked.queued,
         stdout_bytes: response.output.len() as u64,
-        stderr_bytes: 0,
-        truncated: false,
-        usage: Usage::default(),
+        ..accepted
     };
     Ok(Executed {
         record,

@@ -10,8 +10,8 @@ use grpcio::{CallOption, ClientCStreamSender, WriteFlags};
 use super::client::{AgentClient, Patience, acknowledged};
 use super::error::RpcError;
 use super::limits::{MAX_DEPLOY_BYTES, RELEASE_CHUNK_BYTES, RELEASE_DEADLINE};
-use crate::model::function::FunctionConfig;
-use crate::model::ids::{Digest, FunctionName};
+use crate::model::function::{Code, FunctionConfig};
+use crate::model::ids::FunctionName;
 use crate::wire::function::{config_to_proto, header_to_proto};
 use crate::wire::proto::{self, AgentServiceClient, release_chunk::Part};
 
@@ -20,10 +20,8 @@ use crate::wire::proto::{self, AgentServiceClient, release_chunk::Part};
 pub struct OutgoingRelease<'a> {
     /// Whose code it is.
     pub function: &'a FunctionName,
-    /// Of the code.
-    pub version: u64,
-    /// Of the archive.
-    pub digest: &'a Digest,
+    /// Which code it is.
+    pub code: &'a Code,
     /// Of the archive.
     pub size_bytes: u64,
     /// To come into force with the code.
@@ -113,8 +111,7 @@ fn send(
 ) -> io::Result<Sent> {
     let header = header_to_proto(
         release.function,
-        release.version,
-        release.digest,
+        release.code,
         release.size_bytes,
         release.config,
     );

@@ -8,7 +8,7 @@ use super::number::{count, count_u32, millis, millis_out, out, out_i32};
 use super::proto;
 use crate::base::clock::Timestamp;
 use crate::base::units::Mib;
-use crate::model::execution::{Ending, ExecutionRecord, Status, Usage};
+use crate::model::execution::{Ending, Executed, ExecutionRecord, Status, Usage};
 use crate::model::function::{Env, check_env};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 
@@ -46,15 +46,6 @@ pub struct ExecuteRequest {
     pub queued: Duration,
     /// The configuration that must be in force; absent = whichever is current.
     pub config_digest: Option<String>,
-}
-
-/// What came of an execution: its record and its merged output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Executed {
-    /// Running when the call was asynchronous.
-    pub record: ExecutionRecord,
-    /// As far as it is kept; empty when the call was asynchronous.
-    pub output: Vec<u8>,
 }
 
 /// What a cancel found.

@@ -13,7 +13,7 @@ use super::number::{count, count_u32, out, out_i32};
 use super::proto;
 use crate::base::units::Mib;
 use crate::model::function::{
-    Behavior, DEFAULT_MAX_CONCURRENCY, DEFAULT_MAX_WAIT, Env, FunctionConfig, HandlerPath,
+    Behavior, Code, DEFAULT_MAX_CONCURRENCY, DEFAULT_MAX_WAIT, Env, FunctionConfig, HandlerPath,
     check_env,
 };
 use crate::model::ids::{Digest, FunctionName};
@@ -33,10 +33,8 @@ pub struct ReceivedConfig {
 pub struct ReleaseHeader {
     /// Whose code it is.
     pub function: FunctionName,
-    /// Of the code; 0 when a legacy control plane does not count versions.
-    pub version: u64,
-    /// SHA-256 of the archive.
-    pub digest: Digest,
+    /// Which code it is.
+    pub code: Code,
     /// Of the archive.
     pub size_bytes: u64,
     /// The configuration that comes into force with the code, when one is sent along.
@@ -50,8 +48,8 @@ pub struct HeldFunction {
     pub name: FunctionName,
     /// As it was received.
     pub config_digest: String,
-    /// Version and digest of the code in force; absent before the first deploy.
-    pub code: Option<(u64, Digest)>,
+    /// In force there; absent before the first deploy.
+    pub code: Option<Code>,
 }
 
 /// Lowercase hexadecimal SHA-256 over every field that an agent is told; equal for equal
@@ -134,15 +132,14 @@ pub fn config_from_proto(message: proto::FunctionConfig) -> Result<ReceivedConfi
 /// For an agent; the control plane sends the configuration along when the header is to carry it.
 pub fn header_to_proto(
     function: &FunctionName,
-    version: u64,
-    digest: &Digest,
+    code: &Code,
     size_bytes: u64,
     config: Option<&FunctionConfig>,
 ) -> proto::ReleaseHeader {
     proto::ReleaseHeader {
         function_name: function.to_string(),
-        version: out(version),
-        digest: digest.as_str().to_owned(),
+        version: out(code.version),
+        digest: code.digest.as_str().to_owned(),
         size_bytes: out(size_bytes),
         config: config.map(config_to_proto),
     }
@@ -155,8 +152,10 @@ pub fn header_to_proto(
 pub fn header_from_proto(message: proto::ReleaseHeader) -> Result<ReleaseHeader, WireError> {
     Ok(ReleaseHeader {
         function: FunctionName::new(&message.function_name)?,
-        version: count("version", message.version)?,
-        digest: Digest::new(&message.digest)?,
+        code: Code {
+            version: count("version", message.version)?,
+            digest: Digest::new(&message.digest)?,
+        },
         size_bytes: count("size_bytes", message.size_bytes)?,
         config: message.config.map(config_from_proto).transpose()?,
     })
@@ -165,7 +164,7 @@ pub fn header_from_proto(message: proto::ReleaseHeader) -> Result<ReleaseHeader,
 /// For the control plane.
 pub fn held_to_proto(held: &HeldFunction) -> proto::HeldFunction {
     let (version, digest) = match &held.code {
-        Some((version, digest)) => (out(*version), digest.as_str().to_owned()),
+        Some(code) => (out(code.version), code.digest.as_str().to_owned()),
         None => (0, String::new()),
     };
     proto::HeldFunction {
@@ -183,7 +182,10 @@ pub fn held_to_proto(held: &HeldFunction) -> proto::HeldFunction {
 pub fn held_from_proto(message: proto::HeldFunction) -> Result<HeldFunction, WireError> {
     let code = match message.digest.as_str() {
         "" => None,
-        digest => Some((count("version", message.version)?, Digest::new(digest)?)),
+        digest => Some(Code {
+            version: count("version", message.version)?,
+            digest: Digest::new(digest)?,
+        }),
     };
     Ok(HeldFunction {
         name: FunctionName::new(&message.name)?,
@@ -202,7 +204,7 @@ pub fn functions_digest(held: &[HeldFunction]) -> Digest {
             FieldHasher::new("flux held functions 1"),
             |hasher, function| {
                 let (version, digest) = match &function.code {
-                    Some((version, digest)) => (*version, digest.as_str()),
+                    Some(code) => (code.version, code.digest.as_str()),
                     None => (0, ""),
                 };
                 hasher
@@ -356,13 +358,16 @@ mod tests {
 
     #[test]
     fn listings_survive_the_wire_and_their_digest_knows_no_order() {
-        let code = Digest::from_sha256([7; 32]);
+        let code = Code {
+            version: 3,
+            digest: Digest::from_sha256([7; 32]),
+        };
         let held = |name: &str, code| HeldFunction {
             name: FunctionName::new(name).expect(name),
             config_digest: "abc".into(),
             code,
         };
-        let (a, b) = (held("a", Some((3, code))), held("b", None));
+        let (a, b) = (held("a", Some(code)), held("b", None));
         for function in [&a, &b] {
             let back = held_from_proto(held_to_proto(function)).expect("valid");
             assert_eq!(&back, function);

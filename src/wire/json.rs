@@ -12,7 +12,7 @@ use super::error::WireError;
 use super::execution::{ending_from_parts, ending_without_reason, status, to_mib};
 use crate::base::clock::Timestamp;
 use crate::base::units::Mib;
-use crate::model::execution::{Ending, ExecutionRecord, Usage};
+use crate::model::execution::{Ending, Executed, ExecutionRecord, Usage};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 
 /// `exit_code` of a run of which its agent says only that it failed.
@@ -118,7 +118,7 @@ impl RecordJson {
     ///
     /// # Errors
     /// The first field that breaks its rule.
-    pub fn into_record(self, asked: &AgentId) -> Result<(ExecutionRecord, String), WireError> {
+    pub fn into_executed(self, asked: &AgentId) -> Result<Executed, WireError> {
         let mut error = self.error;
         let ending = match self.reason.as_deref() {
             None | Some("") => ending_without_reason(status(&self.status)?),
@@ -157,7 +157,10 @@ impl RecordJson {
                 max_disk_bytes: self.usage.max_disk_bytes,
             },
         };
-        Ok((record, self.output))
+        Ok(Executed {
+            record,
+            output: self.output.into_bytes(),
+        })
     }
 }
 
@@ -195,10 +198,14 @@ mod tests {
             let bytes = RecordJson::new(&record(ending), b"out")
                 .encode()
                 .expect("json");
-            let (back, output) = RecordJson::decode(&bytes)
-                .and_then(|json| json.into_record(&agent()))
+            let back = RecordJson::decode(&bytes)
+                .and_then(|json| json.into_executed(&agent()))
                 .expect("valid");
-            assert_eq!((back, output.as_str()), (record(ending), "out"));
+            let expected = Executed {
+                record: record(ending),
+                output: b"out".to_vec(),
+            };
+            assert_eq!(back, expected);
         }
     }
 
@@ -239,24 +246,24 @@ mod tests {
         let text = br#"{"execution_id":"e1","function_name":"f","status":"failed","output":null,
             "error":"exit status 1","duration_ms":12,"started_at":"2026-03-01T12:00:00.125999999Z",
             "status_at":"2026-03-01T13:00:00+01:00","something_new":[1]}"#;
-        let (record, output) = RecordJson::decode(text)
-            .and_then(|json| json.into_record(&agent()))
+        let Executed { record, output } = RecordJson::decode(text)
+            .and_then(|json| json.into_executed(&agent()))
             .expect("valid");
         assert_eq!(record.ending, Some(Ending::Exited(UNKNOWN_EXIT_CODE)));
         assert_eq!(record.agent, agent());
         assert_eq!(record.started_at, Timestamp::from_millis(1_772_366_400_125));
         assert_eq!(record.error, "exit status 1");
-        assert_eq!(output, "");
+        assert_eq!(output, b"");
         for (status, ending) in [
             ("running", None),
             ("success", Some(Ending::Exited(0))),
             ("cancelled", Some(Ending::Cancelled)),
         ] {
             let text = format!(r#"{{"execution_id":"e","function_name":"f","status":"{status}"}}"#);
-            let (record, _) = RecordJson::decode(text.as_bytes())
-                .and_then(|json| json.into_record(&agent()))
+            let executed = RecordJson::decode(text.as_bytes())
+                .and_then(|json| json.into_executed(&agent()))
                 .expect("valid");
-            assert_eq!(record.ending, ending, "{status}");
+            assert_eq!(executed.record.ending, ending, "{status}");
         }
     }
 
@@ -274,7 +281,7 @@ mod tests {
             r#"{"execution_id":"e","function_name":"f","status":"success","reason":"timed_out"}"#,
         ] {
             let read =
-                RecordJson::decode(text.as_bytes()).and_then(|json| json.into_record(&agent()));
+                RecordJson::decode(text.as_bytes()).and_then(|json| json.into_executed(&agent()));
             assert!(read.is_err(), "{text}");
         }
     }

@@ -4,6 +4,7 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
+use flux::model::function::Code;
 use flux::model::ids::{AgentId, Digest, FunctionName};
 use flux::pki::Authority;
 use flux::rpc::release::OutgoingRelease;
@@ -67,8 +68,10 @@ impl Thief {
     ) -> Result<(), RpcError> {
         let release = OutgoingRelease {
             function: &FunctionName::new(TARGET).expect("name"),
-            version,
-            digest,
+            code: &Code {
+                version,
+                digest: digest.clone(),
+            },
             size_bytes,
             config: None,
         };

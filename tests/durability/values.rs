@@ -1,10 +1,8 @@
 //! Values to store.
 
-use std::time::Duration;
-
 use flux::agent::journal::AcceptedExecution;
 use flux::base::clock::Timestamp;
-use flux::model::execution::{Ending, ExecutionRecord, Usage};
+use flux::model::execution::{Ending, ExecutionRecord};
 use flux::model::ids::{AgentId, ExecutionId, FunctionName};
 use flux::store::Route;
 
@@ -28,22 +26,13 @@ pub fn route(text: &str) -> Route {
 }
 
 pub fn running(text: &str) -> ExecutionRecord {
-    ExecutionRecord {
-        id: id(text),
-        agent: AgentId::new("a1").expect("id"),
-        function: FunctionName::new("f").expect("name"),
-        function_version: 1,
-        ending: None,
-        error: String::new(),
-        started_at: at(1),
-        status_at: at(1),
-        duration: Duration::ZERO,
-        queued: Duration::ZERO,
-        stdout_bytes: 0,
-        stderr_bytes: 0,
-        truncated: false,
-        usage: Usage::default(),
-    }
+    ExecutionRecord::accepted(
+        id(text),
+        AgentId::new("a1").expect("id"),
+        FunctionName::new("f").expect("name"),
+        1,
+        at(1),
+    )
 }
 
 pub fn accepted(text: &str) -> AcceptedExecution {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crossbeam_channel::select;
 use flux::base::cancel::{Cancel, pair as token_pair};
-use flux::model::execution::{Ending, Status, Stream};
+use flux::model::execution::{Ending, Executed, Status, Stream};
 use flux::model::function::{Behavior, DEFAULT_MAX_WAIT, FunctionConfig, HandlerPath};
 use flux::rpc::RpcError;
 use flux::wire::error::ErrorKind;
-use flux::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, Executed, ExecutionQuery};
+use flux::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, ExecutionQuery};
 use flux::wire::function::config_digest;
 use flux::wire::output::{OutputQuery, Selection};
 
@@ -219,15 +219,13 @@ fn the_small_calls_reach_the_worker_and_come_back() {
 #[test]
 fn a_record_is_read_with_its_output_so_far() {
     let pair = pair();
-    let (record, output) = pair
+    let found = pair
         .client
         .get_execution(&execution("e1"))
         .unwrap()
         .unwrap();
-    assert_eq!(
-        (record.id, output.as_str()),
-        (execution("e1"), "so far \u{fffd}")
-    );
+    assert_eq!(found.record.id, execution("e1"));
+    assert_eq!(found.output, "so far \u{fffd}".as_bytes());
     assert_eq!(
         pair.client.get_execution(&execution("unknown")).unwrap(),
         None
@@ -240,7 +238,7 @@ fn output_that_grows_beyond_a_message_as_json_is_cut_and_says_so() {
         .client
         .get_execution(&execution("expanding"))
         .unwrap();
-    let (record, output) = found.expect("found");
+    let Executed { record, output } = found.expect("found");
     assert!(record.truncated);
     assert!(output.len() > 1 << 20 && output.len() < BIG);
 }

@@ -93,7 +93,7 @@ fn running_calls_get_their_grace_at_shutdown() {
             serving.shutdown(Duration::from_secs(20));
         });
     });
-    let executed = flux::wire::execution::Executed {
+    let executed = flux::model::execution::Executed {
         record: crate::fixture::record(
             &id("agent-1"),
             &held,

@@ -13,7 +13,7 @@ use flux::agent::serve::worker_api::{OnDone, Worker, WorkerError};
 use flux::base::cancel::Cancel;
 use flux::base::clock::Timestamp;
 use flux::base::threads::{Joined, Supervisor};
-use flux::model::execution::{Ending, ExecutionRecord, OutputChunk, Stream, Usage};
+use flux::model::execution::{Ending, Executed, ExecutionRecord, OutputChunk, Stream};
 use flux::model::ids::{AgentId, ExecutionId, FunctionName};
 use flux::model::resources::NodeStatus;
 use flux::pki::{Authority, Identity};
@@ -21,9 +21,7 @@ use flux::rpc::client::Health;
 use flux::rpc::tls::ServerIdentity;
 use flux::rpc::{AgentClient, Channels, TlsIdentity};
 use flux::wire::error::ErrorKind;
-use flux::wire::execution::{
-    CancelOutcome, DrainState, ExecuteRequest, Executed, ExecutionQuery, Protocol,
-};
+use flux::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, ExecutionQuery, Protocol};
 use flux::wire::function::{HeldFunction, ReceivedConfig, ReleaseHeader};
 use flux::wire::node::NodeReport;
 use flux::wire::output::{FollowEvent, OutputPiece, OutputQuery};
@@ -66,20 +64,19 @@ pub fn record(
     ending: Option<Ending>,
 ) -> ExecutionRecord {
     ExecutionRecord {
-        id: request.id.clone(),
-        agent: agent.clone(),
-        function: request.function.clone(),
-        function_version: 3,
         ending,
-        error: String::new(),
-        started_at: Timestamp::from_millis(1_000),
         status_at: Timestamp::from_millis(1_250),
         duration: Duration::from_millis(250),
         queued: request.queued,
         stdout_bytes: 1,
         stderr_bytes: 2,
-        truncated: false,
-        usage: Usage::default(),
+        ..ExecutionRecord::accepted(
+            request.id.clone(),
+            agent.clone(),
+            request.function.clone(),
+            3,
+            Timestamp::from_millis(1_000),
+        )
     }
 }
 

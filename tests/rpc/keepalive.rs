@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use flux::base::cancel::Cancel;
 use flux::base::threads::{Joined, Supervisor};
-use flux::model::execution::Ending;
+use flux::model::execution::{Ending, Executed};
 use flux::rpc::limits::{KEEPALIVE_TIME, KEEPALIVE_TIMEOUT};
 use flux::rpc::{Channels, RpcError};
-use flux::wire::execution::Executed;
 
 use crate::fixture::{Agent, Seen, id, pair, record, request, within};
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, unbounded};
 use flux::base::cancel::Cancel;
-use flux::model::execution::{Ending, Status};
+use flux::model::execution::{Ending, Executed, Status};
+use flux::model::function::Code;
 use flux::model::ids::Digest;
 use flux::rpc::release::OutgoingRelease;
 use flux::rpc::server::AgentServer;
 use flux::rpc::{AgentClient, Channels, RpcError};
 use flux::wire::error::ErrorKind;
-use flux::wire::execution::{CancelOutcome, ExecuteRequest, Executed};
+use flux::wire::execution::{CancelOutcome, ExecuteRequest};
 use flux::wire::json::UNKNOWN_EXIT_CODE;
 use flux::wire::output::{OutputQuery, Selection};
 use flux::wire::proto::{self, AgentServiceClient};
@@ -236,8 +237,11 @@ fn what_a_legacy_agent_lacks_is_said_or_made_up_for() {
     for error in unimplemented {
         assert!(matches!(error, Some(RpcError::Unimplemented)), "{error:?}");
     }
-    let (record, output) = client.get_execution(&execution("e1")).unwrap().unwrap();
-    assert_eq!((record.status(), output.as_str()), (Status::Success, "o"));
+    let Executed { record, output } = client.get_execution(&execution("e1")).unwrap().unwrap();
+    assert_eq!(
+        (record.status(), output.as_slice()),
+        (Status::Success, b"o".as_slice())
+    );
     assert_eq!(client.get_execution(&execution("e2")).unwrap(), None);
     assert_eq!(
         client.cancel(&execution("running")).unwrap(),
@@ -251,12 +255,14 @@ fn what_a_legacy_agent_lacks_is_said_or_made_up_for() {
 fn a_release_goes_to_a_legacy_agent_in_one_message() {
     let old = old();
     let archive: Vec<u8> = (0..BIG).map(|i| (i % 251) as u8).collect();
-    let digest = Digest::from_sha256([1; 32]);
+    let code = Code {
+        version: 2,
+        digest: Digest::from_sha256([1; 32]),
+    };
     let name = function("resize");
     let release = |size: usize| OutgoingRelease {
         function: &name,
-        version: 2,
-        digest: &digest,
+        code: &code,
         size_bytes: size as u64,
         config: None,
     };
@@ -350,9 +356,9 @@ fn a_legacy_control_plane_deploys_in_one_message() {
     let crate::fixture::Seen::Installed(header, bytes) = agent.next_seen() else {
         panic!("not installed");
     };
-    assert_eq!((header.version, bytes.as_slice()), (0, &b"zip"[..]));
+    assert_eq!((header.code.version, bytes.as_slice()), (0, &b"zip"[..]));
     assert_eq!(
-        header.digest,
+        header.code.digest,
         Digest::from_sha256(openssl::sha::sha256(b"zip"))
     );
 }

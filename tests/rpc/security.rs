@@ -4,6 +4,8 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use flux::model::function::Code;
+use flux::model::ids::Digest;
 use flux::rpc::limits::CONNECT_BOUND;
 use flux::rpc::{Channels, RpcError, TlsIdentity};
 use flux::wire::error::ErrorKind;
@@ -161,11 +163,13 @@ fn no_method_is_open_to_others() {
         .unwrap();
     let name = crate::fixture::function("f");
     let execution = crate::fixture::execution("e");
-    let digest = flux::model::ids::Digest::from_sha256([0; 32]);
+    let code = Code {
+        version: 1,
+        digest: Digest::from_sha256([0; 32]),
+    };
     let release = flux::rpc::release::OutgoingRelease {
         function: &name,
-        version: 1,
-        digest: &digest,
+        code: &code,
         size_bytes: 0,
         config: None,
     };

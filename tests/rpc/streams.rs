@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use flux::base::cancel::{Cancel, pair as token_pair};
 use flux::model::execution::Status;
+use flux::model::function::Code;
 use flux::model::ids::{Digest, FunctionName};
 use flux::rpc::RpcError;
 use flux::rpc::follow::{Follower, Next};
@@ -23,11 +24,13 @@ fn push(
     announced: usize,
     archive: &[u8],
 ) -> Result<String, RpcError> {
-    let digest = Digest::from_sha256([7; 32]);
+    let code = Code {
+        version: 4,
+        digest: Digest::from_sha256([7; 32]),
+    };
     let release = OutgoingRelease {
         function: name,
-        version: 4,
-        digest: &digest,
+        code: &code,
         size_bytes: announced as u64,
         config: None,
     };
@@ -44,7 +47,7 @@ fn a_release_larger_than_any_message_arrives_in_pieces() {
     let Seen::Installed(header, bytes) = pair.agent.next_seen() else {
         panic!("not installed");
     };
-    assert_eq!((header.version, header.size_bytes), (4, LARGE as u64));
+    assert_eq!((header.code.version, header.size_bytes), (4, LARGE as u64));
     assert!(bytes == archive);
     push(&pair, &function("empty"), 0, b"").unwrap();
 }
@@ -85,11 +88,13 @@ fn an_archive_that_cannot_be_read_leaves_nothing_installed() {
         }
     }
     let pair = pair();
-    let digest = Digest::from_sha256([7; 32]);
+    let code = Code {
+        version: 1,
+        digest: Digest::from_sha256([7; 32]),
+    };
     let release = OutgoingRelease {
         function: &function("f"),
-        version: 1,
-        digest: &digest,
+        code: &code,
         size_bytes: LARGE as u64,
         config: None,
     };

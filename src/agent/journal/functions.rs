@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::error::corrupt;
 use super::executions::Change;
 use crate::base::sqlite::{all, run};
-use crate::model::function::FunctionConfig;
+use crate::model::function::{Code, FunctionConfig};
 use crate::model::ids::{Digest, FunctionName};
 use crate::stored::config::{decode, encode};
 
@@ -17,18 +17,9 @@ pub struct HeldFunction {
     /// The control plane's name for this configuration; empty from one that has none.
     pub config_digest: String,
     /// Absent until the first deploy.
-    pub code: Option<HeldCode>,
+    pub code: Option<Code>,
     /// Of the user that it has for itself, if it has one.
     pub uid: Option<u32>,
-}
-
-/// The release that new executions run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldCode {
-    /// The function's version.
-    pub version: u64,
-    /// Of its archive.
-    pub digest: Digest,
 }
 
 pub(super) fn put(connection: &Connection, function: &HeldFunction) -> Change<()> {
@@ -101,7 +92,7 @@ impl FunctionRow {
     fn decode(self) -> Change<HeldFunction> {
         let name = &self.name;
         let code = match (self.version, self.digest) {
-            (Some(version), Some(digest)) => Some(HeldCode {
+            (Some(version), Some(digest)) => Some(Code {
                 version: u64::try_from(version).map_err(corrupt("function", name))?,
                 digest: Digest::new(&digest).map_err(corrupt("function", name))?,
             }),

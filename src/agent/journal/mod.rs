@@ -23,4 +23,4 @@ mod tests;
 pub use error::JournalError;
 pub use executions::{ExecutionFilter, MAX_LISTED};
 pub use file::{AcceptedExecution, Journal};
-pub use functions::{HeldCode, HeldFunction};
+pub use functions::HeldFunction;

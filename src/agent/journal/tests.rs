@@ -4,12 +4,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::{
-    AcceptedExecution, ExecutionFilter, HeldCode, HeldFunction, Journal, JournalError, MAX_LISTED,
-};
+use super::{AcceptedExecution, ExecutionFilter, HeldFunction, Journal, JournalError, MAX_LISTED};
 use crate::base::clock::Timestamp;
 use crate::model::execution::{Ending, ExecutionRecord, Status, Usage};
-use crate::model::function::{Behavior, Env, FunctionConfig, HandlerPath};
+use crate::model::function::{Behavior, Code, Env, FunctionConfig, HandlerPath};
 use crate::model::ids::{AgentId, Digest, ExecutionId, FunctionName};
 use crate::model::isolation::IsolationRequest;
 
@@ -23,20 +21,14 @@ fn id(text: &str) -> ExecutionId {
 
 fn running(text: &str) -> ExecutionRecord {
     ExecutionRecord {
-        id: id(text),
-        agent: AgentId::new("a1").expect("id"),
-        function: FunctionName::new("f").expect("name"),
-        function_version: 2,
-        ending: None,
-        error: String::new(),
-        started_at: at(1000),
-        status_at: at(1000),
-        duration: Duration::ZERO,
         queued: Duration::from_millis(5),
-        stdout_bytes: 0,
-        stderr_bytes: 0,
-        truncated: false,
-        usage: Usage::default(),
+        ..ExecutionRecord::accepted(
+            id(text),
+            AgentId::new("a1").expect("id"),
+            FunctionName::new("f").expect("name"),
+            2,
+            at(1000),
+        )
     }
 }
 
@@ -322,7 +314,7 @@ fn functions_held_are_known_after_a_restart() {
     let directory = tempfile::tempdir().expect("tempdir");
     let journal = Journal::open(directory.path()).expect("open");
     let mut with_code = held("b");
-    with_code.code = Some(HeldCode {
+    with_code.code = Some(Code {
         version: 7,
         digest: Digest::from_sha256([7; 32]),
     });

@@ -10,7 +10,8 @@ use nix::unistd::syncfs;
 
 use super::access::{self, PRIVATE_MODE};
 use crate::base::atomic_file::{FileError, create_directory, sync_directory};
-use crate::model::ids::{Digest, FunctionName};
+use crate::model::function::Code;
+use crate::model::ids::FunctionName;
 
 /// Functions pass through, and cannot list which others there are.
 const APPS_MODE: u32 = 0o711;
@@ -160,10 +161,10 @@ pub(super) struct ReleaseName {
 }
 
 impl ReleaseName {
-    pub(super) fn new(version: u64, digest: &Digest) -> ReleaseName {
+    pub(super) fn new(code: &Code) -> ReleaseName {
         ReleaseName {
-            version,
-            digits: digest.as_str()[..DIGEST_DIGITS].to_owned(),
+            version: code.version,
+            digits: code.digest.as_str()[..DIGEST_DIGITS].to_owned(),
         }
     }
 

@@ -19,6 +19,7 @@ use super::incoming::{Incoming, check_digest};
 use crate::archive::{ArchiveLimits, extract, inspect};
 use crate::base::atomic_file::FileError;
 use crate::base::threads::lock;
+use crate::model::function::Code;
 use crate::model::ids::{Digest, FunctionName};
 
 /// Releases of a function that [`Releases::prune`] keeps beside the active one, so that a
@@ -37,10 +38,8 @@ pub struct Release {
     pub dir: PathBuf,
     /// Whose code it is.
     pub function: FunctionName,
-    /// As the control plane counts.
-    pub version: u64,
-    /// Of the archive that it came from.
-    pub digest: Digest,
+    /// Which code it is.
+    pub code: Code,
     /// The names in [`Release::dir`], in order.
     pub top_level: Vec<OsString>,
     shared: Arc<Shared>,
@@ -107,12 +106,11 @@ impl Releases {
     pub fn install(
         &self,
         function: &FunctionName,
-        version: u64,
-        digest: &Digest,
+        code: &Code,
         archive: &mut (impl Read + Seek),
     ) -> Result<Arc<Release>, ReleaseError> {
-        verify(archive, digest)?;
-        if let Some(release) = self.reopen(function, version, digest)? {
+        verify(archive, &code.digest)?;
+        if let Some(release) = self.reopen(function, code)? {
             return Ok(release);
         }
         let plan = inspect(&mut *archive, &self.shared.limits)?;
@@ -121,11 +119,11 @@ impl Releases {
         sync_tree(&extracted.0)?;
         let mut live = lock(&self.shared.live);
         // Another install of the same may have been faster.
-        if let Some(release) = self.find(&mut live, function, version, digest)? {
+        if let Some(release) = self.find(&mut live, function, code)? {
             drop(live);
-            return checked(release, digest);
+            return checked(release, code);
         }
-        let name = ReleaseName::new(version, digest);
+        let name = ReleaseName::new(code);
         let directory = self.shared.directories.release(function, &name);
         self.shared
             .directories
@@ -133,7 +131,7 @@ impl Releases {
         let readers = lock(&self.shared.readers);
         readers.apply(&self.shared.directories, function)?;
         drop(readers);
-        Ok(self.hand_out(&mut live, function, name, digest)?)
+        Ok(self.hand_out(&mut live, function, name, code)?)
     }
 
     /// A release that was installed before, perhaps by an earlier run; `None` when there is none.
@@ -143,11 +141,10 @@ impl Releases {
     pub fn reopen(
         &self,
         function: &FunctionName,
-        version: u64,
-        digest: &Digest,
+        code: &Code,
     ) -> Result<Option<Arc<Release>>, ReleaseError> {
-        let found = self.find(&mut lock(&self.shared.live), function, version, digest)?;
-        found.map(|release| checked(release, digest)).transpose()
+        let found = self.find(&mut lock(&self.shared.live), function, code)?;
+        found.map(|release| checked(release, code)).transpose()
     }
 
     /// Removes all releases of a function except `active` and the [`KEPT_RELEASES`] newest
@@ -160,7 +157,7 @@ impl Releases {
         function: &FunctionName,
         active: Option<&Release>,
     ) -> Result<(), ReleaseError> {
-        let active = active.map(|release| ReleaseName::new(release.version, &release.digest));
+        let active = active.map(|release| ReleaseName::new(&release.code));
         let mut kept = 0;
         self.remove_where(function, |name| {
             if active.as_ref() == Some(name) {
@@ -221,10 +218,9 @@ impl Releases {
         &self,
         live: &mut HashMap<(FunctionName, ReleaseName), Live>,
         function: &FunctionName,
-        version: u64,
-        digest: &Digest,
+        code: &Code,
     ) -> Result<Option<Arc<Release>>, FileError> {
-        let name = ReleaseName::new(version, digest);
+        let name = ReleaseName::new(code);
         let key = (function.clone(), name);
         if let Some(found) = live.get(&key)
             && let Some(release) = found.release.upgrade()
@@ -236,7 +232,7 @@ impl Releases {
         if !self.shared.directories.holds(function, &name)? {
             return Ok(None);
         }
-        self.hand_out(live, function, name, digest).map(Some)
+        self.hand_out(live, function, name, code).map(Some)
     }
 
     fn hand_out(
@@ -244,15 +240,14 @@ impl Releases {
         live: &mut HashMap<(FunctionName, ReleaseName), Live>,
         function: &FunctionName,
         name: ReleaseName,
-        digest: &Digest,
+        code: &Code,
     ) -> Result<Arc<Release>, FileError> {
         let dir = self.shared.directories.release(function, &name);
         let release = Arc::new(Release {
             top_level: names(&dir)?,
             dir,
             function: function.clone(),
-            version: name.version,
-            digest: digest.clone(),
+            code: code.clone(),
             shared: Arc::clone(&self.shared),
         });
         let entry = Live {
@@ -266,11 +261,11 @@ impl Releases {
 
 impl Drop for Release {
     fn drop(&mut self) {
-        let name = ReleaseName::new(self.version, &self.digest);
+        let name = ReleaseName::new(&self.code);
         if let Err(error) = self.shared.let_go(self, name) {
             log::error!(
                 "failed to remove version {} of {}: {error}: {}",
-                self.version,
+                self.code.version,
                 self.function,
                 error.source
             );
@@ -316,14 +311,14 @@ impl Drop for Extracted {
 }
 
 /// Two archives that share version and the first digits of their digests: not by accident.
-fn checked(release: Arc<Release>, digest: &Digest) -> Result<Arc<Release>, ReleaseError> {
-    if release.digest == *digest {
+fn checked(release: Arc<Release>, code: &Code) -> Result<Arc<Release>, ReleaseError> {
+    if release.code.digest == code.digest {
         return Ok(release);
     }
     Err(ReleaseError::Conflict {
-        version: release.version,
-        expected: digest.clone(),
-        found: release.digest.clone(),
+        version: release.code.version,
+        expected: code.digest.clone(),
+        found: release.code.digest.clone(),
     })
 }
 

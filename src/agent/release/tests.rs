@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::{KEPT_RELEASES, Release, ReleaseError, Releases};
 use crate::archive::ArchiveLimits;
 use crate::base::threads::Supervisor;
+use crate::model::function::Code;
 use crate::model::ids::{Digest, FunctionName};
 
 fn archive(files: &[(&str, &str)]) -> Vec<u8> {
@@ -28,6 +29,13 @@ fn digest_of(archive: &[u8]) -> Digest {
     Digest::from_sha256(sha256(archive))
 }
 
+fn code(version: u64, archive: &[u8]) -> Code {
+    Code {
+        version,
+        digest: digest_of(archive),
+    }
+}
+
 fn resize() -> FunctionName {
     FunctionName::new("resize").expect("name")
 }
@@ -37,14 +45,9 @@ fn open(apps: &TempDir) -> Releases {
 }
 
 fn install(releases: &Releases, version: u64) -> Arc<Release> {
-    let code = archive(&[("handler", &format!("version {version}")), ("lib/x", "x")]);
+    let bytes = archive(&[("handler", &format!("version {version}")), ("lib/x", "x")]);
     releases
-        .install(
-            &resize(),
-            version,
-            &digest_of(&code),
-            &mut Cursor::new(code),
-        )
+        .install(&resize(), &code(version, &bytes), &mut Cursor::new(bytes))
         .expect("install")
 }
 
@@ -96,7 +99,7 @@ fn an_installed_release_is_whole_and_open_to_nobody_yet() {
     let apps = tempfile::tempdir().expect("tempdir");
     let release = install(&open(&apps), 3);
     assert!(release.dir.is_absolute());
-    let name = format!("3-{}", &release.digest.as_str()[..12]);
+    let name = format!("3-{}", &release.code.digest.as_str()[..12]);
     assert!(
         release.dir.ends_with(Path::new("resize").join(name)),
         "{:?}",
@@ -216,8 +219,7 @@ fn an_archive_with_another_digest_is_refused_before_anything_happens() {
     let error = open(&apps)
         .install(
             &resize(),
-            1,
-            &digest_of(b"other"),
+            &code(1, b"other"),
             &mut Cursor::new(b"no zip at all"),
         )
         .expect_err("refused");
@@ -234,7 +236,7 @@ fn a_refused_archive_leaves_what_is_installed_and_nothing_else() {
     // In the middle of the data, behind the local header and the name.
     bad[45] ^= 0xff;
     let error = releases
-        .install(&resize(), 2, &digest_of(&bad), &mut Cursor::new(&bad))
+        .install(&resize(), &code(2, &bad), &mut Cursor::new(&bad))
         .expect_err("refused");
     assert!(matches!(error, ReleaseError::Archive(_)), "{error}");
     assert_eq!(versions(&apps), [1]);
@@ -339,26 +341,32 @@ fn a_removed_function_is_gone_once_nothing_runs_it() {
     assert_eq!(versions(&apps), [0; 0]);
     assert!(!apps.path().join("resize").exists());
     releases.remove_function(&resize()).expect("again");
-    assert_eq!(install(&releases, 3).version, 3);
+    assert_eq!(install(&releases, 3).code.version, 3);
 }
 
 #[test]
 fn a_release_is_found_again_after_a_restart_and_half_done_work_is_cleared() {
     let apps = tempfile::tempdir().expect("tempdir");
-    let digest = install(&open(&apps), 7).digest.clone();
+    let installed = install(&open(&apps), 7).code.clone();
     for private in [".incoming", ".trash"] {
         fs::create_dir_all(apps.path().join(private).join("left/over")).expect("mkdir");
     }
     let releases = open(&apps);
     assert_eq!(versions(&apps), [7]);
     let found = releases
-        .reopen(&resize(), 7, &digest)
+        .reopen(&resize(), &installed)
         .expect("reopen")
         .expect("there");
     assert_eq!(found.top_level, ["handler", "lib"]);
     assert!(
         releases
-            .reopen(&resize(), 8, &digest)
+            .reopen(
+                &resize(),
+                &Code {
+                    version: 8,
+                    ..installed
+                }
+            )
             .expect("reopen")
             .is_none()
     );
@@ -371,18 +379,18 @@ fn a_link_in_the_place_of_a_release_or_function_is_not_followed() {
     write_file(&outside.path().join("precious"));
     let releases = open(&apps);
     symlink(outside.path(), apps.path().join("resize")).expect("link");
-    let code = archive(&[("handler", "x")]);
-    let installed = releases.install(&resize(), 1, &digest_of(&code), &mut Cursor::new(&code));
+    let bytes = archive(&[("handler", "x")]);
+    let first = code(1, &bytes);
+    let installed = releases.install(&resize(), &first, &mut Cursor::new(&bytes));
     assert!(matches!(installed, Err(ReleaseError::File(_))));
     fs::remove_file(apps.path().join("resize")).expect("unlink");
 
-    let digest = digest_of(&code);
-    let name = format!("1-{}", &digest.as_str()[..12]);
+    let name = format!("1-{}", &first.digest.as_str()[..12]);
     fs::create_dir(apps.path().join("resize")).expect("mkdir");
     symlink(outside.path(), apps.path().join("resize").join(name)).expect("link");
     assert!(
         releases
-            .reopen(&resize(), 1, &digest)
+            .reopen(&resize(), &first)
             .expect("reopen")
             .is_none()
     );
@@ -397,9 +405,9 @@ fn releases_behind_a_link_are_neither_found_nor_pruned() {
         tempfile::tempdir().expect("tempdir"),
     );
     let releases = open(&apps);
-    let digest = install(&open(&elsewhere), 1).digest.clone();
+    let there = install(&open(&elsewhere), 1).code.clone();
     symlink(elsewhere.path().join("resize"), apps.path().join("resize")).expect("link");
-    let found = releases.reopen(&resize(), 1, &digest).expect("reopen");
+    let found = releases.reopen(&resize(), &there).expect("reopen");
     assert!(found.is_none());
     // The link itself is in the way, and is said to be.
     assert!(releases.prune(&resize(), None).is_err());
@@ -413,14 +421,14 @@ fn a_link_in_the_place_of_a_private_directory_is_refused_and_cleared_at_the_next
     let outside = tempfile::tempdir().expect("tempdir");
     write_file(&outside.path().join("precious"));
     let releases = open(&apps);
-    let code = archive(&[("handler", "x")]);
+    let bytes = archive(&[("handler", "x")]);
     let kept: Vec<_> = (1..=5).map(|version| install(&releases, version)).collect();
     for private in [".incoming", ".trash"] {
         fs::remove_dir(apps.path().join(private)).expect("rmdir");
         symlink(outside.path(), apps.path().join(private)).expect("link");
     }
     assert!(matches!(releases.receive(), Err(ReleaseError::File(_))));
-    let installed = releases.install(&resize(), 6, &digest_of(&code), &mut Cursor::new(&code));
+    let installed = releases.install(&resize(), &code(6, &bytes), &mut Cursor::new(&bytes));
     assert!(matches!(installed, Err(ReleaseError::File(_))));
     drop(kept);
     assert!(releases.prune(&resize(), None).is_err());
@@ -455,14 +463,17 @@ fn files_and_links_that_pose_as_old_releases_are_removed_and_lead_nowhere() {
 fn an_archive_received_in_pieces_is_installed() {
     let apps = tempfile::tempdir().expect("tempdir");
     let releases = open(&apps);
-    let code = archive(&[("handler", "x")]);
+    let bytes = archive(&[("handler", "x")]);
     let mut incoming = releases.receive().expect("receive");
-    code.chunks(7)
+    bytes
+        .chunks(7)
         .for_each(|piece| incoming.write(piece).expect("write"));
-    let digest = digest_of(&code);
-    let mut file = incoming.finish(&digest, code.len() as u64).expect("finish");
+    let first = code(1, &bytes);
+    let mut file = incoming
+        .finish(&first.digest, bytes.len() as u64)
+        .expect("finish");
     let release = releases
-        .install(&resize(), 1, &digest, &mut file)
+        .install(&resize(), &first, &mut file)
         .expect("install");
     assert!(release.dir.join("handler").exists());
     assert_eq!(versions(&apps), [1]);

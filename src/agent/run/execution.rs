@@ -113,7 +113,7 @@ impl Execution {
             Belongings {
                 execution: id,
                 function: &config.name,
-                version: self.release.version,
+                version: self.release.code.version,
                 home: workdir.cwd(),
                 temporary: &workdir.tmp(),
             },
@@ -134,7 +134,7 @@ impl Execution {
             network: isolation.network,
             syscalls: isolation.syscalls,
             limits: ResourceLimits {
-                timeout: tighter(config.timeout, self.timeout),
+                timeout: config.timeout_of_call(self.timeout),
                 ..limits(config, context.limits)
             },
             kill_grace: context.kill_grace,
@@ -176,13 +176,6 @@ fn stdin(bytes: &[u8]) -> std::io::Result<Stdin> {
     file.write_all(bytes)?;
     file.rewind()?;
     Ok(Stdin::File(file))
-}
-
-fn tighter(own: Option<Duration>, of_call: Option<Duration>) -> Option<Duration> {
-    match (own, of_call) {
-        (Some(own), Some(of_call)) => Some(own.min(of_call)),
-        (one, other) => one.or(other),
-    }
 }
 
 fn not_started(error: &str) -> Outcome {
@@ -228,15 +221,5 @@ mod tests {
             ..defaults
         };
         assert_eq!(own, expected);
-    }
-
-    #[test]
-    fn a_call_can_only_tighten_the_timeout() {
-        let (short, long) = (Some(Duration::from_secs(1)), Some(Duration::from_secs(9)));
-        assert_eq!(tighter(long, short), short);
-        assert_eq!(tighter(short, long), short);
-        assert_eq!(tighter(None, short), short);
-        assert_eq!(tighter(long, None), long);
-        assert_eq!(tighter(None, None), None);
     }
 }

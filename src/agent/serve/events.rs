@@ -112,28 +112,16 @@ impl Events {
 mod tests {
     use super::*;
     use crate::base::clock::Timestamp;
-    use crate::model::execution::Usage;
     use crate::model::ids::AgentId;
-    use std::time::Duration;
 
     fn record() -> ExecutionRecord {
-        let now = Timestamp::now();
-        ExecutionRecord {
-            id: ExecutionId::generate(),
-            agent: AgentId::new("a").expect("id"),
-            function: FunctionName::new("f").expect("name"),
-            function_version: 1,
-            ending: None,
-            error: String::new(),
-            started_at: now,
-            status_at: now,
-            duration: Duration::ZERO,
-            queued: Duration::ZERO,
-            stdout_bytes: 0,
-            stderr_bytes: 0,
-            truncated: false,
-            usage: Usage::default(),
-        }
+        ExecutionRecord::accepted(
+            ExecutionId::generate(),
+            AgentId::new("a").expect("id"),
+            FunctionName::new("f").expect("name"),
+            1,
+            Timestamp::now(),
+        )
     }
 
     #[test]

@@ -14,6 +14,8 @@ use openssl::sha::sha256;
 use super::worker_api::{Worker, WorkerError};
 use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::{Supervisor, lock};
+use crate::model::execution::Executed;
+use crate::model::function::Code;
 use crate::model::ids::{Digest, ExecutionId, FunctionName};
 use crate::rpc::Refusal;
 use crate::rpc::legacy;
@@ -23,7 +25,7 @@ use crate::rpc::server::{AgentServer, ServerError};
 use crate::rpc::tls::ServerIdentity;
 use crate::wire;
 use crate::wire::error::{ErrorKind, WireError};
-use crate::wire::execution::{Executed, Protocol};
+use crate::wire::execution::Protocol;
 use crate::wire::function::ReleaseHeader;
 use crate::wire::json::RecordJson;
 use crate::wire::proto;
@@ -218,8 +220,10 @@ impl proto::AgentService for Service {
             let archive = request.code_archive;
             let header = ReleaseHeader {
                 function: function_name(&request.function_name)?,
-                version: 0,
-                digest: Digest::from_sha256(sha256(&archive)),
+                code: Code {
+                    version: 0,
+                    digest: Digest::from_sha256(sha256(&archive)),
+                },
                 size_bytes: archive.len() as u64,
                 config: request
                     .config

@@ -23,12 +23,12 @@ use crate::base::threads::Supervisor;
 use crate::base::units::Mib;
 use crate::config::agent::AgentLimits;
 use crate::host::Host;
-use crate::model::execution::{Ending, ExecutionRecord, Usage};
+use crate::model::execution::{Ending, Executed, ExecutionRecord};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::rpc::client::Health;
 use crate::sandbox::{Control, StopReason};
 use crate::wire::error::ErrorKind;
-use crate::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, Executed, ExecutionQuery};
+use crate::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, ExecutionQuery};
 use crate::wire::function::{HeldFunction, ReceivedConfig, ReleaseHeader, functions_digest};
 use crate::wire::node::NodeReport;
 use crate::wire::output::{FollowEvent, OutputPiece, OutputQuery, Selection};
@@ -141,22 +141,15 @@ impl AgentWorker {
             .admission
             .admit(name, function.config.max_concurrency)
             .map_err(|refused| refusal(&refused, name))?;
-        let now = Timestamp::now();
         let accepted = ExecutionRecord {
-            id: request.id.clone(),
-            agent: self.id.clone(),
-            function: name.clone(),
-            function_version: release.version,
-            ending: None,
-            error: String::new(),
-            started_at: now,
-            status_at: now,
-            duration: Duration::ZERO,
             queued: request.queued,
-            stdout_bytes: 0,
-            stderr_bytes: 0,
-            truncated: false,
-            usage: Usage::default(),
+            ..ExecutionRecord::accepted(
+                request.id.clone(),
+                self.id.clone(),
+                name.clone(),
+                release.code.version,
+                Timestamp::now(),
+            )
         };
         let control = Control::new()
             .map_err(|error| WorkerError::new(ErrorKind::AgentAtCapacity, name).because(error))?;
@@ -261,16 +254,10 @@ impl Worker for AgentWorker {
                 .map_err(|error| failed(error.into()))?;
         }
         let mut archive = incoming
-            .finish(&header.digest, header.size_bytes)
+            .finish(&header.code.digest, header.size_bytes)
             .map_err(|error| failed(error.into()))?;
         self.functions
-            .install(
-                &name,
-                header.version,
-                &header.digest,
-                header.config,
-                &mut archive,
-            )
+            .install(&name, &header.code, header.config, &mut archive)
             .map(|function| function.remark())
             .map_err(failed)
     }
@@ -521,7 +508,7 @@ fn runnable(
     };
     let other_version = request
         .version
-        .is_some_and(|wanted| wanted != release.version);
+        .is_some_and(|wanted| wanted != release.code.version);
     let other_config = request
         .config_digest
         .as_ref()

@@ -8,12 +8,12 @@ use std::ops::ControlFlow;
 
 use crate::base::cancel::Cancel;
 use crate::base::causes::with_causes;
-use crate::model::execution::ExecutionRecord;
+use crate::model::execution::{Executed, ExecutionRecord};
 use crate::model::ids::{ExecutionId, FunctionName};
 use crate::rpc::Refusal;
 use crate::rpc::client::Health;
 use crate::wire::error::ErrorKind;
-use crate::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, Executed, ExecutionQuery};
+use crate::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, ExecutionQuery};
 use crate::wire::function::{HeldFunction, ReceivedConfig, ReleaseHeader};
 use crate::wire::node::NodeReport;
 use crate::wire::output::{FollowEvent, OutputPiece, OutputQuery};

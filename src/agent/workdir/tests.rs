@@ -18,6 +18,7 @@ use super::remove::{Budget, remove_tree};
 use super::{WorkDir, WorkDirs};
 use crate::agent::release::{Release, Releases};
 use crate::archive::ArchiveLimits;
+use crate::model::function::Code;
 use crate::model::ids::{Digest, ExecutionId, FunctionName};
 
 struct Fixture {
@@ -34,12 +35,15 @@ fn fixture() -> Fixture {
         writer.start_file(name, options).expect("start");
         writer.write_all(b"shipped").expect("write");
     }
-    let code = writer.finish().expect("finish").into_inner();
-    let digest = Digest::from_sha256(sha256(&code));
+    let archive = writer.finish().expect("finish").into_inner();
+    let code = Code {
+        version: 1,
+        digest: Digest::from_sha256(sha256(&archive)),
+    };
     let releases = Releases::open(&root.path().join("apps"), ArchiveLimits::default());
     let name = FunctionName::new("f").expect("name");
     let release = releases
-        .and_then(|releases| releases.install(&name, 1, &digest, &mut Cursor::new(code)))
+        .and_then(|releases| releases.install(&name, &code, &mut Cursor::new(archive)))
         .expect("install");
     let work_dirs = WorkDirs::open(&root.path().join("work"), None).expect("open");
     Fixture {

@@ -12,13 +12,13 @@ use crate::api::handler::Api;
 use crate::api::router::Params;
 use crate::base::causes::with_causes;
 use crate::base::units::parse_duration;
-use crate::control::command::{Answer, Call, Command, Execution, Listing};
+use crate::control::command::{Answer, Call, Command, Listing};
 use crate::control::executions::{Follow, Followed, MAX_LISTED};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::sse::{Event, EventWriter};
 use crate::http::status::Status;
-use crate::model::execution::{self, OutputChunk, Stream};
+use crate::model::execution::{self, Executed, OutputChunk, Stream};
 use crate::model::function::{Env, check_env};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::wire::json::RecordJson;
@@ -240,7 +240,7 @@ fn listed(record: &execution::ExecutionRecord) -> Value {
     body
 }
 
-fn ended(execution: &Execution) -> Result<Response, ApiError> {
+fn ended(execution: &Executed) -> Result<Response, ApiError> {
     let ending = execution.record.ending;
     let status = match execution.record.status() {
         execution::Status::Success => Status::Ok,
@@ -256,7 +256,7 @@ fn ended(execution: &Execution) -> Result<Response, ApiError> {
         ))
 }
 
-fn record(status: Status, execution: &Execution) -> Result<Response, ApiError> {
+fn record(status: Status, execution: &Executed) -> Result<Response, ApiError> {
     render::json(
         status,
         &RecordJson::new(&execution.record, &execution.output),

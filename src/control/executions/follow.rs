@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::search::{Whereabouts, fetch, unreachable};
+use super::search::{Whereabouts, unreachable};
 use super::{Executions, lost};
 use crate::base::cancel::Cancel;
 use crate::control::error::ControlError;
@@ -118,7 +118,7 @@ impl Follow {
                 Followed::Event(FollowEvent::Ended(record))
             })),
             Source::Polled { client, id, offset } => loop {
-                let Some(execution) = fetch(client, id)? else {
+                let Some(execution) = client.get_execution(id)? else {
                     log::warn!("execution {id}: its agent forgot it while it was followed");
                     self.source = Source::Ended(None);
                     return Ok(Followed::Over);

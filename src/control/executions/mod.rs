@@ -12,18 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use follow::{Follow, Followed};
-use search::{Whereabouts, fetch, unreachable};
+use search::{Whereabouts, unreachable};
 
-use super::command::{Execution, Listing};
+use super::command::Listing;
 use super::error::ControlError;
 use super::fleet::Fleet;
 use super::links::Links;
 use crate::base::causes::with_causes;
-use crate::base::clock::Timestamp;
 use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::Supervisor;
-use crate::model::execution::{Ending, ExecutionRecord, Stream, Usage};
-use crate::model::ids::{AgentId, ExecutionId, FunctionName};
+use crate::model::execution::{Ending, Executed, ExecutionRecord, Stream};
+use crate::model::ids::{AgentId, ExecutionId};
 use crate::rpc::RpcError;
 use crate::store::{Route, Store};
 use crate::wire::execution::{CancelOutcome, ExecutionQuery};
@@ -73,7 +72,7 @@ impl Executions {
     ///
     /// # Errors
     /// Unknown, or its agent cannot be asked.
-    pub fn get(&self, id: &ExecutionId) -> Result<Execution, ControlError> {
+    pub fn get(&self, id: &ExecutionId) -> Result<Executed, ControlError> {
         match self.find(id)? {
             Whereabouts::Orphaned(route) => {
                 Ok(lost(&route, "its agent was removed from the fleet"))
@@ -86,7 +85,7 @@ impl Executions {
                 let found = self
                     .links
                     .client_to_ask(&agent.agent)
-                    .and_then(|client| fetch(&client, id))
+                    .and_then(|client| client.get_execution(id))
                     .map_err(|error| unreachable(&agent.agent.id, error))?;
                 match (found, route) {
                     (Some(execution), route) => {
@@ -256,40 +255,16 @@ impl Executions {
 }
 
 /// What is known of an execution whose agent has nothing to say about it any more.
-fn lost(route: &Route, why: &str) -> Execution {
-    lost_on(
-        &route.execution,
-        &route.agent,
-        &route.function,
+fn lost(route: &Route, why: &str) -> Executed {
+    let accepted = ExecutionRecord::accepted(
+        route.execution.clone(),
+        route.agent.clone(),
+        route.function.clone(),
+        0,
         route.accepted_at,
-        why,
-    )
-}
-
-fn lost_on(
-    id: &ExecutionId,
-    agent: &AgentId,
-    function: &FunctionName,
-    at: Timestamp,
-    why: &str,
-) -> Execution {
-    Execution {
-        record: ExecutionRecord {
-            id: id.clone(),
-            agent: agent.clone(),
-            function: function.clone(),
-            function_version: 0,
-            ending: Some(Ending::Lost),
-            error: format!("lost: {why}"),
-            started_at: at,
-            status_at: at,
-            duration: Duration::ZERO,
-            queued: Duration::ZERO,
-            stdout_bytes: 0,
-            stderr_bytes: 0,
-            truncated: false,
-            usage: Usage::default(),
-        },
+    );
+    Executed {
+        record: accepted.lost(why, route.accepted_at),
         output: Vec::new(),
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 
 use super::Executions;
-use crate::control::command::Execution;
 use crate::control::error::ControlError;
 use crate::control::fleet::AgentView;
 use crate::model::agent::AgentState;
@@ -53,7 +52,7 @@ impl Executions {
     fn search(&self, id: &ExecutionId) -> Result<Whereabouts, ControlError> {
         let wanted = id.clone();
         let mut outage = None;
-        for (agent, answer) in self.ask_all(move |client| fetch(client, &wanted)) {
+        for (agent, answer) in self.ask_all(move |client| client.get_execution(&wanted)) {
             match answer {
                 Ok(Some(_)) => {
                     if let Some(agent) = self.fleet.get(&agent) {
@@ -105,14 +104,6 @@ impl Executions {
         drop(sender);
         answers.into_iter().collect()
     }
-}
-
-pub(super) fn fetch(client: &AgentClient, id: &ExecutionId) -> Result<Option<Execution>, RpcError> {
-    let found = client.get_execution(id)?;
-    Ok(found.map(|(record, output)| Execution {
-        record,
-        output: output.into_bytes(),
-    }))
 }
 
 pub(super) fn unreachable(agent: &AgentId, source: RpcError) -> ControlError {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::state::Current;
 use crate::model::agent::{Agent, AgentContact, AgentState};
-use crate::model::ids::{Digest, ExecutionId, FunctionName};
+use crate::model::function::Code;
+use crate::model::ids::{ExecutionId, FunctionName};
 use crate::policy::isolation::unenforced;
 use crate::policy::placement::Candidate;
 use crate::store::Revision;
@@ -16,7 +17,7 @@ pub struct Held {
     /// Of the configuration in force there.
     pub config_digest: String,
     /// Of the code in force there; absent before the first deploy.
-    pub code: Option<(u64, Digest)>,
+    pub code: Option<Code>,
 }
 
 /// What the API shows of an agent.

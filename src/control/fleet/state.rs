@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::entry::{Entry, Held};
 use super::queue::Waiters;
-use crate::model::function::FunctionConfig;
-use crate::model::ids::{AgentId, Digest, ExecutionId, FunctionName};
+use crate::model::function::{Code, FunctionConfig};
+use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::policy::placement::{self, Demand, NoRoom};
 
 /// A function as it has to be for a new execution.
@@ -17,7 +17,7 @@ pub struct Current {
     /// Of `config`.
     pub config_digest: String,
     /// In force; absent before the first deploy.
-    pub code: Option<(u64, Digest)>,
+    pub code: Option<Code>,
 }
 
 impl Current {

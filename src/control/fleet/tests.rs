@@ -11,6 +11,7 @@ use crate::base::clock::Timestamp;
 use crate::base::units::Mib;
 use crate::config::function::parse_function_yaml;
 use crate::model::agent::{Agent, AgentEvent, AgentState};
+use crate::model::function::Code;
 use crate::model::function::FunctionConfig;
 use crate::model::ids::{AgentId, Digest, ExecutionId, FunctionName};
 use crate::model::resources::NodeStatus;
@@ -118,7 +119,10 @@ fn current(yaml: &str, version: u64) -> Current {
     Current {
         config,
         config_digest: "config".to_owned(),
-        code: Some((version, Digest::from_sha256([7; 32]))),
+        code: Some(Code {
+            version,
+            digest: Digest::from_sha256([7; 32]),
+        }),
     }
 }
 
