@@ -7,10 +7,10 @@ use crate::base::clock::Timestamp;
 use crate::base::units::format_duration;
 use crate::control::fleet::AgentView;
 use crate::control::sync::{AgentOutcome, OutcomeStatus};
+use crate::model::enforced::Missing;
 use crate::model::function::{Function, Version};
 use crate::model::isolation::{
-    FileIsolation, IsolationRequest, MissingIsolation, NetworkIsolation, SyscallIsolation,
-    UserIsolation,
+    FileIsolation, IsolationRequest, NetworkIsolation, SyscallIsolation, UserIsolation,
 };
 use crate::model::resources::NodeStatus;
 
@@ -28,7 +28,7 @@ pub struct AgentJson {
     provider_id: String,
     instance_type: String,
     node_status: Option<NodeJson>,
-    isolation: Vec<String>,
+    isolation: Vec<&'static str>,
     isolation_missing: Vec<MissingJson>,
     functions: usize,
     registered_at: String,
@@ -37,7 +37,7 @@ pub struct AgentJson {
 /// Something that an agent does not enforce.
 #[derive(Debug, Serialize)]
 struct MissingJson {
-    what: String,
+    what: &'static str,
     reason: String,
 }
 
@@ -139,7 +139,12 @@ impl AgentJson {
             provider_id: text(|machine| &machine.instance_id),
             instance_type: text(|machine| &machine.instance_type),
             node_status: view.contact.node.as_ref().map(NodeJson::new),
-            isolation: view.contact.isolation.clone(),
+            isolation: view
+                .contact
+                .isolation
+                .iter()
+                .map(|it| it.as_str())
+                .collect(),
             isolation_missing: view.contact.isolation_missing.iter().map(missing).collect(),
             functions: view.functions,
             registered_at: view.agent.registered_at.to_rfc3339(),
@@ -147,9 +152,9 @@ impl AgentJson {
     }
 }
 
-fn missing(missing: &MissingIsolation) -> MissingJson {
+fn missing(missing: &Missing) -> MissingJson {
     MissingJson {
-        what: missing.what.clone(),
+        what: missing.what.as_str(),
         reason: missing.reason.clone(),
     }
 }

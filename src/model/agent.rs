@@ -8,8 +8,8 @@
 
 use thiserror::Error;
 
+use super::enforced::{Enforced, Missing};
 use super::ids::AgentId;
-use super::isolation::MissingIsolation;
 use super::resources::NodeStatus;
 use crate::base::clock::Timestamp;
 
@@ -196,10 +196,10 @@ pub struct AgentContact {
     pub misses: u32,
     /// The figures of the last probe.
     pub node: Option<NodeStatus>,
-    /// What the agent enforces on executions, in its own words.
-    pub isolation: Vec<String>,
+    /// What the agent enforces on executions.
+    pub isolation: Vec<Enforced>,
     /// What it does not, and why.
-    pub isolation_missing: Vec<MissingIsolation>,
+    pub isolation_missing: Vec<Missing>,
 }
 
 #[cfg(test)]

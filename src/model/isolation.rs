@@ -3,6 +3,8 @@
 //! Each question has a strict answer and a loose one. A function names answers; what it does not
 //! name is the agent's to say. See `policy::isolation` for which answers an agent accepts.
 
+use super::enforced::Enforced;
+
 /// As whom it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UserIsolation {
@@ -220,14 +222,13 @@ pub enum Tightening {
 }
 
 impl Tightening {
-    /// What an agent that can enforce it has in the `isolation` of its status: the words of
-    /// `sandbox::Enforced`.
-    pub const fn enforced_as(self) -> &'static str {
+    /// What an agent that can hold it enforces.
+    pub const fn enforced_as(self) -> Enforced {
         match self {
-            Tightening::OwnUser => "own_user",
-            Tightening::NoNetwork => "network_none",
-            Tightening::StrictFiles => "files",
-            Tightening::FilteredSyscalls => "syscalls",
+            Tightening::OwnUser => Enforced::OwnUser,
+            Tightening::NoNetwork => Enforced::NetworkNone,
+            Tightening::StrictFiles => Enforced::Files,
+            Tightening::FilteredSyscalls => Enforced::Syscalls,
         }
     }
 
@@ -263,13 +264,4 @@ impl IsolationRequest {
         };
         [user, network, files, syscalls].into_iter().flatten()
     }
-}
-
-/// Something that an agent does not enforce, in its own words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingIsolation {
-    /// What, as in the agent's `isolation`.
-    pub what: String,
-    /// Why, for people.
-    pub reason: String,
 }

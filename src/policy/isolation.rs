@@ -6,6 +6,7 @@
 
 use thiserror::Error;
 
+use crate::model::enforced::Enforced;
 use crate::model::isolation::{
     FileIsolation, Isolation, IsolationRequest, Loosening, NetworkIsolation, SyscallIsolation,
     Tightening, UserIsolation,
@@ -51,12 +52,11 @@ pub fn resolve(
 /// What a function asks for by name and an agent that enforces `enforced` cannot give it.
 pub fn unenforced(
     request: &IsolationRequest,
-    enforced: &[impl AsRef<str>],
+    enforced: &[Enforced],
 ) -> impl Iterator<Item = Tightening> {
-    request.tightenings().filter(move |tightening| {
-        let word = tightening.enforced_as();
-        !enforced.iter().any(|enforced| enforced.as_ref() == word)
-    })
+    request
+        .tightenings()
+        .filter(|tightening| !enforced.contains(&tightening.enforced_as()))
 }
 
 /// In the order of the questions: the loose answer, where it is that.
@@ -218,15 +218,19 @@ mod tests {
             files: Some(FileIsolation::Strict),
             syscalls: Some(SyscallIsolation::Filtered),
         };
-        let none: [&str; 0] = [];
-        assert_eq!(unenforced(&IsolationRequest::default(), &none).count(), 0);
-        assert_eq!(unenforced(&all, &none).count(), 4);
-        let most = ["user", "own_user", "files", "syscalls"];
+        assert_eq!(unenforced(&IsolationRequest::default(), &[]).count(), 0);
+        assert_eq!(unenforced(&all, &[]).count(), 4);
+        let most = [
+            Enforced::User,
+            Enforced::OwnUser,
+            Enforced::Files,
+            Enforced::Syscalls,
+        ];
         let short: Vec<_> = unenforced(&all, &most).collect();
         assert_eq!(short, [Tightening::NoNetwork]);
         for question in Loosening::ALL {
             let loose = asking(question, Some(true));
-            assert_eq!(unenforced(&loose, &none).count(), 0, "{question:?}");
+            assert_eq!(unenforced(&loose, &[]).count(), 0, "{question:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::enforced::Missing;
+use crate::model::enforced::Missing;
 
 /// What failed, reading after "failed to".
 #[derive(Debug, Error)]

@@ -14,7 +14,6 @@
 //! writes down; everything else is shared.
 
 mod config;
-mod enforced;
 mod error;
 mod outcome;
 mod spec;
@@ -23,8 +22,8 @@ mod spec;
 #[cfg_attr(windows, path = "windows/mod.rs")]
 mod platform;
 
+pub use crate::model::enforced::{Enforced, Missing};
 pub use config::{CgroupMode, Identities, Identity, SandboxConfig};
-pub use enforced::{Enforced, Missing};
 pub use error::SandboxError;
 pub use outcome::{Outcome, OutputSink, StopReason};
 pub use platform::{Control, Project, Projects, Sandbox, default_system_paths, shed_bounding_set};

@@ -4,8 +4,8 @@ use super::error::WireError;
 use super::number::{count, count_u32, out, out_i32};
 use super::proto;
 use crate::base::clock::Timestamp;
+use crate::model::enforced::{Enforced, Missing};
 use crate::model::ids::AgentId;
-use crate::model::isolation::MissingIsolation;
 use crate::model::resources::NodeStatus;
 
 /// What an agent says when it is asked how it is.
@@ -21,10 +21,10 @@ pub struct NodeReport {
     pub draining: bool,
     /// See [`super::function::functions_digest`]; absent from a legacy agent.
     pub functions_digest: Option<String>,
-    /// What it enforces on an execution, such as `cgroup`, `memory`, `user`.
-    pub isolation: Vec<String>,
+    /// What it enforces on an execution.
+    pub isolation: Vec<Enforced>,
     /// What it does not, and why.
-    pub isolation_missing: Vec<MissingIsolation>,
+    pub isolation_missing: Vec<Missing>,
 }
 
 impl NodeReport {
@@ -50,7 +50,7 @@ pub fn to_proto(report: NodeReport) -> proto::NodeStatusResponse {
         boot_id: report.boot_id.unwrap_or_default(),
         draining: report.draining,
         functions_digest: report.functions_digest.unwrap_or_default(),
-        isolation: report.isolation,
+        isolation: report.isolation.iter().map(ToString::to_string).collect(),
         isolation_missing: missing_to_proto(report.isolation_missing),
     }
 }
@@ -80,23 +80,42 @@ pub fn from_proto(
         boot_id: non_empty(message.boot_id),
         draining: message.draining,
         functions_digest: non_empty(message.functions_digest),
-        isolation: message.isolation,
+        isolation: message
+            .isolation
+            .iter()
+            .filter_map(|word| enforced(word))
+            .collect(),
         isolation_missing: missing_from_proto(message.isolation_missing),
     })
 }
 
-fn missing_to_proto(missing: Vec<MissingIsolation>) -> Vec<proto::MissingIsolation> {
+fn missing_to_proto(missing: Vec<Missing>) -> Vec<proto::MissingIsolation> {
     missing
         .into_iter()
-        .map(|MissingIsolation { what, reason }| proto::MissingIsolation { what, reason })
+        .map(|Missing { what, reason }| proto::MissingIsolation {
+            what: what.to_string(),
+            reason,
+        })
         .collect()
 }
 
-fn missing_from_proto(missing: Vec<proto::MissingIsolation>) -> Vec<MissingIsolation> {
+fn missing_from_proto(missing: Vec<proto::MissingIsolation>) -> Vec<Missing> {
     missing
         .into_iter()
-        .map(|proto::MissingIsolation { what, reason }| MissingIsolation { what, reason })
+        .filter_map(|proto::MissingIsolation { what, reason }| {
+            let what = enforced(&what)?;
+            Some(Missing { what, reason })
+        })
         .collect()
+}
+
+/// A word that is not known here is of a later agent: nobody here asks for what it means.
+fn enforced(word: &str) -> Option<Enforced> {
+    let known = Enforced::parse(word);
+    if known.is_none() {
+        log::debug!("an agent reports an isolation that is not known here: {word:?}");
+    }
+    known
 }
 
 /// A NaN would poison every comparison that placement makes.
@@ -133,9 +152,9 @@ mod tests {
             boot_id: Some("b1".into()),
             draining: true,
             functions_digest: Some("d1".into()),
-            isolation: vec!["cgroup".into()],
-            isolation_missing: vec![MissingIsolation {
-                what: "files".into(),
+            isolation: vec![Enforced::Memory],
+            isolation_missing: vec![Missing {
+                what: Enforced::Files,
                 reason: "no Landlock".into(),
             }],
         }
@@ -146,6 +165,18 @@ mod tests {
         let back = from_proto(to_proto(report()), Timestamp::from_millis(5)).expect("valid");
         assert_eq!(back, report());
         assert!(!back.is_legacy());
+    }
+
+    #[test]
+    fn an_isolation_that_only_a_later_agent_knows_is_passed_over() {
+        let mut message = to_proto(report());
+        message.isolation.push("walls".into());
+        message.isolation_missing.push(proto::MissingIsolation {
+            what: "moats".into(),
+            reason: "no water".into(),
+        });
+        let back = from_proto(message, Timestamp::from_millis(5)).expect("valid");
+        assert_eq!(back, report());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use flux::agent::serve::worker_api::{OnDone, Worker, WorkerError};
 use flux::base::cancel::Cancel;
 use flux::base::clock::Timestamp;
 use flux::base::threads::{Joined, Supervisor};
+use flux::model::enforced::Enforced;
 use flux::model::execution::{Ending, Executed, ExecutionRecord, OutputChunk, Stream};
 use flux::model::ids::{AgentId, ExecutionId, FunctionName};
 use flux::model::resources::NodeStatus;
@@ -315,7 +316,7 @@ impl Worker for Double {
             boot_id: Some("boot".into()),
             draining: false,
             functions_digest: Some("held".into()),
-            isolation: vec!["cgroup".into()],
+            isolation: vec![Enforced::CgroupKill],
             isolation_missing: Vec::new(),
         }
     }

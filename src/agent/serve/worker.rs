@@ -485,8 +485,8 @@ impl Worker for AgentWorker {
             boot_id: Some(self.boot_id.clone()),
             draining: admission.is_draining(),
             functions_digest: Some(functions_digest(&self.functions.list()).to_string()),
-            isolation: rules.enforced(),
-            isolation_missing: rules.missing(),
+            isolation: rules.enforced().to_vec(),
+            isolation_missing: rules.missing().to_vec(),
         }
     }
 

@@ -12,7 +12,7 @@ use super::users::{NoUserLeft, OwnUser, Users};
 use crate::config::isolation::AgentIsolation;
 use crate::model::ids::FunctionName;
 use crate::model::isolation::{
-    FileIsolation, Isolation, IsolationRequest, Loosening, MissingIsolation, UserIsolation,
+    FileIsolation, Isolation, IsolationRequest, Loosening, UserIsolation,
 };
 use crate::policy::isolation::{NotAllowed, resolve, unenforced};
 use crate::sandbox::{Enforced, FileAccess, Identities, Identity, Missing, Sandbox};
@@ -22,7 +22,7 @@ use crate::sandbox::{Enforced, FileAccess, Identities, Identity, Missing, Sandbo
 pub struct IsolationRules {
     defaults: Isolation,
     allow: Vec<Loosening>,
-    enforced: Vec<&'static str>,
+    enforced: Vec<Enforced>,
     missing: Vec<Missing>,
     shared: Option<Identity>,
     own: Option<Arc<Users>>,
@@ -69,25 +69,21 @@ impl IsolationRules {
         IsolationRules {
             defaults: config.defaults,
             allow: config.allow.clone(),
-            enforced: sandbox.enforced().iter().map(|it| it.as_str()).collect(),
+            enforced: sandbox.enforced().to_vec(),
             missing: sandbox.missing().to_vec(),
             shared: identities.map(|identities| identities.shared),
             own: own.map(|(first, last)| Users::new(first..=last)),
         }
     }
 
-    /// In the words of the agent's status.
-    pub fn enforced(&self) -> Vec<String> {
-        self.enforced.iter().map(|&word| word.to_owned()).collect()
+    /// What holds for every execution that does not ask for less.
+    pub fn enforced(&self) -> &[Enforced] {
+        &self.enforced
     }
 
-    /// In the words of the agent's status.
-    pub fn missing(&self) -> Vec<MissingIsolation> {
-        let missing = self.missing.iter().map(|missing| MissingIsolation {
-            what: missing.what.as_str().to_owned(),
-            reason: missing.reason.clone(),
-        });
-        missing.collect()
+    /// What does not, and why.
+    pub fn missing(&self) -> &[Missing] {
+        &self.missing
     }
 
     /// The answers that hold for a function that asks for `request`.
@@ -139,10 +135,10 @@ impl IsolationRules {
         self.own.as_ref()?.retake(uid).map(Arc::new)
     }
 
-    fn reason(&self, word: &str) -> String {
+    fn reason(&self, what: Enforced) -> String {
         self.missing
             .iter()
-            .find(|missing| missing.what.as_str() == word)
+            .find(|missing| missing.what == what)
             .map_or_else(
                 || "this agent does not know how".to_owned(),
                 |missing| missing.reason.clone(),
@@ -168,27 +164,6 @@ pub(in crate::agent) mod tests {
     use std::ops::RangeInclusive;
 
     use super::*;
-    use crate::model::isolation::Tightening;
-    use crate::policy::isolation::unenforced;
-
-    #[test]
-    fn what_a_function_can_ask_for_is_called_as_the_sandbox_calls_it() {
-        let all = IsolationRequest {
-            user: Some(UserIsolation::Own),
-            network: Some(crate::model::isolation::NetworkIsolation::None),
-            files: Some(FileIsolation::Strict),
-            syscalls: Some(crate::model::isolation::SyscallIsolation::Filtered),
-        };
-        let words: Vec<_> = all.tightenings().map(Tightening::enforced_as).collect();
-        let enforced = [
-            Enforced::OwnUser,
-            Enforced::NetworkNone,
-            Enforced::Files,
-            Enforced::Syscalls,
-        ];
-        assert_eq!(words, enforced.map(Enforced::as_str));
-        assert_eq!(unenforced(&all, &enforced.map(Enforced::as_str)).count(), 0);
-    }
 
     /// Those of an agent that allows shared users and has these for its functions.
     pub(in crate::agent) fn rules_with_users(own: RangeInclusive<u32>) -> IsolationRules {
@@ -207,7 +182,7 @@ pub(in crate::agent) mod tests {
         IsolationRules {
             defaults: Isolation::DEFAULT,
             allow: Vec::new(),
-            enforced: enforced.iter().map(|it| it.as_str()).collect(),
+            enforced: enforced.to_vec(),
             missing: missing
                 .map(|what| Missing {
                     what,
@@ -251,7 +226,11 @@ pub(in crate::agent) mod tests {
         assert_eq!(containment.identity, Some(SHARED));
         assert!(containment.user.is_none());
         let missing = rules.missing();
-        assert!(missing.iter().any(|missing| missing.what == "own_user"));
+        assert!(
+            missing
+                .iter()
+                .any(|missing| missing.what == Enforced::OwnUser)
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::base::clock::Timestamp;
 use crate::base::units::Mib;
 use crate::config::function::parse_function_yaml;
 use crate::model::agent::{Agent, AgentEvent, AgentState};
+use crate::model::enforced::Enforced;
 use crate::model::function::Code;
 use crate::model::function::FunctionConfig;
 use crate::model::ids::{AgentId, Digest, ExecutionId, FunctionName};
@@ -321,7 +322,7 @@ fn an_agent_that_cannot_isolate_as_asked_by_name_gets_no_traffic_for_it() {
     assert!(bench.acquire(&loose).is_ok());
     let agent = bench.fleet.get(&agent_id("b")).expect("known").agent;
     let able = NodeReport {
-        isolation: vec!["files".to_owned(), "network_none".to_owned()],
+        isolation: vec![Enforced::Files, Enforced::NetworkNone],
         ..report("b", None)
     };
     bench.fleet.record_answer(&agent, able).expect("known");

@@ -1,8 +1,8 @@
-//! What containment can consist of.
+//! What containment can consist of, from the sandbox that enforces it to the API that lists it.
 
 use std::fmt;
 
-/// One thing that is enforced on every execution of this sandbox that does not ask for less, or on none.
+/// One thing that an agent enforces on every execution that does not ask for less, or on none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Enforced {
     /// The tree is one cgroup, which the kernel ends as a whole: no process can leave it.
@@ -103,6 +103,11 @@ impl Enforced {
         Enforced::Syscalls,
         Enforced::NetworkNone,
     ];
+
+    /// The reverse of [`Enforced::as_str`].
+    pub fn parse(text: &str) -> Option<Enforced> {
+        Enforced::ALL.into_iter().find(|it| it.as_str() == text)
+    }
 
     /// As it stands in the agent's status.
     pub const fn as_str(self) -> &'static str {
