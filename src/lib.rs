@@ -3,7 +3,7 @@
 //! Layers, from the ground up; imports go left only:
 //!
 //! ```text
-//! base ← model ← {config, policy, wire, stored} ← {store, pki, rpc, archive, sandbox, host, http} ← {control, agent} ← api ← cli ← bin
+//! base ← model ← contract ← {config, policy, wire, stored} ← {store, pki, rpc, archive, sandbox, host, http} ← {control, agent} ← api ← cli ← bin
 //! ```
 //!
 //! ARCHITECTURE.md is the map; `tests/architecture.rs` holds the directions.
@@ -14,6 +14,7 @@ pub mod archive;
 pub mod base;
 pub mod cli;
 pub mod config;
+pub mod contract;
 pub mod control;
 pub mod host;
 pub mod http;

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from the ground up. A module may import modules of earlier rows and itself.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["base"],
     &["model"],
+    &["contract"],
     &["config", "policy", "wire", "stored"],
     &["store", "pki", "rpc", "archive", "sandbox", "host", "http"],
     &["control", "agent"],

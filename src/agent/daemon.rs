@@ -27,7 +27,7 @@ use super::who::runners::{self, RunnerError};
 use super::workdir::WorkDirs;
 use crate::archive::ArchiveLimits;
 use crate::base::atomic_file::{self, FileError};
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Clock, Timestamp};
 use crate::base::https;
 use crate::base::threads::{Joined, Lasting, Supervisor};
 use crate::base::units::Mib;
@@ -108,7 +108,11 @@ impl Agent {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start(config: &AgentConfig, supervisor: &Supervisor) -> Result<Agent, StartError> {
+    pub fn start(
+        config: &AgentConfig,
+        clock: &Clock,
+        supervisor: &Supervisor,
+    ) -> Result<Agent, StartError> {
         atomic_file::create_directory(&config.state_dir, 0o711)?;
         // Absolute, because the sandbox recognises processes by it; the configuration's may be
         // relative to a file that was named without its directory.
@@ -134,6 +138,7 @@ impl Agent {
             &workdirs,
             &journal,
             &spool_dir,
+            clock.now(),
             config.limits.record_retention,
         )?;
         let releases = Releases::open(&config.apps_dir, ArchiveLimits::default())?;
@@ -143,6 +148,7 @@ impl Agent {
         let private = config.node_private_ip.or_else(host::private_address);
         let limits = &config.limits;
         let context = Context {
+            clock: clock.clone(),
             sandbox,
             journal,
             live: LiveTable::default(),
@@ -278,11 +284,11 @@ fn clear_up(
     sandbox: &Sandbox,
     workdirs: &WorkDirs,
     journal: &Journal,
-    spool_dir: &std::path::Path,
+    spool_dir: &Path,
+    now: Timestamp,
     retention: Duration,
 ) -> Result<(), StartError> {
     let killed = sandbox.clear_leftovers()?;
-    let now = Timestamp::now();
     let lost = journal.mark_lost(now, now.after(retention), "the agent ended while it ran")?;
     if killed > 0 || !lost.is_empty() {
         log::warn!(
@@ -318,8 +324,9 @@ fn expire_records(
     let interval = retention.clamp(SHORTEST_EXPIRY_INTERVAL, EXPIRY_INTERVAL);
     let (worker, shutdown) = (Arc::clone(worker), supervisor.shutdown());
     supervisor.spawn_lasting("expiry", move || {
-        while !shutdown.wait_timeout(interval) {
-            worker.expire(Timestamp::now());
+        let clock = worker.context().clock.clone();
+        while !clock.wait(&shutdown, interval) {
+            worker.expire(clock.now());
         }
     })
 }

@@ -3,15 +3,19 @@
 //! What the client reads and what the log reads are two messages: causes that tell about the
 //! inside of the machine (paths, SQL, addresses of agents) go to the log.
 
-use serde::Serialize;
-
 use crate::archive::ArchiveError;
 use crate::base::causes::with_causes;
 use crate::config::error::FieldError;
+use crate::contract::error::{BadField, ErrorBody, ErrorDetails};
+use crate::control::agents::AgentError;
+use crate::control::calls::CallError;
+use crate::control::desired::FunctionError;
 use crate::control::dispatch::DispatchError;
-use crate::control::error::ControlError;
+use crate::control::enrolment::EnrolmentError;
+use crate::control::executions::ExecutionError;
 use crate::control::fleet::{FleetError, WaitError};
-use crate::control::functions::FunctionError;
+use crate::control::machines::NoProvider;
+use crate::control::plane::NotReady;
 use crate::http::body::BodyError;
 use crate::http::parse::Repeated;
 use crate::http::response::Response;
@@ -35,26 +39,6 @@ struct Details {
     retry_after_s: Option<u32>,
     allow: Option<String>,
     close: bool,
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    error: Inner<'a>,
-}
-
-#[derive(Serialize)]
-struct Inner<'a> {
-    code: &'a str,
-    message: &'a str,
-    hint: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    fields: Vec<Field<'a>>,
-}
-
-#[derive(Serialize)]
-struct Field<'a> {
-    field: &'a str,
-    message: &'a str,
 }
 
 /// Seconds after which a client whose call found no room may try again: executions that take
@@ -135,19 +119,16 @@ impl ApiError {
     /// The HTTP answer.
     pub fn into_response(self) -> Response {
         let details = *self.0;
-        let body = Body {
-            error: Inner {
-                code: details.code,
-                message: &details.message,
-                hint: &details.hint,
-                fields: details
-                    .fields
-                    .iter()
-                    .map(|field| Field {
-                        field: &field.field,
-                        message: &field.message,
-                    })
-                    .collect(),
+        let fields = details.fields.into_iter().map(|field| BadField {
+            field: field.field,
+            message: field.message,
+        });
+        let body = ErrorBody {
+            error: ErrorDetails {
+                code: details.code.to_owned(),
+                message: details.message,
+                hint: details.hint,
+                fields: fields.collect(),
             },
         };
         // Texts alone: there is nothing that could fail to become JSON.
@@ -204,43 +185,52 @@ impl From<Repeated> for ApiError {
     }
 }
 
-impl From<ControlError> for ApiError {
-    fn from(error: ControlError) -> ApiError {
+impl From<CallError> for ApiError {
+    fn from(error: CallError) -> ApiError {
         match error {
-            ControlError::Function(error) => function(error),
-            ControlError::Fleet(error) => fleet(&error),
-            ControlError::Dispatch(error) => dispatch(&error),
-            ControlError::BadAddress { .. } => ApiError::new(
-                Status::UnprocessableContent,
-                "invalid_address",
+            CallError::Dispatch(error) => dispatch(&error),
+            CallError::Execution(error) => error.into(),
+            CallError::KeyReused => ApiError::new(
+                Status::Conflict,
+                "idempotency_key_reused",
                 error.to_string(),
-                "give the agent's address as host:port",
+                "use a fresh key for a different call",
             ),
-            ControlError::Unidentified { .. } => ApiError::new(
-                Status::BadGateway,
-                "agent_unreachable",
-                with_causes(&error),
-                "check that flux-agent runs there, that its certificate is of this fleet, and that tls is set alike on both sides",
-            ),
-            ControlError::NoProvider => ApiError::new(
-                Status::ServiceUnavailable,
-                "no_provider",
+            CallError::KeyPending(_) => ApiError::new(
+                Status::Conflict,
+                "idempotency_pending",
                 error.to_string(),
-                "this version makes no machines; register agents with POST /agents/register",
+                "try again after it has ended, or read the execution",
+            )
+            .retry(),
+            CallError::KeyUnsettled(_) => ApiError::new(
+                Status::Conflict,
+                "outcome_unknown",
+                error.to_string(),
+                "it may have run; use a fresh key to run it again",
             ),
-            ControlError::ExecutionNotFound(_) => ApiError::new(
+            CallError::Record(_) => internal(&error, "bad_record"),
+            CallError::Store(error) => store(&error),
+        }
+    }
+}
+
+impl From<ExecutionError> for ApiError {
+    fn from(error: ExecutionError) -> ApiError {
+        match error {
+            ExecutionError::NotFound(_) => ApiError::new(
                 Status::NotFound,
                 "execution_not_found",
                 error.to_string(),
                 "records are kept for a limited time after the end",
             ),
-            ControlError::ExecutionEnded { .. } => ApiError::new(
+            ExecutionError::Ended { .. } => ApiError::new(
                 Status::Conflict,
                 "execution_ended",
                 error.to_string(),
                 "only a running execution can be cancelled",
             ),
-            ControlError::AgentUnreachable { .. } => {
+            ExecutionError::AgentUnreachable { .. } => {
                 log::warn!("{}", with_causes(&error));
                 ApiError::new(
                     Status::ServiceUnavailable,
@@ -250,86 +240,115 @@ impl From<ControlError> for ApiError {
                 )
                 .retry()
             }
-            ControlError::CancelUnconfirmed { .. } => ApiError::new(
+            ExecutionError::CancelUnconfirmed { .. } => ApiError::new(
                 Status::ServiceUnavailable,
                 "cancel_unconfirmed",
                 error.to_string(),
                 "it was told to stop; try again to have its end confirmed",
             )
             .retry(),
-            ControlError::IdempotencyMismatch => ApiError::new(
-                Status::Conflict,
-                "idempotency_key_reused",
+            ExecutionError::Store(error) => store(&error),
+        }
+    }
+}
+
+impl From<AgentError> for ApiError {
+    fn from(error: AgentError) -> ApiError {
+        match error {
+            AgentError::Fleet(error) => fleet(&error),
+            AgentError::BadAddress { .. } => ApiError::new(
+                Status::UnprocessableContent,
+                "invalid_address",
                 error.to_string(),
-                "use a fresh key for a different call",
+                "give the agent's address as host:port",
             ),
-            ControlError::IdempotencyPending(_) => ApiError::new(
-                Status::Conflict,
-                "idempotency_pending",
-                error.to_string(),
-                "try again after it has ended, or read the execution",
-            )
-            .retry(),
-            ControlError::PkiDisabled => ApiError::new(
+            AgentError::Unidentified { .. } => ApiError::new(
+                Status::BadGateway,
+                "agent_unreachable",
+                with_causes(&error),
+                "check that flux-agent runs there, that its certificate is of this fleet, and that tls is set alike on both sides",
+            ),
+        }
+    }
+}
+
+impl From<EnrolmentError> for ApiError {
+    fn from(error: EnrolmentError) -> ApiError {
+        match error {
+            EnrolmentError::PkiDisabled => ApiError::new(
                 Status::Conflict,
                 "pki_disabled",
                 error.to_string(),
                 "remove disable_grpc_tls from flux.yaml to enrol agents",
             ),
-            ControlError::Pki(_) => internal(&error, "pki_failed"),
-            ControlError::IdempotencyUnsettled(_) => ApiError::new(
-                Status::Conflict,
-                "outcome_unknown",
-                error.to_string(),
-                "it may have run; use a fresh key to run it again",
-            ),
-            ControlError::Record(_) => internal(&error, "bad_record"),
-            ControlError::Enrolment(_) | ControlError::TokenRefused => ApiError::new(
+            EnrolmentError::Pki(_) => internal(&error, "pki_failed"),
+            EnrolmentError::Unsound(_) | EnrolmentError::TokenRefused => ApiError::new(
                 Status::Unauthorized,
                 "token_refused",
                 error.to_string(),
                 "make a fresh token with: flux agent enroll ID",
             ),
-            ControlError::Store(error) => store(&error),
-            ControlError::ShuttingDown => shutting_down(),
+            EnrolmentError::Store(error) => store(&error),
         }
     }
 }
 
-fn function(error: FunctionError) -> ApiError {
-    match error {
-        FunctionError::NotFound(_) => ApiError::new(
-            Status::NotFound,
-            "function_not_found",
+impl From<NoProvider> for ApiError {
+    fn from(error: NoProvider) -> ApiError {
+        ApiError::new(
+            Status::ServiceUnavailable,
+            "no_provider",
             error.to_string(),
-            "register it first with PUT /functions",
-        ),
-        FunctionError::NoVersion { .. } => ApiError::new(
-            Status::NotFound,
-            "version_not_found",
-            error.to_string(),
-            "see GET /functions/{name}/versions",
-        ),
-        FunctionError::NoEarlierVersion(_) => ApiError::new(
-            Status::Conflict,
-            "no_earlier_version",
-            error.to_string(),
-            "see GET /functions/{name}/versions",
-        ),
-        FunctionError::HandlerMissing { .. } => ApiError::new(
-            Status::UnprocessableContent,
-            "handler_missing",
-            error.to_string(),
-            "put the handler into the archive at exactly that path, or register the function with another handler",
-        ),
-        FunctionError::TooMany => ApiError::new(
-            Status::Conflict,
-            "too_many_functions",
-            error.to_string(),
-            "delete functions that are not needed any more",
-        ),
-        FunctionError::Archive(error) => archive(&error),
-        FunctionError::Store(error) => store(&error),
+            "this version makes no machines; register agents with POST /agents/register",
+        )
+    }
+}
+
+impl From<NotReady> for ApiError {
+    fn from(error: NotReady) -> ApiError {
+        match error {
+            NotReady::ShuttingDown => shutting_down(),
+            NotReady::Store(error) => store(&error),
+        }
+    }
+}
+
+impl From<FunctionError> for ApiError {
+    fn from(error: FunctionError) -> ApiError {
+        match error {
+            FunctionError::NotFound(_) => ApiError::new(
+                Status::NotFound,
+                "function_not_found",
+                error.to_string(),
+                "register it first with PUT /functions",
+            ),
+            FunctionError::NoVersion { .. } => ApiError::new(
+                Status::NotFound,
+                "version_not_found",
+                error.to_string(),
+                "see GET /functions/{name}/versions",
+            ),
+            FunctionError::NoEarlierVersion(_) => ApiError::new(
+                Status::Conflict,
+                "no_earlier_version",
+                error.to_string(),
+                "see GET /functions/{name}/versions",
+            ),
+            FunctionError::HandlerMissing { .. } => ApiError::new(
+                Status::UnprocessableContent,
+                "handler_missing",
+                error.to_string(),
+                "put the handler into the archive at exactly that path, or register the function with another handler",
+            ),
+            FunctionError::TooMany => ApiError::new(
+                Status::Conflict,
+                "too_many_functions",
+                error.to_string(),
+                "delete functions that are not needed any more",
+            ),
+            FunctionError::Archive(error) => archive(&error),
+            FunctionError::Store(error) => store(&error),
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use super::router::{self, Access, Found};
 use crate::base::units::Mib;
 use crate::config::secret::Secret;
 use crate::config::server::ServerConfig;
-use crate::control::command::{Answer, Command};
 use crate::control::plane::ControlPlane;
 use crate::http::handler::Handler;
 use crate::http::request::Request;
@@ -33,7 +32,7 @@ impl Api {
         }
     }
 
-    /// The control plane, for routes that stream into it.
+    /// What carries out what the routes ask for.
     pub fn control(&self) -> &ControlPlane {
         &self.control
     }
@@ -41,14 +40,6 @@ impl Api {
     /// The body of an execute call at the most.
     pub fn execute_body_max(&self) -> Mib {
         self.execute_body_max
-    }
-
-    /// Has a command carried out.
-    ///
-    /// # Errors
-    /// The command's, as the client sees it.
-    pub fn run(&self, command: Command) -> Result<Answer, ApiError> {
-        self.control.handle(command).map_err(ApiError::from)
     }
 
     fn answer(&self, request: &mut Request<'_>) -> Result<Response, ApiError> {

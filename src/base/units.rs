@@ -13,6 +13,11 @@ impl Mib {
     pub const fn bytes(self) -> u64 {
         self.0.saturating_mul(1 << 20)
     }
+
+    /// The least that holds so many bytes: less than one would read as nothing.
+    pub const fn rounded_up(bytes: u64) -> Mib {
+        Mib(bytes.div_ceil(1 << 20))
+    }
 }
 
 impl fmt::Display for Mib {

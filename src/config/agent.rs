@@ -8,15 +8,16 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::document::{self, Node};
+use super::document::Node;
 use super::error::ConfigError;
 use super::function::{MAX_CPU_MILLICORES, MAX_DISK_MIB, MAX_MEMORY_MIB, MAX_PIDS};
 use super::isolation::{AgentIsolation, agent_isolation};
 use super::locate::{Environment, Source, process_environment};
 use super::read;
 use super::redis_address::RedisAddress;
-use super::section::{Report, Section};
+use super::section::Section;
 use super::server::{DEFAULT_AGENT_PORT, DEFAULT_LOG, positive, redis_address};
+use super::yaml;
 use crate::base::units::Mib;
 use crate::model::ids::AgentId;
 
@@ -174,23 +175,18 @@ impl AgentConfig {
         source: Source,
         environment: Environment<'_>,
     ) -> Result<AgentConfig, ConfigError> {
-        let root = match document::parse(&source.bytes) {
+        let root = match yaml::parse(&source.bytes) {
             Ok(root) => root,
             Err(malformed) => {
                 let path = source.path;
                 return Err(ConfigError::Malformed { path, malformed });
             }
         };
-        let report = Report::default();
-        let config = read_agent(Section::root(&report, &root), source.base(), environment);
-        let fields = report.into_errors();
-        match config {
-            Some(config) if fields.is_empty() => Ok(config),
-            Some(_) | None => Err(ConfigError::Invalid {
-                path: source.path,
+        root.read(|section| read_agent(section, source.base(), environment))
+            .map_err(|fields| ConfigError::Invalid {
+                path: source.path.clone(),
                 fields,
-            }),
-        }
+            })
     }
 }
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::document::{self, Node, Value};
+use super::document::{Node, Value};
 use super::error::{FieldError, Malformed};
 use super::isolation::request;
 use super::read;
-use super::section::{Report, Section};
+use super::section::Section;
+use super::yaml;
 use crate::base::units::parse_duration;
 use crate::model::function::{
     Behavior, DEFAULT_MAX_CONCURRENCY, DEFAULT_MAX_WAIT, Env, FunctionConfig, HandlerPath,
@@ -56,17 +57,11 @@ pub fn parse_function_yaml(bytes: &[u8]) -> Result<FunctionConfig, FunctionYamlE
     if bytes.len() > MAX_FUNCTION_YAML_BYTES {
         return Err(malformed("larger than 64 KiB"));
     }
-    let root = document::parse(bytes).map_err(FunctionYamlError::Malformed)?;
+    let root = yaml::parse(bytes).map_err(FunctionYamlError::Malformed)?;
     if !matches!(root.value, Value::Mapping(_)) {
         return Err(malformed("expected keys with values, such as name: hello"));
     }
-    let report = Report::default();
-    let config = read_function(Section::root(&report, &root));
-    let errors = report.into_errors();
-    match config {
-        Some(config) if errors.is_empty() => Ok(config),
-        Some(_) | None => Err(FunctionYamlError::Invalid(errors)),
-    }
+    root.read(read_function).map_err(FunctionYamlError::Invalid)
 }
 
 pub(super) fn read_function(mut root: Section<'_>) -> Option<FunctionConfig> {
@@ -150,9 +145,9 @@ fn env(node: &Node) -> Result<Env, String> {
     let mut env = Env::new();
     for entry in entries {
         let value = match &entry.value.value {
-            Value::Text(text) => text.clone(),
+            Value::Scalar(text) | Value::Text(text) => text.clone(),
             Value::Null => String::new(),
-            Value::Sequence(_) | Value::Mapping(_) => {
+            Value::Number(_) | Value::Truth(_) | Value::Sequence(_) | Value::Mapping(_) => {
                 return Err(format!(
                     "{}: expected one text, number, true or false",
                     entry.key

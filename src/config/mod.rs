@@ -1,23 +1,27 @@
-//! Configuration: YAML text becomes checked values, in two steps.
+//! Configuration, and whatever else people write for Flux: text becomes checked values, in two
+//! steps.
 //!
-//! First `document` makes a bounded tree of texts with their places; it knows YAML and nothing
-//! else. Then `section` reads that tree key by key into the types of [`server`], [`agent`] and
-//! [`function`]; it names every bad key of a document at once, and nobody else sees raw values.
+//! First `yaml` or `json` makes a `document` of the text, a bounded tree; these two know their format
+//! and nothing else. Then `section` reads that tree key by key, with the readers of single values
+//! in `read`, into the types of [`server`], [`agent`] and [`function`], or of a request's body; it
+//! names every bad key of a document at once, and nobody else sees raw values.
 //!
 //! Invariants: 0 is a value and never "unset"; unknown keys are errors; the value of a secret
 //! stands in no error and in no `Debug` output.
 
 pub mod agent;
-mod document;
+pub(crate) mod document;
 pub mod error;
 pub mod function;
 pub mod isolation;
+pub(crate) mod json;
 mod locate;
-mod read;
+pub(crate) mod read;
 pub mod redis_address;
 pub mod secret;
-mod section;
+pub(crate) mod section;
 pub mod server;
+mod yaml;
 
 #[cfg(test)]
 mod tests;

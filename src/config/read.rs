@@ -3,6 +3,7 @@
 //! The messages follow a key's path and a colon. They show the value that was found, cut to a
 //! length; values that may be secret go through `secret` instead.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -15,18 +16,40 @@ use crate::base::units::{Mib, format_duration, parse_duration};
 /// Characters of a refused value that an error shows.
 const SHOWN_CHARACTERS: usize = 100;
 
-/// Any text, number or truth value, as written.
-pub(super) fn text(node: &Node) -> Result<String, String> {
+/// A text. In YAML numbers and truth values are texts too, as they are written; in JSON they are not.
+///
+/// # Errors
+/// What was found instead.
+pub fn text(node: &Node) -> Result<String, String> {
     match &node.value {
-        Value::Text(text) => Ok(text.clone()),
-        Value::Null => Err("expected a text, found nothing".to_owned()),
-        Value::Sequence(_) => Err("expected one value, found a list".to_owned()),
-        Value::Mapping(_) => Err("expected one value, found keys with values".to_owned()),
+        Value::Scalar(text) | Value::Text(text) => Ok(text.clone()),
+        Value::Null
+        | Value::Number(_)
+        | Value::Truth(_)
+        | Value::Sequence(_)
+        | Value::Mapping(_) => Err(format!("expected a text, found {}", node.kind())),
     }
 }
 
+/// Keys with texts, such as an environment.
+///
+/// # Errors
+/// The first that is none, by its key; never its value, which may be a secret.
+pub fn texts(node: &Node) -> Result<BTreeMap<String, String>, String> {
+    let Value::Mapping(entries) = &node.value else {
+        return Err(format!("expected keys with texts, found {}", node.kind()));
+    };
+    entries
+        .iter()
+        .map(|entry| {
+            let value = text(&entry.value).map_err(|error| format!("{}: {error}", entry.key))?;
+            Ok((entry.key.clone(), value))
+        })
+        .collect()
+}
+
 /// A text that is not empty.
-pub(super) fn non_empty(node: &Node) -> Result<String, String> {
+pub fn non_empty(node: &Node) -> Result<String, String> {
     let text = text(node)?;
     if text.trim().is_empty() {
         return Err("expected a text, found an empty one".to_owned());
@@ -35,17 +58,27 @@ pub(super) fn non_empty(node: &Node) -> Result<String, String> {
 }
 
 /// `true` or `false`, and what YAML 1.1 took for them: files written for such parsers stay valid.
-pub(super) fn boolean(node: &Node) -> Result<bool, String> {
-    let text = text(node)?;
+pub fn boolean(node: &Node) -> Result<bool, String> {
+    let text = match &node.value {
+        Value::Truth(value) => return Ok(*value),
+        Value::Scalar(text) => text,
+        Value::Null
+        | Value::Text(_)
+        | Value::Number(_)
+        | Value::Sequence(_)
+        | Value::Mapping(_) => {
+            return Err(format!("expected true or false, found {}", node.kind()));
+        }
+    };
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" => Ok(true),
         "false" | "no" | "off" => Ok(false),
-        _ => Err(found("true or false", &text)),
+        _ => Err(found("true or false", text)),
     }
 }
 
 /// A word of a list; `expected` names them all.
-pub(super) fn word<T>(
+pub fn word<T>(
     parse: fn(&str) -> Option<T>,
     expected: &'static str,
 ) -> impl FnOnce(&Node) -> Result<T, String> {
@@ -56,7 +89,7 @@ pub(super) fn word<T>(
 }
 
 /// A list, each item read by `read`; the message for a bad one says which it is.
-pub(super) fn list<T>(
+pub fn list<T>(
     read: impl Fn(&Node) -> Result<T, String>,
 ) -> impl FnOnce(&Node) -> Result<Vec<T>, String> {
     move |node| {
@@ -71,31 +104,38 @@ pub(super) fn list<T>(
 }
 
 /// A whole number in `range`, as number or as text.
-pub(super) fn integer<T>(range: RangeInclusive<T>) -> impl FnOnce(&Node) -> Result<T, String>
+pub fn integer<T>(range: RangeInclusive<T>) -> impl FnOnce(&Node) -> Result<T, String>
 where
     T: TryFrom<i128> + PartialOrd + Display,
 {
     move |node| {
-        let text = text(node)?;
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        let text = match &node.value {
+            Value::Scalar(text) | Value::Number(text) => text,
+            Value::Null
+            | Value::Text(_)
+            | Value::Truth(_)
+            | Value::Sequence(_)
+            | Value::Mapping(_) => {
+                return Err(format!("expected {expected}, found {}", node.kind()));
+            }
+        };
         text.trim()
             .parse::<i128>()
             .ok()
             .and_then(|number| T::try_from(number).ok())
             .filter(|number| range.contains(number))
-            .ok_or_else(|| found(&expected, &text))
+            .ok_or_else(|| found(&expected, text))
     }
 }
 
 /// A whole number of mebibytes.
-pub(super) fn mebibytes(range: RangeInclusive<u64>) -> impl FnOnce(&Node) -> Result<Mib, String> {
+pub fn mebibytes(range: RangeInclusive<u64>) -> impl FnOnce(&Node) -> Result<Mib, String> {
     move |node| integer(range)(node).map(Mib)
 }
 
 /// `250ms`, `30s`, `5m`, `2h` or seconds.
-pub(super) fn duration(
-    range: RangeInclusive<Duration>,
-) -> impl FnOnce(&Node) -> Result<Duration, String> {
+pub fn duration(range: RangeInclusive<Duration>) -> impl FnOnce(&Node) -> Result<Duration, String> {
     move |node| {
         let text = text(node)?;
         let duration = parse_duration(&text)?;
@@ -112,7 +152,7 @@ pub(super) fn duration(
 }
 
 /// A numeric address; names are refused, because functions are given it as it stands.
-pub(super) fn ip(node: &Node) -> Result<IpAddr, String> {
+pub fn ip(node: &Node) -> Result<IpAddr, String> {
     let text = text(node)?;
     text.trim()
         .parse()
@@ -120,7 +160,7 @@ pub(super) fn ip(node: &Node) -> Result<IpAddr, String> {
 }
 
 /// `address:port`; `:port` means every IPv4 address, `localhost` the loopback one.
-pub(super) fn socket_address(node: &Node) -> Result<SocketAddr, String> {
+pub fn socket_address(node: &Node) -> Result<SocketAddr, String> {
     let text = text(node)?;
     let parsed = match text.split_once(':') {
         Some(("", port)) => with_port(Ipv4Addr::UNSPECIFIED, port),
@@ -136,12 +176,12 @@ pub(super) fn socket_address(node: &Node) -> Result<SocketAddr, String> {
 }
 
 /// A path; a relative one starts at `base`, the directory of the configuration file.
-pub(super) fn path(base: &Path) -> impl FnOnce(&Node) -> Result<PathBuf, String> {
+pub fn path(base: &Path) -> impl FnOnce(&Node) -> Result<PathBuf, String> {
     move |node| Ok(base.join(non_empty(node)?))
 }
 
 /// A filter for the log: levels, and `module=level`, separated by commas.
-pub(super) fn log_filter(node: &Node) -> Result<String, String> {
+pub fn log_filter(node: &Node) -> Result<String, String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let text = text(node)?;
     let is_valid = text.split(',').all(|part| {
@@ -158,7 +198,7 @@ pub(super) fn log_filter(node: &Node) -> Result<String, String> {
 }
 
 /// `expected …, found "…"`.
-pub(super) fn found(expected: &str, value: &str) -> String {
+pub fn found(expected: &str, value: &str) -> String {
     let mut shown: String = value.chars().take(SHOWN_CHARACTERS).collect();
     if shown.len() < value.len() {
         shown.push('…');

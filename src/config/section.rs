@@ -11,14 +11,14 @@ use super::error::FieldError;
 
 /// Where the findings of one document gather.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub struct Report {
     errors: RefCell<Vec<FieldError>>,
     known: RefCell<Vec<String>>,
 }
 
 impl Report {
     /// Notes a finding at a place.
-    pub(super) fn add(&self, field: &str, message: String, (line, column): (usize, usize)) {
+    pub fn add(&self, field: &str, message: String, (line, column): (usize, usize)) {
         self.errors.borrow_mut().push(FieldError {
             field: field.to_owned(),
             message,
@@ -28,7 +28,7 @@ impl Report {
     }
 
     /// The findings, in the order of the document.
-    pub(super) fn into_errors(self) -> Vec<FieldError> {
+    pub fn into_errors(self) -> Vec<FieldError> {
         let mut errors = self.errors.into_inner();
         errors.sort_by_key(|error| (error.line, error.column));
         errors
@@ -36,13 +36,13 @@ impl Report {
 
     /// Every key path that was asked for.
     #[cfg(test)]
-    pub(super) fn known(&self) -> Vec<String> {
+    pub fn known(&self) -> Vec<String> {
         self.known.borrow().clone()
     }
 }
 
 /// One mapping of the document; absent ones read as empty.
-pub(super) struct Section<'a> {
+pub struct Section<'a> {
     report: &'a Report,
     path: String,
     place: (usize, usize),
@@ -52,19 +52,19 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The root of a document; anything but a mapping or nothing is a finding.
-    pub(super) fn root(report: &'a Report, node: &'a Node) -> Section<'a> {
+    pub fn root(report: &'a Report, node: &'a Node) -> Section<'a> {
         Section::at(report, String::new(), Some(node), (node.line, node.column))
     }
 
     /// A mapping under `key`.
-    pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
+    pub fn section(&mut self, key: &'static str) -> Section<'a> {
         let path = self.path_of(key);
         let node = self.ask(key);
         Section::at(self.report, path, node, self.place)
     }
 
     /// The value of a key that must be there.
-    pub(super) fn required<T>(
+    pub fn required<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&Node) -> Result<T, String>,
@@ -79,7 +79,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key that may be absent or null.
-    pub(super) fn optional<T>(
+    pub fn optional<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&Node) -> Result<T, String>,
@@ -90,7 +90,7 @@ impl<'a> Section<'a> {
 
     /// As [`Section::optional`], with a default. The default also stands in for a bad value, which
     /// goes nowhere because the report is not empty.
-    pub(super) fn or<T>(
+    pub fn or<T>(
         &mut self,
         key: &'static str,
         default: T,
@@ -100,7 +100,7 @@ impl<'a> Section<'a> {
     }
 
     /// Notes a finding about `key` that needs more than its own value.
-    pub(super) fn refuse(&self, key: &str, message: impl Into<String>) {
+    pub fn refuse(&self, key: &str, message: impl Into<String>) {
         let place = self
             .entries
             .iter()
@@ -110,7 +110,7 @@ impl<'a> Section<'a> {
     }
 
     /// Refuses every key that was not asked for.
-    pub(super) fn finish(self) {
+    pub fn finish(self) {
         for entry in self.entries {
             if !self.asked.contains(&entry.key.as_str()) {
                 self.refuse(&entry.key, unknown(&entry.key, &self.asked));
@@ -127,7 +127,13 @@ impl<'a> Section<'a> {
         let entries: &[Entry] = match node.map(|node| &node.value) {
             None | Some(Value::Null) => &[],
             Some(Value::Mapping(entries)) => entries,
-            Some(Value::Text(_) | Value::Sequence(_)) => {
+            Some(
+                Value::Scalar(_)
+                | Value::Text(_)
+                | Value::Number(_)
+                | Value::Truth(_)
+                | Value::Sequence(_),
+            ) => {
                 let place = node.map_or(parent, |node| (node.line, node.column));
                 report.add(&path, "expected keys with values".to_owned(), place);
                 &[]

@@ -8,13 +8,14 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::document::{self, Node, Value};
+use super::document::{Node, Value};
 use super::error::ConfigError;
 use super::locate::{Environment, Source, process_environment};
 use super::read;
 use super::redis_address::RedisAddress;
 use super::secret::{Secret, secret};
-use super::section::{Report, Section};
+use super::section::Section;
+use super::yaml;
 use crate::base::units::Mib;
 
 /// Names another place of flux.yaml.
@@ -153,23 +154,18 @@ impl ServerConfig {
         source: Source,
         environment: Environment<'_>,
     ) -> Result<ServerConfig, ConfigError> {
-        let root = match document::parse(&source.bytes) {
+        let root = match yaml::parse(&source.bytes) {
             Ok(root) => root,
             Err(malformed) => {
                 let path = source.path;
                 return Err(ConfigError::Malformed { path, malformed });
             }
         };
-        let report = Report::default();
-        let config = read_server(Section::root(&report, &root), source.base(), environment);
-        let fields = report.into_errors();
-        match config {
-            Some(config) if fields.is_empty() => Ok(config),
-            Some(_) | None => Err(ConfigError::Invalid {
-                path: source.path,
+        root.read(|section| read_server(section, source.base(), environment))
+            .map_err(|fields| ConfigError::Invalid {
+                path: source.path.clone(),
                 fields,
-            }),
-        }
+            })
     }
 }
 
@@ -230,7 +226,7 @@ fn no_providers(node: &Node) -> Result<(), String> {
         Value::Null => true,
         Value::Sequence(items) => items.is_empty(),
         Value::Mapping(entries) => entries.is_empty(),
-        Value::Text(_) => false,
+        Value::Scalar(_) | Value::Text(_) | Value::Number(_) | Value::Truth(_) => false,
     };
     if is_empty {
         return Ok(());

@@ -5,16 +5,16 @@
 //! work; the way of a synchronous call waits for no disk.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thiserror::Error;
 
-use super::command::Call;
+use super::calls::Call;
 use super::fleet::{Fleet, RefusedFor, Reservation, WaitError};
 use super::links::Links;
 use super::sync::Syncer;
 use crate::base::cancel::Cancel;
-use crate::base::clock::Timestamp;
+use crate::base::clock::Clock;
 use crate::model::agent::AgentEvent;
 use crate::model::execution::{Executed, ExecutionRecord};
 use crate::model::ids::{AgentId, ExecutionId};
@@ -39,6 +39,7 @@ pub struct Dispatcher {
     links: Arc<Links>,
     syncer: Arc<Syncer>,
     store: Arc<dyn Store>,
+    clock: Clock,
     shutdown: Cancel,
 }
 
@@ -85,6 +86,7 @@ impl Dispatcher {
         links: Arc<Links>,
         syncer: Arc<Syncer>,
         store: Arc<dyn Store>,
+        clock: Clock,
         shutdown: Cancel,
     ) -> Dispatcher {
         Dispatcher {
@@ -92,6 +94,7 @@ impl Dispatcher {
             links,
             syncer,
             store,
+            clock,
             shutdown,
         }
     }
@@ -130,7 +133,7 @@ impl Dispatcher {
         call: &Call,
         mut attempt: impl FnMut(Reservation, &AgentClient, ExecuteRequest) -> Offer<T>,
     ) -> Result<T, DispatchError> {
-        let began = Instant::now();
+        let began = self.clock.moment();
         let mut last = String::new();
         for _ in 0..MAX_OFFERS {
             let reservation = self.fleet.acquire(&call.function, id, &call.client_gone)?;
@@ -146,7 +149,7 @@ impl Dispatcher {
                     continue;
                 }
             };
-            let request = request(id, call, &reservation, began.elapsed());
+            let request = request(id, call, &reservation, self.clock.moment().since(began));
             match attempt(reservation, &client, request) {
                 Offer::Done(done) => return Ok(done),
                 Offer::Again(reason) => last = reason,
@@ -165,9 +168,9 @@ impl Dispatcher {
     ) -> Offer<Executed> {
         let (id, queued, version) = (request.id.clone(), request.queued, request.version);
         let agent = reservation.agent().clone();
-        let accepted_at = Timestamp::now();
+        let accepted_at = self.clock.now();
         let timeout = reservation.current().config.timeout_of_call(call.timeout);
-        let pending = match client.start_execute(request, timeout) {
+        let pending = match client.start_execute(request, timeout, accepted_at) {
             Ok(pending) => pending,
             Err(error) => return self.turned_down(&id, reservation, &error),
         };
@@ -215,7 +218,7 @@ impl Dispatcher {
                 execution: id.clone(),
                 agent: agent.clone(),
                 function: request.function.clone(),
-                accepted_at: Timestamp::now(),
+                accepted_at: self.clock.now(),
                 expires_at: None,
                 lost: false,
             }),
@@ -233,6 +236,7 @@ impl Dispatcher {
                     ..request
                 },
                 None,
+                self.clock.now(),
             )
             .and_then(|pending| {
                 pending
@@ -261,8 +265,8 @@ impl Dispatcher {
         client: &AgentClient,
         client_gone: &Cancel,
     ) -> Offer<Executed> {
-        let mut deadline = Instant::now() + SETTLE_TIME;
-        while Instant::now() < deadline {
+        let mut deadline = self.clock.moment() + SETTLE_TIME;
+        while self.clock.moment() < deadline {
             match client.get_execution(&accepted.id) {
                 Ok(Some(executed)) if executed.record.ending.is_some() => {
                     return Offer::Done(executed);
@@ -275,16 +279,16 @@ impl Dispatcher {
                         accepted.agent
                     );
                     return Offer::Done(Executed {
-                        record: accepted.lost(&why, Timestamp::now()),
+                        record: accepted.lost(&why, self.clock.now()),
                         output: Vec::new(),
                     });
                 }
                 // It runs on, and its caller waits on.
-                Ok(Some(_)) => deadline = Instant::now() + SETTLE_TIME,
+                Ok(Some(_)) => deadline = self.clock.moment() + SETTLE_TIME,
                 // The agent is not back yet.
                 Err(_) => {}
             }
-            if client_gone.wait_timeout(SETTLE_PAUSE) {
+            if self.clock.wait(client_gone, SETTLE_PAUSE) {
                 return self.answer_nobody(client, &accepted.id);
             }
         }
@@ -327,9 +331,9 @@ impl Dispatcher {
         reservation: Reservation,
         client: &AgentClient,
     ) -> Offer<()> {
-        let deadline = Instant::now() + SETTLE_TIME;
+        let deadline = self.clock.moment() + SETTLE_TIME;
         let never = Cancel::never();
-        while Instant::now() < deadline {
+        while self.clock.moment() < deadline {
             match client.get_execution(id) {
                 Ok(Some(_)) => {
                     reservation.hand_over();
@@ -339,7 +343,7 @@ impl Dispatcher {
                 // given to another one.
                 Ok(None) => break,
                 Err(_) => {
-                    never.wait_timeout(SETTLE_PAUSE);
+                    self.clock.wait(&never, SETTLE_PAUSE);
                 }
             }
         }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::ControlError;
-use crate::base::clock::Timestamp;
+use thiserror::Error;
+
+use crate::base::clock::{Clock, Timestamp};
 use crate::model::ids::AgentId;
-use crate::pki::enrolment::{EnrolAnswer, EnrolRequest, Enrolled};
+use crate::pki::enrolment::{self, EnrolAnswer, EnrolRequest, Enrolled};
 use crate::pki::invitation::Invitation;
-use crate::pki::{Authority, EnrolmentToken, Secret};
-use crate::store::{self, Store};
+use crate::pki::{Authority, EnrolmentToken, PkiError, Secret};
+use crate::store::{self, Store, StoreError};
 
 /// How long a token works: long enough to walk to the other machine, short enough that one
 /// forgotten in a shell's history is worth nothing.
@@ -21,7 +22,39 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 pub struct Enrolment {
     authority: Option<Arc<Authority>>,
     store: Arc<dyn Store>,
+    clock: Clock,
     agent_port: u16,
+}
+
+/// An invitation for an agent.
+#[derive(Debug)]
+pub struct Invited {
+    /// For whom.
+    pub agent: AgentId,
+    /// To be given to `flux-agent join`; works once.
+    pub token: String,
+    /// Until when it works.
+    pub expires_at: Timestamp,
+}
+
+/// Why nobody was enrolled.
+#[derive(Debug, Error)]
+pub enum EnrolmentError {
+    /// Certificates are off, so there is nothing to enrol into.
+    #[error("certificates are turned off by disable_grpc_tls")]
+    PkiDisabled,
+    /// A certificate could not be issued.
+    #[error("no certificate could be issued")]
+    Pki(#[from] PkiError),
+    /// The token is unknown, used or expired.
+    #[error("the token is unknown, was used already, or has expired")]
+    TokenRefused,
+    /// The request was not made with the token, or is not sound.
+    #[error(transparent)]
+    Unsound(#[from] enrolment::EnrolmentError),
+    /// The store failed.
+    #[error("the store cannot be asked for tokens")]
+    Store(#[from] StoreError),
 }
 
 impl Enrolment {
@@ -29,22 +62,24 @@ impl Enrolment {
     pub fn new(
         authority: Option<Arc<Authority>>,
         store: Arc<dyn Store>,
+        clock: Clock,
         agent_port: u16,
     ) -> Enrolment {
         Enrolment {
             authority,
             store,
+            clock,
             agent_port,
         }
     }
 
-    /// An invitation for `agent` as text, and until when it works.
+    /// Makes a one-time token with which a worker can fetch its certificate.
     ///
     /// # Errors
     /// Without certificates; the store's.
-    pub fn enroll(&self, agent: &AgentId) -> Result<(String, Timestamp), ControlError> {
+    pub fn invite(&self, agent: &AgentId) -> Result<Invited, EnrolmentError> {
         let token = EnrolmentToken::generate(self.authority()?.fingerprint()?)?;
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let expires_at = now.after(TOKEN_LIFETIME);
         self.store.put_token(
             &store::EnrolmentToken {
@@ -59,18 +94,22 @@ impl Enrolment {
             agent: agent.clone(),
             token,
         };
-        Ok((invitation.reveal(), expires_at))
+        Ok(Invited {
+            agent: agent.clone(),
+            token: invitation.reveal(),
+            expires_at,
+        })
     }
 
     /// Whether a token of that id waits to be redeemed.
     ///
     /// # Errors
     /// See [`Enrolment::join`].
-    pub fn expect_token(&self, id: &str) -> Result<(), ControlError> {
+    pub fn expect_token(&self, id: &str) -> Result<(), EnrolmentError> {
         self.authority()?;
-        match self.store.peek_token(id, Timestamp::now())? {
+        match self.store.peek_token(id, self.clock.now())? {
             Some(_) => Ok(()),
-            None => Err(ControlError::TokenRefused),
+            None => Err(EnrolmentError::TokenRefused),
         }
     }
 
@@ -78,23 +117,23 @@ impl Enrolment {
     ///
     /// # Errors
     /// An unknown, used or expired token; a request that was not made with it; the store's.
-    pub fn join(&self, request: &EnrolRequest) -> Result<EnrolAnswer, ControlError> {
+    pub fn join(&self, request: &EnrolRequest) -> Result<EnrolAnswer, EnrolmentError> {
         let authority = self.authority()?;
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let id = request.token_id()?.to_string();
         let stored = self
             .store
             .peek_token(&id, now)?
-            .ok_or(ControlError::TokenRefused)?;
+            .ok_or(EnrolmentError::TokenRefused)?;
         let secret = std::str::from_utf8(&stored.secret)
             .ok()
             .and_then(|text| Secret::parse(text).ok())
-            .ok_or(ControlError::TokenRefused)?;
+            .ok_or(EnrolmentError::TokenRefused)?;
         let (agent, csr) = request.verify(&secret)?;
         // Taken before the certificate is made: whatever fails after that, it works only once.
         let taken = self.store.take_token(&id, now)?;
         if agent != stored.agent || taken.is_none() {
-            return Err(ControlError::TokenRefused);
+            return Err(EnrolmentError::TokenRefused);
         }
         let certificate = authority.issue_agent(&agent, &csr)?;
         log::info!("agent {agent}: joined with its token");
@@ -106,7 +145,7 @@ impl Enrolment {
         Ok(EnrolAnswer::new(&secret, request, &enrolled)?)
     }
 
-    fn authority(&self) -> Result<&Authority, ControlError> {
-        self.authority.as_deref().ok_or(ControlError::PkiDisabled)
+    fn authority(&self) -> Result<&Authority, EnrolmentError> {
+        self.authority.as_deref().ok_or(EnrolmentError::PkiDisabled)
     }
 }

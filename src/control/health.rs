@@ -12,6 +12,7 @@ use super::fleet::{AgentView, Fleet, FleetError};
 use super::links::Links;
 use super::sync::Syncer;
 use crate::base::cancel::Cancel;
+use crate::base::clock::Clock;
 use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::{Lasting, Supervisor, lock};
 use crate::model::agent::{AgentEvent, AgentState};
@@ -51,6 +52,7 @@ struct Shared {
     links: Arc<Links>,
     syncer: Arc<Syncer>,
     feeds: Arc<Feeds>,
+    clock: Clock,
     /// Agents whose probe has not come back; they are not probed again meanwhile.
     under_way: Mutex<HashSet<AgentId>>,
     pool: Pool,
@@ -67,6 +69,7 @@ impl Health {
         links: Arc<Links>,
         syncer: Arc<Syncer>,
         feeds: Arc<Feeds>,
+        clock: Clock,
         supervisor: &Supervisor,
     ) -> std::io::Result<Health> {
         let shared = Arc::new(Shared {
@@ -75,6 +78,7 @@ impl Health {
             links,
             syncer,
             feeds,
+            clock,
             under_way: Mutex::new(HashSet::new()),
             pool: Pool::new("probe", PROBE_POOL, supervisor),
         });
@@ -113,7 +117,7 @@ fn tick(shared: &Arc<Shared>, shutdown: &Cancel) {
                 lock(&shared.under_way).remove(&id);
             }
         }
-        if shutdown.wait_timeout(shared.policy.interval) {
+        if shared.clock.wait(shutdown, shared.policy.interval) {
             return;
         }
         round = round.wrapping_add(1);
@@ -123,10 +127,8 @@ fn tick(shared: &Arc<Shared>, shutdown: &Cancel) {
 impl Shared {
     fn probe(&self, view: &AgentView, round: u32) {
         let id = &view.agent.id;
-        let answer = self
-            .links
-            .client(&view.agent)
-            .and_then(|client| client.node_status());
+        let agent = &view.agent;
+        let answer = self.links.status_at(&agent.id, &agent.address, agent.tls);
         match answer {
             Ok(report) => self.answered(view, report, round),
             Err(error) => {

@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use openssl::sha::Sha256;
 
-use super::command::Call;
-use super::error::ControlError;
-use crate::base::clock::Timestamp;
+use super::calls::{Call, CallError};
+use crate::base::clock::Clock;
 use crate::base::threads::lock;
 use crate::model::execution::Executed;
 use crate::model::ids::ExecutionId;
 use crate::store::{Idempotency, IdempotencyKey, Store, StoreError, StoredAnswer};
-use crate::wire::json::RecordJson;
+use crate::wire::record;
 
 /// See the module's text.
 pub struct IdempotentCalls {
     store: Arc<dyn Store>,
+    clock: Clock,
     retention: Duration,
     /// Executions whose first call is still in this process.
     under_way: Mutex<HashSet<ExecutionId>>,
@@ -55,9 +55,10 @@ pub enum Mode {
 
 impl IdempotentCalls {
     /// `retention`: how long a key is remembered.
-    pub fn new(store: Arc<dyn Store>, retention: Duration) -> IdempotentCalls {
+    pub fn new(store: Arc<dyn Store>, clock: Clock, retention: Duration) -> IdempotentCalls {
         IdempotentCalls {
             store,
+            clock,
             retention,
             under_way: Mutex::new(HashSet::new()),
         }
@@ -73,7 +74,7 @@ impl IdempotentCalls {
         mode: Mode,
         call: &Call,
         execution: &ExecutionId,
-    ) -> Result<Begun<'_>, ControlError> {
+    ) -> Result<Begun<'_>, CallError> {
         let key = IdempotencyKey::new(&call.function, key);
         let fingerprint = fingerprint(mode, call);
         lock(&self.under_way).insert(execution.clone());
@@ -86,14 +87,14 @@ impl IdempotentCalls {
             &guard.key,
             &fingerprint,
             execution,
-            Timestamp::now(),
+            self.clock.now(),
             self.retention,
         )?;
         match begun {
             Idempotency::New => Ok(Begun::First(guard)),
             Idempotency::Existing {
                 fingerprint: first, ..
-            } if first != fingerprint => Err(ControlError::IdempotencyMismatch),
+            } if first != fingerprint => Err(CallError::KeyReused),
             Idempotency::Existing {
                 answer: Some(answer),
                 ..
@@ -101,7 +102,7 @@ impl IdempotentCalls {
             Idempotency::Existing { execution, .. }
                 if lock(&self.under_way).contains(&execution) =>
             {
-                Err(ControlError::IdempotencyPending(execution))
+                Err(CallError::KeyPending(execution))
             }
             Idempotency::Existing { execution, .. } => Ok(Begun::Unsettled(execution)),
         }
@@ -123,7 +124,7 @@ impl Guard<'_> {
     ///
     /// # Errors
     /// The store's.
-    pub fn answered(self, answer: &StoredAnswer) -> Result<(), ControlError> {
+    pub fn answered(self, answer: &StoredAnswer) -> Result<(), CallError> {
         match self
             .calls
             .store
@@ -164,10 +165,10 @@ impl Drop for Guard<'_> {
 ///
 /// # Errors
 /// When the record makes no JSON.
-pub fn ended_answer(execution: &Executed) -> Result<StoredAnswer, ControlError> {
+pub fn ended_answer(execution: &Executed) -> Result<StoredAnswer, CallError> {
     Ok(StoredAnswer {
         status: 200,
-        body: RecordJson::new(&execution.record, &execution.output).encode()?,
+        body: record::encode(execution)?,
     })
 }
 

@@ -2,9 +2,9 @@
 //! version needs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Clock, Timestamp};
 use crate::base::threads::{Lasting, Supervisor};
 use crate::store::Store;
 
@@ -27,16 +27,20 @@ impl Janitor {
     ///
     /// # Errors
     /// The system's when it gives no thread.
-    pub fn start(store: Arc<dyn Store>, supervisor: &Supervisor) -> std::io::Result<Janitor> {
+    pub fn start(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        supervisor: &Supervisor,
+    ) -> std::io::Result<Janitor> {
         let shutdown = supervisor.shutdown();
         let thread = supervisor.spawn_lasting("janitor", move || {
-            let mut next_cleaning = Instant::now();
+            let mut next_cleaning = clock.moment();
             loop {
-                if Instant::now() >= next_cleaning {
-                    clean(&*store);
-                    next_cleaning = Instant::now() + CLEANING_INTERVAL;
+                if clock.moment() >= next_cleaning {
+                    clean(&*store, clock.now());
+                    next_cleaning = clock.moment() + CLEANING_INTERVAL;
                 }
-                let ends = shutdown.wait_timeout(FLUSH_INTERVAL);
+                let ends = clock.wait(&shutdown, FLUSH_INTERVAL);
                 // Routes of ended executions are handed to the store without waiting for it.
                 if let Err(error) = store.flush() {
                     log::warn!("routes of ended executions were not stored: {error}");
@@ -50,8 +54,7 @@ impl Janitor {
     }
 }
 
-fn clean(store: &dyn Store) {
-    let now = Timestamp::now();
+fn clean(store: &dyn Store, now: Timestamp) {
     let report = |what: &str, result: Result<usize, crate::store::StoreError>| match result {
         Ok(0) => {}
         Ok(count) => log::debug!("removed {count} expired {what}"),

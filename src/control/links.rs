@@ -1,18 +1,21 @@
 //! From an agent of the fleet to a client that talks to it.
 
+use crate::base::clock::Clock;
 use crate::model::agent::{Agent, AgentState};
 use crate::model::ids::AgentId;
 use crate::rpc::{AgentClient, Channels, ProbeError, RpcError};
+use crate::wire::node::NodeReport;
 
 /// The channels of the fleet.
 pub struct Links {
     channels: Channels,
+    clock: Clock,
 }
 
 impl Links {
     /// Channels open with the first call to each agent.
-    pub fn new(channels: Channels) -> Links {
-        Links { channels }
+    pub fn new(channels: Channels, clock: Clock) -> Links {
+        Links { channels, clock }
     }
 
     /// A client for an agent.
@@ -47,6 +50,20 @@ impl Links {
         tls: bool,
     ) -> Result<AgentClient, RpcError> {
         self.channels.client(id, address, tls)
+    }
+
+    /// How an agent is, from its parts.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or says to be another one.
+    pub fn status_at(
+        &self,
+        id: &AgentId,
+        address: &str,
+        tls: bool,
+    ) -> Result<NodeReport, RpcError> {
+        self.client_at(id, address, tls)?
+            .node_status(self.clock.now())
     }
 
     /// Who answers at an address.

@@ -1,17 +1,19 @@
 //! The control plane: knows the fleet, decides where executions run, brings functions to agents.
 //!
 //! ```text
-//! plane        starts and ends the services; carries out commands (command, error)
-//! dispatch     hands executions to agents; fleet: slots and queues; idempotency: once per key
-//! functions    the desired state; sync brings it to agents; health and feed say how they are
-//! executions   finds, reads, follows, lists and cancels what was handed over
-//! registration, enrolment    how agents come into the fleet; links: how they are reached
+//! plane        puts the services together, which are what the front door calls:
+//!              functions, calls, executions, agents, enrolment, machines
+//! fleet/       the agents, slots and queues in memory; links: how agents are reached
+//! desired      what agents should hold; sync brings it to them; health, feed: how they are
+//! dispatch     hands executions to agents; idempotency: once per key
+//! registration who is at an address; janitor: what has expired
 //! ```
 
-pub mod command;
+pub mod agents;
+pub mod calls;
+pub mod desired;
 pub mod dispatch;
 pub mod enrolment;
-pub mod error;
 pub mod executions;
 pub mod feed;
 pub mod fleet;
@@ -20,6 +22,7 @@ pub mod health;
 pub mod idempotency;
 mod janitor;
 pub mod links;
+pub mod machines;
 pub mod plane;
 pub mod registration;
 pub mod sync;

@@ -2,13 +2,12 @@
 
 use std::net::{IpAddr, ToSocketAddrs};
 
-use super::error::ControlError;
+use super::agents::AgentError;
 use super::links::Links;
-use crate::base::clock::Timestamp;
-use crate::model::agent::{Agent, AgentState};
+use crate::model::ids::AgentId;
 use crate::model::resources::NodeStatus;
 
-/// Dials `address` and makes an agent of what it says. With TLS the certificate says who it is,
+/// Dials `address`: who answers, and with which figures. With TLS the certificate says who it is,
 /// and the agent itself has to agree.
 ///
 /// # Errors
@@ -17,40 +16,31 @@ pub fn identify(
     links: &Links,
     address: &str,
     tls: bool,
-) -> Result<(Agent, NodeStatus), ControlError> {
+) -> Result<(AgentId, NodeStatus), AgentError> {
     check_address(address)?;
     let id = links
         .identify(address, tls)
-        .map_err(|source| ControlError::Unidentified {
+        .map_err(|source| AgentError::Unidentified {
             address: address.to_owned(),
             source,
         })?;
     // Somebody answers there now; what a connection of before says about it is old news.
     links.forget(&id);
     let report = links
-        .client_at(&id, address, tls)
-        .and_then(|client| client.node_status())
-        .map_err(|source| ControlError::Unidentified {
+        .status_at(&id, address, tls)
+        .map_err(|source| AgentError::Unidentified {
             address: address.to_owned(),
             source: source.into(),
         })?;
-    let agent = Agent {
-        id,
-        address: address.to_owned(),
-        tls,
-        state: AgentState::Offline,
-        machine: None,
-        registered_at: Timestamp::now(),
-    };
-    Ok((agent, report.status))
+    Ok((id, report.status))
 }
 
 /// An agent is reached at a host and a port. Addresses that can only be somebody's mistake, or
 /// an attempt to make the control plane talk to what it should not, are refused before a packet
 /// is sent: a cloud's metadata service is at a link-local address.
-fn check_address(address: &str) -> Result<(), ControlError> {
+fn check_address(address: &str) -> Result<(), AgentError> {
     let refuse = |reason| {
-        Err(ControlError::BadAddress {
+        Err(AgentError::BadAddress {
             address: address.chars().take(100).collect(),
             reason,
         })

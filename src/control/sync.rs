@@ -13,8 +13,8 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use thiserror::Error;
 
+use super::desired::Desired;
 use super::fleet::{Current, Fleet, Held};
-use super::functions::Functions;
 use super::links::Links;
 use crate::base::causes::with_causes;
 use crate::base::pool::{Pool, PoolLimits};
@@ -45,7 +45,7 @@ pub struct Syncer {
 
 struct Shared {
     fleet: Arc<Fleet>,
-    functions: Arc<Functions>,
+    desired: Arc<Desired>,
     links: Arc<Links>,
     agents: Mutex<HashMap<AgentId, Arc<AgentTurn>>>,
 }
@@ -105,14 +105,14 @@ impl Syncer {
     /// No pass runs before one is asked for.
     pub fn new(
         fleet: Arc<Fleet>,
-        functions: Arc<Functions>,
+        desired: Arc<Desired>,
         links: Arc<Links>,
         supervisor: &Supervisor,
     ) -> Syncer {
         Syncer {
             shared: Arc::new(Shared {
                 fleet,
-                functions,
+                desired,
                 links,
                 agents: Mutex::new(HashMap::new()),
             }),
@@ -233,11 +233,11 @@ impl Shared {
             Err(error) => return log::warn!("agent {agent}: not synced: {error}"),
         };
         for _ in 0..MAX_ROUNDS {
-            let generation = self.functions.generation();
+            let generation = self.desired.generation();
             if let Err(error) = self.reconcile(agent, &client) {
                 return log::warn!("agent {agent}: not synced: {error}");
             }
-            if generation == self.functions.generation() {
+            if generation == self.desired.generation() {
                 break;
             }
         }
@@ -268,7 +268,7 @@ impl Shared {
             })
             .collect();
         self.fleet.replace_held(agent, held.clone());
-        for function in self.functions.list() {
+        for function in self.desired.list() {
             let name = &function.config.name;
             match self.bring(agent, name) {
                 Ok(_) => {}
@@ -279,7 +279,7 @@ impl Shared {
             }
         }
         for name in held.keys() {
-            if self.functions.desired(name).is_none() {
+            if self.desired.desired(name).is_none() {
                 self.remove(agent, name, client)?;
             }
         }
@@ -292,7 +292,7 @@ impl Shared {
             return Ok(String::new());
         };
         let client = self.links.client(&view.agent)?;
-        let Some(desired) = self.functions.desired(name) else {
+        let Some(desired) = self.desired.desired(name) else {
             self.remove(agent, name, &client)?;
             return Ok(String::new());
         };
@@ -308,7 +308,7 @@ impl Shared {
         let remark = match &desired.code {
             Some(code) if !has_code => {
                 let size_bytes = self
-                    .functions
+                    .desired
                     .archive(&code.digest)?
                     .ok_or(PushError::ArchiveMissing)?
                     .len();
@@ -330,7 +330,7 @@ impl Shared {
     }
 
     fn open_archive(&self, digest: &Digest) -> io::Result<ArchiveReader> {
-        self.functions
+        self.desired
             .archive(digest)
             .map_err(io::Error::other)?
             .ok_or_else(|| io::ErrorKind::NotFound.into())

@@ -2,16 +2,16 @@
 
 use std::fs;
 use std::sync::Mutex;
-use std::time::Instant;
 
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Clock, Moment};
 use crate::base::threads::lock;
 use crate::model::resources::NodeStatus;
 
 /// Reads the figures; CPU use is the mean since the reading before.
 #[derive(Debug)]
 pub struct Host {
-    started: Instant,
+    clock: Clock,
+    started: Moment,
     last_cpu: Mutex<CpuTimes>,
 }
 
@@ -22,17 +22,12 @@ struct CpuTimes {
     percent: f64,
 }
 
-impl Default for Host {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Host {
     /// Uptime counts from here.
-    pub fn new() -> Host {
+    pub fn new(clock: Clock) -> Host {
         Host {
-            started: Instant::now(),
+            started: clock.moment(),
+            clock,
             last_cpu: Mutex::new(read_cpu_times()),
         }
     }
@@ -48,9 +43,9 @@ impl Host {
             memory_used_mb: used_kib / 1024,
             active_tasks,
             max_tasks,
-            uptime_seconds: self.started.elapsed().as_secs(),
+            uptime_seconds: self.clock.moment().since(self.started).as_secs(),
             cpu_millicores: cores() * 1000,
-            collected_at: Timestamp::now(),
+            collected_at: self.clock.now(),
         }
     }
 
@@ -123,7 +118,7 @@ mod tests {
 
     #[test]
     fn figures_are_read_and_make_sense() {
-        let host = Host::new();
+        let host = Host::new(Clock::system());
         let status = host.status(3, 8);
         assert!(status.memory_total_mb > 0);
         assert!(status.memory_used_mb <= status.memory_total_mb);

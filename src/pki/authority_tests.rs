@@ -241,7 +241,7 @@ fn unreadable_files_are_refused_by_name() {
 /// A CA that was valid from `first` to `last` day, counted from today.
 fn write_ca(directory: &Path, first_day: i64, last_day: i64) {
     let day = |days: i64| {
-        let now = crate::base::clock::Timestamp::now().as_millis() / 1000;
+        let now = crate::base::clock::Clock::system().now().as_millis() / 1000;
         Asn1Time::from_unix(now + days * 86_400).expect("time")
     };
     let key = generate_key().expect("key");
@@ -458,7 +458,7 @@ fn expiries_are_listed_with_the_unreadable_ones_in_their_place() {
         let expiry: &super::super::expiry::Expiry = entry.as_ref().expect("readable");
         expiry
             .not_after
-            .since(crate::base::clock::Timestamp::now())
+            .since(crate::base::clock::Clock::system().now())
             .as_secs()
             / 86_400
     };

@@ -22,7 +22,6 @@ use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::wire;
 use crate::wire::execution::{CancelOutcome, DrainState, ExecutionQuery};
 use crate::wire::function::HeldFunction;
-use crate::wire::json::RecordJson;
 use crate::wire::node::NodeReport;
 use crate::wire::output::{OutputPiece, OutputQuery};
 use crate::wire::proto::{self, AgentServiceClient};
@@ -108,11 +107,11 @@ impl AgentClient {
         })
     }
 
-    /// How the agent is.
+    /// How the agent is; `now` is when it was asked.
     ///
     /// # Errors
     /// See [`RpcError`]; also when it says to be another agent than this one.
-    pub fn node_status(&self) -> Result<NodeReport, RpcError> {
+    pub fn node_status(&self, now: Timestamp) -> Result<NodeReport, RpcError> {
         // A probe that waited for further attempts would take longer than the pause between two
         // probes, and a dead agent would count as alive for all that time.
         self.ready(Patience::FailFast)?;
@@ -121,7 +120,7 @@ impl AgentClient {
             &proto::NodeStatusRequest {},
             STATUS_DEADLINE,
         )?;
-        let report = wire::node::from_proto(answer, Timestamp::now())?;
+        let report = wire::node::from_proto(answer, now)?;
         if report.agent != self.inner.agent {
             return Err(RpcError::Rejected {
                 message: format!("this is agent {}", report.agent),
@@ -205,8 +204,8 @@ impl AgentClient {
         if !answer.found {
             return Ok(None);
         }
-        let record = RecordJson::decode(&answer.data)?;
-        Ok(Some(record.into_executed(&self.inner.agent)?))
+        let executed = wire::record::decode(&answer.data, &self.inner.agent)?;
+        Ok(Some(executed))
     }
 
     /// A piece of recorded output; `None` when the agent keeps no such execution.
@@ -258,7 +257,7 @@ impl AgentClient {
         let answer = stub
             .report_node_status_opt(&proto::NodeStatusRequest {}, option)
             .map_err(RpcError::of_call)?;
-        Ok(wire::node::from_proto(answer, Timestamp::now())?.agent)
+        Ok(wire::node::from_proto(answer, Timestamp::default())?.agent)
     }
 
     pub(super) fn stub(&self) -> &AgentServiceClient {

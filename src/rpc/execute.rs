@@ -49,7 +49,8 @@ impl Drop for PendingExecution {
 
 impl AgentClient {
     /// Sends a request. `timeout` is the time after which the agent itself ends the execution;
-    /// without one the call has no deadline, and only a broken connection ends it early.
+    /// without one the call has no deadline, and only a broken connection ends it early. `now` stands
+    /// in for the times that a legacy agent leaves out.
     ///
     /// # Errors
     /// Only those after which nothing has started: [`RpcError::Unreachable`] and
@@ -58,6 +59,7 @@ impl AgentClient {
         &self,
         mut request: ExecuteRequest,
         timeout: Option<Duration>,
+        now: Timestamp,
     ) -> Result<PendingExecution, RpcError> {
         request.protocol = Protocol::Flux;
         let asked = Asked {
@@ -65,7 +67,7 @@ impl AgentClient {
             function: request.function.clone(),
             id: request.id.clone(),
             asynchronous: request.asynchronous,
-            at: Timestamp::now(),
+            at: now,
             queued: request.queued,
         };
         let deadline = if request.asynchronous {

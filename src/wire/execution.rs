@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::error::WireError;
-use super::json::UNKNOWN_EXIT_CODE;
 use super::number::{count, count_u32, millis, millis_out, out, out_i32};
 use super::proto;
+use super::record::UNKNOWN_EXIT_CODE;
 use crate::base::clock::Timestamp;
 use crate::base::units::Mib;
 use crate::model::execution::{Ending, Executed, ExecutionRecord, Status, Usage};
@@ -343,7 +343,7 @@ pub(super) fn status(text: &str) -> Result<Status, WireError> {
 fn usage_to_proto(usage: Usage) -> proto::Usage {
     proto::Usage {
         cpu_ms: millis_out(usage.cpu),
-        max_rss_mb: out(to_mib(usage.max_rss_bytes)),
+        max_rss_mb: out(Mib::rounded_up(usage.max_rss_bytes).0),
         io_read_bytes: out(usage.io_read_bytes),
         io_write_bytes: out(usage.io_write_bytes),
         max_disk_bytes: usage.max_disk_bytes.map(out),
@@ -361,11 +361,6 @@ fn usage_from_proto(message: &proto::Usage) -> Result<Usage, WireError> {
             .map(|bytes| count("max_disk_bytes", bytes))
             .transpose()?,
     })
-}
-
-/// Rounded up: 0 would say that nothing was used.
-pub(super) fn to_mib(bytes: u64) -> u64 {
-    bytes.div_ceil(Mib(1).bytes())
 }
 
 fn optional<T, E: Into<WireError>>(

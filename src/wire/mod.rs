@@ -7,10 +7,10 @@
 pub mod error;
 pub mod execution;
 pub mod function;
-pub mod json;
 pub mod names;
 pub mod node;
 pub mod output;
+pub mod record;
 pub mod watch;
 
 mod hash;

@@ -1,6 +1,6 @@
 //! The machines: figures, and what only a provider can do.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::plain::plain;
 
@@ -27,8 +27,8 @@ fn initialize_without_a_provider_is_503() {
 fn delete_nodes_removes_no_machine_that_flux_did_not_make() {
     let fleet = plain();
     let removed = fleet.api.delete("/nodes");
-    assert_eq!(removed.text(), r#"{"removed":0,"status":"removed"}"#);
-    assert_eq!(removed.status, 200);
+    let expected = json!({"status": "removed", "removed": 0});
+    assert_eq!(removed.expect(200), expected);
     assert_eq!(
         fleet.agent("agent-1").expect("still there")["status"],
         "online"

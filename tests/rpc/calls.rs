@@ -12,10 +12,12 @@ use flux::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, Execution
 use flux::wire::function::config_digest;
 use flux::wire::output::{OutputQuery, Selection};
 
-use crate::fixture::{BIG, PATIENCE, Pair, REMARK, Seen, execution, function, id, pair, request};
+use crate::fixture::{
+    BIG, PATIENCE, Pair, REMARK, Seen, execution, function, id, now, pair, request,
+};
 
 fn execute(pair: &Pair, request: ExecuteRequest) -> Result<Executed, RpcError> {
-    let pending = pair.client.start_execute(request, Some(PATIENCE))?;
+    let pending = pair.client.start_execute(request, Some(PATIENCE), now())?;
     pending.wait(&Cancel::never()).expect("never cancelled")
 }
 
@@ -93,7 +95,10 @@ fn a_worker_that_forgets_to_answer_interrupts_the_call() {
 #[test]
 fn a_pending_execution_can_be_waited_for_beside_a_token() {
     let pair = pair();
-    let pending = pair.client.start_execute(request("hold"), None).unwrap();
+    let pending = pair
+        .client
+        .start_execute(request("hold"), None, now())
+        .unwrap();
     let Seen::Held(held, on_done) = pair.agent.next_seen() else {
         panic!("not held");
     };
@@ -117,7 +122,11 @@ fn a_pending_execution_can_be_waited_for_beside_a_token() {
 fn many_executions_share_a_connection() {
     let pair = pair();
     let pending: Vec<_> = (0..200)
-        .map(|_| pair.client.start_execute(request("echo"), None).unwrap())
+        .map(|_| {
+            pair.client
+                .start_execute(request("echo"), None, now())
+                .unwrap()
+        })
         .collect();
     for pending in pending {
         assert!(pending.wait(&Cancel::never()).unwrap().is_ok());
@@ -172,7 +181,7 @@ fn the_small_calls_reach_the_worker_and_come_back() {
     let health = client.health().unwrap();
     assert!(health.healthy && health.version == "9.9");
 
-    let report = client.node_status().unwrap();
+    let report = client.node_status(now()).unwrap();
     assert_eq!(report.status.active_tasks, 5);
     assert_eq!(report.functions_digest.as_deref(), Some("held"));
     assert!(!client.is_legacy());

@@ -10,7 +10,7 @@ use flux::rpc::probe::{ProbeError, probe_identity};
 use flux::rpc::server::{AgentServer, ServerError};
 use flux::rpc::{Channels, RpcError};
 
-use crate::fixture::{Agent, Certificates, Seen, execution, id, pair, request, within};
+use crate::fixture::{Agent, Certificates, Seen, execution, id, now, pair, request, within};
 
 /// An address where nothing listens.
 fn closed_address() -> String {
@@ -28,7 +28,7 @@ fn where_nothing_listens_the_agent_is_unreachable_and_nothing_has_started() {
     assert!(error.nothing_started());
     // The connection has failed by now, and an execution does not wait for another attempt.
     let error = within(Duration::from_secs(1), || {
-        client.start_execute(request("echo"), None)
+        client.start_execute(request("echo"), None, now())
     });
     assert!(matches!(error.err(), Some(RpcError::Unreachable)));
 }
@@ -36,7 +36,10 @@ fn where_nothing_listens_the_agent_is_unreachable_and_nothing_has_started() {
 #[test]
 fn a_server_that_dies_during_a_call_leaves_the_outcome_unknown() {
     let mut pair = pair();
-    let pending = pair.client.start_execute(request("hold"), None).unwrap();
+    let pending = pair
+        .client
+        .start_execute(request("hold"), None, now())
+        .unwrap();
     let held = pair.agent.next_seen();
     assert!(matches!(held, Seen::Held(..)));
     pair.agent.serving.take().unwrap().shutdown(Duration::ZERO);
@@ -47,7 +50,10 @@ fn a_server_that_dies_during_a_call_leaves_the_outcome_unknown() {
     assert!(matches!(error, RpcError::Interrupted { .. }), "{error:?}");
     assert!(!error.nothing_started());
 
-    let error = pair.client.start_execute(request("echo"), None).err();
+    let error = pair
+        .client
+        .start_execute(request("echo"), None, now())
+        .err();
     assert!(matches!(error, Some(RpcError::Unreachable)), "{error:?}");
 }
 
@@ -82,7 +88,10 @@ fn an_agent_that_comes_back_is_reached_again_on_the_same_client() {
 #[test]
 fn running_calls_get_their_grace_at_shutdown() {
     let mut pair = pair();
-    let pending = pair.client.start_execute(request("hold"), None).unwrap();
+    let pending = pair
+        .client
+        .start_execute(request("hold"), None, now())
+        .unwrap();
     let Seen::Held(held, on_done) = pair.agent.next_seen() else {
         panic!("not held");
     };
@@ -131,7 +140,7 @@ fn an_agent_that_says_to_be_another_is_not_believed() {
     let client = channels
         .client(&id("agent-2"), &agent.address, false)
         .unwrap();
-    let error = client.node_status().expect_err("another agent");
+    let error = client.node_status(now()).expect_err("another agent");
     assert!(matches!(error, RpcError::Rejected { .. }), "{error:?}");
 }
 

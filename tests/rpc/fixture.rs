@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use flux::agent::serve::service::Serving;
 use flux::agent::serve::worker_api::{OnDone, Worker, WorkerError};
 use flux::base::cancel::Cancel;
-use flux::base::clock::Timestamp;
+use flux::base::clock::{Clock, Timestamp};
 use flux::base::threads::{Joined, Supervisor};
 use flux::model::enforced::Enforced;
 use flux::model::execution::{Ending, Executed, ExecutionRecord, OutputChunk, Stream};
@@ -57,6 +57,11 @@ pub fn request(function_name: &str) -> ExecuteRequest {
         queued: Duration::from_millis(9),
         config_digest: Some("digest".into()),
     }
+}
+
+/// For calls that want to know.
+pub fn now() -> Timestamp {
+    Clock::system().now()
 }
 
 pub fn record(
@@ -311,7 +316,7 @@ impl Worker for Double {
                 max_tasks: 6,
                 uptime_seconds: 7,
                 cpu_millicores: 8,
-                collected_at: Timestamp::now(),
+                collected_at: now(),
             },
             boot_id: Some("boot".into()),
             draining: false,

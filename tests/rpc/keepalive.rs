@@ -12,13 +12,16 @@ use flux::model::execution::{Ending, Executed};
 use flux::rpc::limits::{KEEPALIVE_TIME, KEEPALIVE_TIMEOUT};
 use flux::rpc::{Channels, RpcError};
 
-use crate::fixture::{Agent, Seen, id, pair, record, request, within};
+use crate::fixture::{Agent, Seen, id, now, pair, record, request, within};
 
 #[test]
 #[ignore = "waits for several keepalive periods, 90 s"]
 fn a_silent_call_outlives_the_pings_that_keep_its_connection_alive() {
     let pair = pair();
-    let pending = pair.client.start_execute(request("hold"), None).unwrap();
+    let pending = pair
+        .client
+        .start_execute(request("hold"), None, now())
+        .unwrap();
     let Seen::Held(held, on_done) = pair.agent.next_seen() else {
         panic!("not held");
     };
@@ -41,7 +44,7 @@ fn a_peer_that_falls_silent_interrupts_its_calls() {
     let proxy = Proxy::start(&agent.address);
     let channels = Channels::new(None);
     let client = channels.client(&id("a"), &proxy.address, false).unwrap();
-    let pending = client.start_execute(request("hold"), None).unwrap();
+    let pending = client.start_execute(request("hold"), None, now()).unwrap();
     let _held = agent.next_seen();
     proxy.frozen.store(true, Ordering::SeqCst);
     let bound = KEEPALIVE_TIME + KEEPALIVE_TIMEOUT + Duration::from_secs(10);

@@ -14,15 +14,15 @@ use flux::rpc::server::AgentServer;
 use flux::rpc::{AgentClient, Channels, RpcError};
 use flux::wire::error::ErrorKind;
 use flux::wire::execution::{CancelOutcome, ExecuteRequest};
-use flux::wire::json::UNKNOWN_EXIT_CODE;
 use flux::wire::output::{OutputQuery, Selection};
 use flux::wire::proto::{self, AgentServiceClient};
+use flux::wire::record::UNKNOWN_EXIT_CODE;
 use grpcio::{
     ChannelBuilder, Environment, Marshaller, Method, MethodType, RpcContext, Service,
     ServiceBuilder, UnarySink,
 };
 
-use crate::fixture::{Agent, BIG, execution, function, id, request};
+use crate::fixture::{Agent, BIG, execution, function, id, now, request};
 
 fn method<Q: prost::Message + Default, A: prost::Message + Default>(
     name: &'static str,
@@ -170,7 +170,7 @@ fn old() -> Old {
 }
 
 fn execute(old: &Old, request: ExecuteRequest) -> Result<Executed, RpcError> {
-    let pending = old.client.start_execute(request, None)?;
+    let pending = old.client.start_execute(request, None, now())?;
     pending.wait(&Cancel::never()).unwrap()
 }
 
@@ -286,7 +286,7 @@ fn a_release_goes_to_a_legacy_agent_in_one_message() {
 fn an_agent_that_shows_to_be_a_legacy_one_gets_a_gentler_connection() {
     let old = old();
     assert!(!old.client.is_legacy());
-    assert!(old.client.node_status().unwrap().is_legacy());
+    assert!(old.client.node_status(now()).unwrap().is_legacy());
     let address = old.server.address().to_string();
     let gentle = old.channels.client(&id("old"), &address, false).unwrap();
     assert!(gentle.is_legacy(), "known from its first moment");

@@ -15,7 +15,7 @@ use openssl::pkey::PKey;
 use openssl::x509::X509;
 use openssl::x509::extension::{ExtendedKeyUsage, SubjectAlternativeName};
 
-use crate::fixture::{Agent, Certificates, Pair, id, pair, within};
+use crate::fixture::{Agent, Certificates, Pair, id, now, pair, within};
 
 const REFUSAL_BOUND: Duration = CONNECT_BOUND.saturating_add(Duration::from_secs(2));
 
@@ -175,7 +175,7 @@ fn no_method_is_open_to_others() {
     };
     let never = flux::base::cancel::Cancel::never();
     let errors = [
-        client.node_status().err(),
+        client.node_status(now()).err(),
         client.remove_function(&name).err(),
         client.list_functions().err(),
         client.cancel(&execution).err(),
@@ -188,7 +188,7 @@ fn no_method_is_open_to_others() {
             .and_then(|mut follower| follower.next(&never, None))
             .err(),
         client
-            .start_execute(crate::fixture::request("echo"), None)
+            .start_execute(crate::fixture::request("echo"), None, now())
             .and_then(|pending| pending.wait(&never).unwrap())
             .err(),
     ];

@@ -3,7 +3,7 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::Duration;
 
-use flux::base::clock::Timestamp;
+use flux::base::clock::{Clock, Timestamp};
 use flux::model::ids::Digest;
 use flux::store::{Store, StoreError};
 
@@ -72,7 +72,7 @@ pub fn only_old_archives_without_a_version_are_collected(bench: &dyn Bench) {
     store
         .add_version(&function("f"), &used, at(1))
         .expect("add");
-    let an_hour_ago = Timestamp::now().before(Duration::from_secs(3600));
+    let an_hour_ago = Clock::system().now().before(Duration::from_secs(3600));
     assert_eq!(store.collect_archives(an_hour_ago).expect("collect"), 0);
     assert!(has(&*store, &unused.digest), "too young");
     assert_eq!(store.collect_archives(in_an_hour()).expect("collect"), 1);
@@ -110,18 +110,18 @@ fn has(store: &dyn Store, digest: &Digest) -> bool {
 }
 
 fn in_an_hour() -> Timestamp {
-    Timestamp::now().after(Duration::from_secs(3600))
+    Clock::system().now().after(Duration::from_secs(3600))
 }
 
 /// A moment after everything before this call and not after everything behind it, to the
 /// millisecond and beyond the granularity of file times.
 fn wait_for_a_later_moment() -> Timestamp {
-    let called = Timestamp::now();
-    let reached = |by| Timestamp::now() >= called.after(Duration::from_millis(by));
+    let called = Clock::system().now();
+    let reached = |by| Clock::system().now() >= called.after(Duration::from_millis(by));
     while !reached(20) {
         std::thread::yield_now();
     }
-    let moment = Timestamp::now();
+    let moment = Clock::system().now();
     while !reached(40) {
         std::thread::yield_now();
     }

@@ -8,11 +8,14 @@ use super::live::LiveTable;
 use crate::agent::journal::{Journal, JournalError};
 use crate::agent::serve::events::Events;
 use crate::agent::workdir::WorkDirs;
+use crate::base::clock::Clock;
 use crate::model::execution::ExecutionRecord;
 use crate::sandbox::{ResourceLimits, Sandbox};
 
 /// See the module's text.
 pub struct Context {
+    /// By which times are recorded.
+    pub clock: Clock,
     /// Runs processes.
     pub sandbox: Sandbox,
     /// Remembers executions.

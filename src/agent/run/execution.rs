@@ -15,7 +15,6 @@ use crate::agent::functions::Function;
 use crate::agent::release::Release;
 use crate::agent::who::isolation::files;
 use crate::base::causes::with_causes;
-use crate::base::clock::Timestamp;
 use crate::model::execution::{Ending, ExecutionRecord, Stream, Usage};
 use crate::model::function::{Env, FunctionConfig};
 use crate::model::isolation::SyscallIsolation;
@@ -69,7 +68,7 @@ impl Execution {
         let record = ExecutionRecord {
             ending: Some(outcome.ending),
             error: outcome.error,
-            status_at: Timestamp::now(),
+            status_at: context.clock.now(),
             duration: self.live.elapsed(),
             stdout_bytes: totals.stdout_bytes,
             stderr_bytes: totals.stderr_bytes,

@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::agent::output::OutputLog;
 use crate::base::cancel::{Cancel, Trigger, pair};
+use crate::base::clock::{Clock, Moment};
 use crate::base::threads::lock;
 use crate::model::execution::{ExecutionRecord, Status};
 use crate::model::ids::{ExecutionId, FunctionName};
@@ -18,7 +19,8 @@ use crate::sandbox::{Control, StopReason};
 #[derive(Debug)]
 pub struct Live {
     accepted: ExecutionRecord,
-    since: Instant,
+    clock: Clock,
+    since: Moment,
     control: Control,
     output: OutputLog,
     ended: Trigger,
@@ -36,11 +38,17 @@ pub struct Last {
 
 impl Live {
     /// Accepted, as `accepted` says.
-    pub fn new(accepted: ExecutionRecord, control: Control, output: OutputLog) -> Live {
+    pub fn new(
+        accepted: ExecutionRecord,
+        clock: Clock,
+        control: Control,
+        output: OutputLog,
+    ) -> Live {
         let (ended, _) = pair();
         Live {
             accepted,
-            since: Instant::now(),
+            since: clock.moment(),
+            clock,
             control,
             output,
             ended,
@@ -55,7 +63,7 @@ impl Live {
         }
         let totals = self.output.totals();
         ExecutionRecord {
-            duration: self.since.elapsed(),
+            duration: self.elapsed(),
             stdout_bytes: totals.stdout_bytes,
             stderr_bytes: totals.stderr_bytes,
             truncated: totals.truncated,
@@ -80,7 +88,7 @@ impl Live {
 
     /// How long it has been here.
     pub fn elapsed(&self) -> Duration {
-        self.since.elapsed()
+        self.clock.moment().since(self.since)
     }
 
     /// Pulled once its final record is written.

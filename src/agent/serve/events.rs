@@ -120,7 +120,7 @@ mod tests {
             AgentId::new("a").expect("id"),
             FunctionName::new("f").expect("name"),
             1,
-            Timestamp::now(),
+            Timestamp::from_millis(1),
         )
     }
 

@@ -27,7 +27,6 @@ use crate::wire;
 use crate::wire::error::{ErrorKind, WireError};
 use crate::wire::execution::Protocol;
 use crate::wire::function::ReleaseHeader;
-use crate::wire::json::RecordJson;
 use crate::wire::proto;
 
 /// Calls that read or write a little; a cancel among them waits for a process tree to die.
@@ -489,15 +488,14 @@ fn bounded(mut executed: Executed) -> Executed {
 
 /// JSON writes a control character in six bytes: what fits as bytes may not fit as JSON.
 fn record_json(executed: Executed) -> Result<Vec<u8>, WireError> {
-    let Executed { mut record, output } = bounded(executed);
-    let mut length = output.len();
+    let mut executed = bounded(executed);
     loop {
-        let json = RecordJson::new(&record, &output[..length]).encode()?;
-        if json.len() <= MAX_DEPLOY_BYTES - 1024 || length == 0 {
+        let json = wire::record::encode(&executed)?;
+        if json.len() <= MAX_DEPLOY_BYTES - 1024 || executed.output.is_empty() {
             return Ok(json);
         }
-        length /= 2;
-        record.truncated = true;
+        executed.output.truncate(executed.output.len() / 2);
+        executed.record.truncated = true;
     }
 }
 

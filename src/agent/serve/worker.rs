@@ -80,10 +80,10 @@ impl AgentWorker {
             id,
             boot_id: uuid::Uuid::new_v4().to_string(),
             runs: Runs::new(threads, supervisor),
+            host: Host::new(context.clock.clone()),
             context: Arc::new(context),
             functions,
             admission,
-            host: Host::new(),
             spool_dir,
             output_max: limits.output_max,
             stdin_max: limits.stdin_max,
@@ -148,7 +148,7 @@ impl AgentWorker {
                 self.id.clone(),
                 name.clone(),
                 release.code.version,
-                Timestamp::now(),
+                self.context.clock.now(),
             )
         };
         let control = Control::new()
@@ -157,7 +157,12 @@ impl AgentWorker {
         let live = self
             .context
             .live
-            .insert(Live::new(accepted, control, output))
+            .insert(Live::new(
+                accepted,
+                self.context.clock.clone(),
+                control,
+                output,
+            ))
             .ok_or_else(|| WorkerError::new(ErrorKind::ExecutionExists, &request.id))?;
         Ok(Execution {
             live,

@@ -1,14 +1,13 @@
 //! Agents: listed, registered, enrolled, drained, removed.
 
-use serde_json::json;
-
-use super::input::{SMALL_BODY_BYTES, flag, id, small_fields, text};
-use super::render::{self, mismatched};
+use super::input::{SMALL_BODY_BYTES, fields, id};
+use super::render;
 use crate::api::errors::ApiError;
 use crate::api::handler::Api;
 use crate::api::router::Params;
-use crate::api::views::{AgentJson, NodeJson};
-use crate::control::command::{Answer, Command};
+use crate::api::views;
+use crate::config::read;
+use crate::contract::agent::{Enrolled, Registered, Removed};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::status::Status;
@@ -17,73 +16,52 @@ use crate::wire::names::JOIN_TOKEN_HEADER;
 
 /// `GET /agents`.
 pub fn list(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
-    match api.run(Command::ListAgents)? {
-        Answer::Agents(agents) => {
-            let agents: Vec<_> = agents.iter().map(AgentJson::new).collect();
-            render::json(Status::Ok, &agents)
-        }
-        _ => Err(mismatched()),
-    }
+    let agents = api.control().agents().list();
+    let agents: Vec<_> = agents.iter().map(views::agent).collect();
+    render::json(Status::Ok, &agents)
 }
 
 /// `POST /agents/register`.
 pub fn register(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
-    let mut fields = small_fields(request)?;
-    let address = fields.require("address", text);
-    let tls = fields.take("tls", |value| flag(&value));
-    fields.finish()?;
-    let command = Command::RegisterAgent {
-        address: address.unwrap_or_default(),
-        tls,
+    let (address, tls) = fields(request, SMALL_BODY_BYTES, |fields| {
+        let address = fields.required("address", read::text);
+        let tls = fields.optional("tls", read::boolean);
+        Some((address?, tls))
+    })?;
+    let view = api.control().agents().register(&address, tls)?;
+    let body = Registered {
+        status: "registered".to_owned(),
+        id: view.agent.id.to_string(),
+        address: view.agent.address.clone(),
+        node: view.contact.node.as_ref().map(views::node),
     };
-    match api.run(command)? {
-        Answer::Agent(view) => render::json(
-            Status::Created,
-            &json!({
-                "status": "registered",
-                "id": view.agent.id.as_str(),
-                "address": view.agent.address,
-                "node": view.contact.node.as_ref().map(NodeJson::new),
-            }),
-        ),
-        _ => Err(mismatched()),
-    }
+    render::json(Status::Created, &body)
 }
 
 /// `POST /agents/enroll`.
 pub fn enroll(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
-    let mut fields = small_fields(request)?;
-    let agent = fields.require("agent_id", |value| {
-        AgentId::new(&text(value)?).map_err(|error| error.to_string())
-    });
-    fields.finish()?;
-    let Some(agent) = agent else {
-        return Err(mismatched());
+    let agent = fields(request, SMALL_BODY_BYTES, |fields| {
+        fields.required("agent_id", |node| {
+            AgentId::new(&read::text(node)?).map_err(|error| error.to_string())
+        })
+    })?;
+    let invited = api.control().enrolment().invite(&agent)?;
+    let body = Enrolled {
+        agent_id: invited.agent.to_string(),
+        token: invited.token,
+        expires_at: invited.expires_at.to_rfc3339(),
     };
-    match api.run(Command::EnrollAgent(agent))? {
-        Answer::Enrolled {
-            agent,
-            token,
-            expires_at,
-        } => render::json(
-            Status::Created,
-            &json!({
-                "agent_id": agent.as_str(),
-                "token": token,
-                "expires_at": expires_at.to_rfc3339(),
-            }),
-        ),
-        _ => Err(mismatched()),
-    }
+    render::json(Status::Created, &body)
 }
 
 /// `POST /agents/join`: open to whoever holds a token, and to nobody else's bytes.
 pub fn join(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+    let enrolment = api.control().enrolment();
     let token = request
         .header(JOIN_TOKEN_HEADER)?
         .unwrap_or_default()
         .to_owned();
-    api.control()
+    enrolment
         .expect_token(&token)
         .map_err(|error| ApiError::from(error).closing())?;
     let body = request.body().read_to_vec(SMALL_BODY_BYTES)?;
@@ -95,31 +73,26 @@ pub fn join(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response
             "joining is done by: flux-agent join URL TOKEN",
         )
     })?;
-    match api.run(Command::JoinAgent(Box::new(join)))? {
-        Answer::Joined(answer) => render::json(Status::Ok, &answer),
-        _ => Err(mismatched()),
-    }
+    render::json(Status::Ok, &enrolment.join(&join)?)
 }
 
 /// `POST /agents/{id}/drain`; `{"drain": false}` takes it back.
 pub fn drain(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
     let id = id(params, AgentId::new)?;
-    let mut fields = small_fields(request)?;
-    let drain = fields.take("drain", |value| flag(&value)).unwrap_or(true);
-    fields.finish()?;
-    match api.run(Command::DrainAgent { id, drain })? {
-        Answer::Agent(view) => render::json(Status::Ok, &AgentJson::new(&view)),
-        _ => Err(mismatched()),
-    }
+    let drain = fields(request, SMALL_BODY_BYTES, |fields| {
+        Some(fields.or("drain", true, read::boolean))
+    })?;
+    let view = api.control().agents().drain(&id, drain)?;
+    render::json(Status::Ok, &views::agent(&view))
 }
 
 /// `DELETE /agents/{id}`.
 pub fn remove(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
     let id = id(params, AgentId::new)?;
-    match api.run(Command::RemoveAgent(id.clone()))? {
-        Answer::Removed => {
-            render::json(Status::Ok, &json!({"status": "removed", "id": id.as_str()}))
-        }
-        _ => Err(mismatched()),
-    }
+    api.control().agents().remove(&id)?;
+    let body = Removed {
+        status: "removed".to_owned(),
+        id: id.to_string(),
+    };
+    render::json(Status::Ok, &body)
 }

@@ -3,25 +3,27 @@
 use std::io;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
-use super::input::{Fields, bad_query, id, kind, only_query_keys, query, query_number, text};
-use super::render::{self, mismatched};
+use super::input::{bad_value, fields, id, only_query_keys, query, query_number};
+use super::render;
 use crate::api::errors::ApiError;
 use crate::api::handler::Api;
 use crate::api::router::Params;
+use crate::api::views;
 use crate::base::causes::with_causes;
 use crate::base::units::parse_duration;
-use crate::control::command::{Answer, Call, Command, Listing};
-use crate::control::executions::{Follow, Followed, MAX_LISTED};
+use crate::config::document::Node;
+use crate::config::read;
+use crate::contract::execution::{Accepted, Cancelled, Page};
+use crate::contract::record::Record;
+use crate::control::calls::Call;
+use crate::control::executions::{Follow, Followed, Listing, MAX_LISTED};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::sse::{Event, EventWriter};
 use crate::http::status::Status;
-use crate::model::execution::{self, Executed, OutputChunk, Stream};
+use crate::model::execution::{self, Executed, Stream};
 use crate::model::function::{Env, check_env};
-use crate::model::ids::{AgentId, ExecutionId, FunctionName};
-use crate::wire::json::RecordJson;
+use crate::model::ids::{ExecutionId, FunctionName};
 use crate::wire::output::FollowEvent;
 
 /// Arguments of one call at the most.
@@ -43,10 +45,7 @@ pub fn execute(
     params: &Params,
 ) -> Result<Response, ApiError> {
     let call = read_call(api, request, params)?;
-    match api.run(Command::Execute(call))? {
-        Answer::Ended(execution) => ended(&execution),
-        _ => Err(mismatched()),
-    }
+    ended(&api.control().calls().execute(&call)?)
 }
 
 /// `POST /execute/{name}/async`.
@@ -56,36 +55,31 @@ pub fn execute_async(
     params: &Params,
 ) -> Result<Response, ApiError> {
     let call = read_call(api, request, params)?;
-    match api.run(Command::ExecuteAsync(call))? {
-        Answer::Accepted(id) => {
-            let body = json!({"status": "accepted", "execution_id": id.as_str()});
-            Ok(render::json(Status::Accepted, &body)?
-                .header("X-Flux-Execution-Id", id.as_str())
-                .header("X-Flux-Reason", "accepted"))
-        }
-        _ => Err(mismatched()),
-    }
+    let id = api.control().calls().start(&call)?;
+    let body = Accepted {
+        status: "accepted".to_owned(),
+        execution_id: id.to_string(),
+    };
+    Ok(render::json(Status::Accepted, &body)?
+        .header("X-Flux-Execution-Id", id.as_str())
+        .header("X-Flux-Reason", "accepted"))
 }
 
 /// `GET /executions/{id}`.
 pub fn get(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
     let id = id(params, ExecutionId::new)?;
-    match api.run(Command::GetExecution(id))? {
-        Answer::Execution(execution) => record(Status::Ok, &execution),
-        _ => Err(mismatched()),
-    }
+    record(Status::Ok, &api.control().executions().get(&id)?)
 }
 
 /// `DELETE /executions/{id}`.
 pub fn cancel(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
     let id = id(params, ExecutionId::new)?;
-    match api.run(Command::CancelExecution(id))? {
-        Answer::Cancelled(id) => render::json(
-            Status::Ok,
-            &json!({"status": "cancelled", "execution_id": id.as_str()}),
-        ),
-        _ => Err(mismatched()),
-    }
+    api.control().executions().cancel(&id)?;
+    let body = Cancelled {
+        status: "cancelled".to_owned(),
+        execution_id: id.to_string(),
+    };
+    render::json(Status::Ok, &body)
 }
 
 /// `GET /executions`.
@@ -99,44 +93,32 @@ pub fn list(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response
         .map(|word| {
             execution::Status::parse(word).ok_or_else(|| {
                 let words = "expected running, success, failed or cancelled";
-                bad_query("status", words.to_owned())
+                bad_value("status", words.to_owned())
             })
         })
         .transpose()?;
     let limit = match query_number(request, "limit")? {
         None => DEFAULT_LISTED,
         Some(limit) if (1..=MAX_LISTED as u64).contains(&limit) => limit as usize,
-        Some(_) => return Err(bad_query("limit", format!("expected 1 to {MAX_LISTED}"))),
+        Some(_) => return Err(bad_value("limit", format!("expected 1 to {MAX_LISTED}"))),
     };
     let before = query(request, "cursor")?
         .map(ExecutionId::new)
         .transpose()
-        .map_err(|_| bad_query("cursor", "expected the next_cursor of an answer".to_owned()))?;
+        .map_err(|_| bad_value("cursor", "expected the next_cursor of an answer".to_owned()))?;
     let listing = Listing {
         function,
         status,
         limit,
         before,
     };
-    match api.run(Command::ListExecutions(listing))? {
-        Answer::Executions {
-            records,
-            next,
-            unreachable,
-        } => {
-            let executions: Vec<_> = records.iter().map(listed).collect();
-            let unreachable: Vec<_> = unreachable.iter().map(AgentId::as_str).collect();
-            render::json(
-                Status::Ok,
-                &json!({
-                    "executions": executions,
-                    "next_cursor": next.as_ref().map(ExecutionId::as_str),
-                    "unreachable_agents": unreachable,
-                }),
-            )
-        }
-        _ => Err(mismatched()),
-    }
+    let page = api.control().executions().list(&listing);
+    let body = Page {
+        executions: page.records.iter().map(Record::without_output).collect(),
+        next_cursor: page.next.as_ref().map(ToString::to_string),
+        unreachable_agents: page.unreachable.iter().map(ToString::to_string).collect(),
+    };
+    render::json(Status::Ok, &body)
 }
 
 /// `GET /executions/{id}/output`: raw bytes.
@@ -147,19 +129,18 @@ pub fn output(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<R
         None => None,
         Some("stdout") => Some(Stream::Stdout),
         Some("stderr") => Some(Stream::Stderr),
-        Some(_) => return Err(bad_query("stream", "expected stdout or stderr".to_owned())),
+        Some(_) => return Err(bad_value("stream", "expected stdout or stderr".to_owned())),
     };
     let offset = query_number(request, "offset")?.unwrap_or(0);
-    match api.run(Command::ReadOutput { id, stream, offset })? {
-        Answer::Output { data, total, ended } => {
-            Ok(
-                Response::bytes(Status::Ok, "application/octet-stream", data)
-                    .header("X-Flux-Output-Total", total.to_string())
-                    .header("X-Flux-Output-Ended", ended.to_string()),
-            )
-        }
-        _ => Err(mismatched()),
-    }
+    let piece = api
+        .control()
+        .executions()
+        .read_output(&id, stream, offset)?;
+    Ok(
+        Response::bytes(Status::Ok, "application/octet-stream", piece.data)
+            .header("X-Flux-Output-Total", piece.total.to_string())
+            .header("X-Flux-Output-Ended", piece.ended.to_string()),
+    )
 }
 
 /// `GET /executions/{id}/events`: Server-Sent Events.
@@ -168,21 +149,18 @@ pub fn events(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<R
     let offset = match request.header("last-event-id")? {
         None => 0,
         Some(text) => text.trim().parse().map_err(|_| {
-            bad_query(
+            bad_value(
                 "Last-Event-ID",
                 "expected the id of an event of this execution".to_owned(),
             )
         })?,
     };
     let client_gone = request.client_gone();
-    match api.run(Command::FollowExecution {
-        id,
-        offset,
-        client_gone,
-    })? {
-        Answer::Follow(follow) => Ok(Response::events(move |events| send_events(*follow, events))),
-        _ => Err(mismatched()),
-    }
+    let follow = api
+        .control()
+        .executions()
+        .follow(&id, offset, client_gone)?;
+    Ok(Response::events(move |events| send_events(follow, events)))
 }
 
 fn send_events(mut follow: Follow, events: &mut EventWriter<'_>) -> io::Result<()> {
@@ -201,43 +179,20 @@ fn send_events(mut follow: Follow, events: &mut EventWriter<'_>) -> io::Result<(
                 events.event(Event {
                     id: Some(&id),
                     name: Some("output"),
-                    data: &chunk_json(&chunk).to_string(),
+                    data: &serde_json::to_string(&views::chunk(&chunk))?,
                 })?;
             }
             Followed::Event(FollowEvent::Ended(record)) => {
-                let record = listed(&record).to_string();
                 return events.event(Event {
                     id: None,
                     name: Some("ended"),
-                    data: &record,
+                    data: &serde_json::to_string(&Record::without_output(&record))?,
                 });
             }
             Followed::Silence => events.heartbeat()?,
             Followed::Over => return Ok(()),
         }
     }
-}
-
-fn chunk_json(chunk: &OutputChunk) -> Value {
-    let mut body = json!({
-        "stream": chunk.stream.as_str(),
-        "offset": chunk.offset,
-        "stream_offset": chunk.stream_offset,
-        "data_base64": openssl::base64::encode_block(&chunk.data),
-    });
-    if let (Ok(text), Some(object)) = (std::str::from_utf8(&chunk.data), body.as_object_mut()) {
-        object.insert("data".to_owned(), text.into());
-    }
-    body
-}
-
-/// A record without its output.
-fn listed(record: &execution::ExecutionRecord) -> Value {
-    let mut body = serde_json::to_value(RecordJson::new(record, b"")).unwrap_or_default();
-    if let Some(object) = body.as_object_mut() {
-        object.remove("output");
-    }
-    body
 }
 
 fn ended(execution: &Executed) -> Result<Response, ApiError> {
@@ -257,10 +212,7 @@ fn ended(execution: &Executed) -> Result<Response, ApiError> {
 }
 
 fn record(status: Status, execution: &Executed) -> Result<Response, ApiError> {
-    render::json(
-        status,
-        &RecordJson::new(&execution.record, &execution.output),
-    )
+    render::json(status, &Record::new(execution))
 }
 
 fn read_call(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Call, ApiError> {
@@ -277,11 +229,16 @@ fn read_call(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Ca
     let limit = usize::try_from(api.execute_body_max().bytes()).unwrap_or(usize::MAX);
     let (args, stdin, env) = if is_json {
         only_query_keys(request, &[])?;
-        read_json(&request.body().read_to_vec(limit)?)?
+        fields(request, limit, |fields| {
+            let args = fields.or("args", Vec::new(), args);
+            let stdin = fields.or("stdin", String::new(), read::text);
+            let env = fields.or("env", Env::new(), env);
+            Some((args, stdin.into_bytes(), env))
+        })?
     } else {
         only_query_keys(request, &["arg"])?;
         let args: Vec<_> = request.query_all("arg").map(str::to_owned).collect();
-        check_args(&args).map_err(|message| bad_query("arg", message))?;
+        check_args(&args).map_err(|message| bad_value("arg", message))?;
         (args, request.body().read_to_vec(limit)?, Env::new())
     };
     Ok(Call {
@@ -295,24 +252,8 @@ fn read_call(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Ca
     })
 }
 
-fn read_json(body: &[u8]) -> Result<(Vec<String>, Vec<u8>, Env), ApiError> {
-    let mut fields = Fields::parse(body)?;
-    let args = fields.take("args", args).unwrap_or_default();
-    let stdin = fields.take("stdin", text).unwrap_or_default();
-    let env = fields.take("env", env).unwrap_or_default();
-    fields.finish()?;
-    Ok((args, stdin.into_bytes(), env))
-}
-
-fn args(value: Value) -> Result<Vec<String>, String> {
-    let Value::Array(values) = value else {
-        return Err(format!("expected a list of texts, found {}", kind(&value)));
-    };
-    let args = values
-        .into_iter()
-        .enumerate()
-        .map(|(index, value)| text(value).map_err(|error| format!("item {index}: {error}")))
-        .collect::<Result<Vec<_>, _>>()?;
+fn args(node: &Node) -> Result<Vec<String>, String> {
+    let args = read::list(read::text)(node)?;
     check_args(&args)?;
     Ok(args)
 }
@@ -336,20 +277,8 @@ fn check_args(args: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn env(value: Value) -> Result<Env, String> {
-    let Value::Object(entries) = value else {
-        return Err(format!(
-            "expected an object of texts, found {}",
-            kind(&value)
-        ));
-    };
-    let env = entries
-        .into_iter()
-        .map(|(name, value)| {
-            let value = text(value).map_err(|error| format!("{name}: {error}"))?;
-            Ok((name, value))
-        })
-        .collect::<Result<Env, String>>()?;
+fn env(node: &Node) -> Result<Env, String> {
+    let env = read::texts(node)?;
     check_env(&env).map_err(|error| error.to_string())?;
     Ok(env)
 }
@@ -362,7 +291,7 @@ fn read_key(request: &Request<'_>) -> Result<Option<String>, ApiError> {
         && key.bytes().all(|byte| byte.is_ascii_graphic());
     if !well_formed {
         let expected = format!("expected 1 to {MAX_KEY_CHARACTERS} visible ASCII characters");
-        return Err(bad_query("Idempotency-Key", expected));
+        return Err(bad_value("Idempotency-Key", expected));
     }
     Ok(Some(key.to_owned()))
 }
@@ -372,12 +301,12 @@ fn read_timeout(request: &Request<'_>) -> Result<Option<Duration>, ApiError> {
         return Ok(None);
     };
     match parse_duration(text) {
-        Ok(timeout) if timeout.is_zero() => Err(bad_query(
+        Ok(timeout) if timeout.is_zero() => Err(bad_value(
             "X-Flux-Timeout",
             "expected more than 0".to_owned(),
         )),
         Ok(timeout) => Ok(Some(timeout)),
-        Err(message) => Err(bad_query("X-Flux-Timeout", message)),
+        Err(message) => Err(bad_value("X-Flux-Timeout", message)),
     }
 }
 
@@ -396,21 +325,5 @@ mod tests {
         ] {
             assert!(check_args(&args).is_err());
         }
-    }
-
-    #[test]
-    fn a_chunk_is_shown_as_text_only_where_it_is_text() {
-        let mut chunk = OutputChunk {
-            stream: Stream::Stderr,
-            offset: 7,
-            stream_offset: 3,
-            data: b"hi".to_vec(),
-        };
-        assert_eq!(
-            chunk_json(&chunk),
-            json!({"stream": "stderr", "offset": 7, "stream_offset": 3, "data_base64": "aGk=", "data": "hi"})
-        );
-        chunk.data = vec![0xff];
-        assert_eq!(chunk_json(&chunk).get("data"), None);
     }
 }

@@ -1,15 +1,15 @@
 //! Functions: registered, deployed, listed, rolled back, deleted.
 
-use serde_json::{Value, json};
-
-use super::input::{id, kind, small_fields};
-use super::render::{self, mismatched};
+use super::input::{SMALL_BODY_BYTES, fields, id};
+use super::render;
 use crate::api::errors::ApiError;
 use crate::api::handler::Api;
 use crate::api::router::Params;
-use crate::api::views::{FunctionJson, VersionJson, distributed};
+use crate::api::views;
 use crate::config::function::{FunctionYamlError, MAX_FUNCTION_YAML_BYTES, parse_function_yaml};
-use crate::control::command::{Answer, Command};
+use crate::config::read;
+use crate::contract::function::Removed;
+use crate::control::functions::Versions;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::status::Status;
@@ -17,22 +17,16 @@ use crate::model::ids::FunctionName;
 
 /// `GET /functions`.
 pub fn list(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
-    match api.run(Command::ListFunctions)? {
-        Answer::Functions(functions) => {
-            let functions: Vec<_> = functions.iter().map(FunctionJson::new).collect();
-            render::json(Status::Ok, &functions)
-        }
-        _ => Err(mismatched()),
-    }
+    let functions = api.control().functions().list();
+    let functions: Vec<_> = functions.iter().map(views::function).collect();
+    render::json(Status::Ok, &functions)
 }
 
 /// `GET /functions/{name}`.
 pub fn get(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
     let name = id(params, FunctionName::new)?;
-    match api.run(Command::GetFunction(name))? {
-        Answer::Function(function) => render::json(Status::Ok, &FunctionJson::new(&function)),
-        _ => Err(mismatched()),
-    }
+    let function = api.control().functions().get(&name)?;
+    render::json(Status::Ok, &views::function(&function))
 }
 
 /// `PUT /functions`, with YAML.
@@ -47,13 +41,8 @@ pub fn register(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Resp
         ),
         FunctionYamlError::Invalid(fields) => ApiError::invalid(fields),
     })?;
-    match api.run(Command::RegisterFunction(Box::new(config)))? {
-        Answer::Distributed { function, agents } => render::json(
-            Status::Created,
-            &distributed(&function, &agents, "registered_count"),
-        ),
-        _ => Err(mismatched()),
-    }
+    let registered = api.control().functions().register(&config)?;
+    render::json(Status::Created, &views::registered(&registered))
 }
 
 /// `PUT /deploy/{name}`, with a zip archive, which goes to disk as it comes.
@@ -67,44 +56,35 @@ pub fn deploy(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<R
             "send the zip archive with Content-Length or in chunks",
         ));
     }
-    let mut upload = api.control().start_upload(&name)?;
+    let functions = api.control().functions();
+    let mut upload = functions.start_upload(&name)?;
     request
         .body()
-        .copy_to(&mut upload, api.control().archive_limit())?;
-    match api.run(Command::Deploy { name, upload })? {
-        Answer::Distributed { function, agents } => render::json(
-            Status::Ok,
-            &distributed(&function, &agents, "deployed_count"),
-        ),
-        _ => Err(mismatched()),
-    }
+        .copy_to(&mut upload, functions.archive_limit())?;
+    let deployed = functions.deploy(&name, upload)?;
+    render::json(Status::Ok, &views::deployed(&deployed))
 }
 
 /// `DELETE /functions/{name}`.
 pub fn delete(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
     let name = id(params, FunctionName::new)?;
-    match api.run(Command::DeleteFunction(name.clone()))? {
-        Answer::Removed => render::json(
-            Status::Ok,
-            &json!({"status": "removed", "name": name.as_str()}),
-        ),
-        _ => Err(mismatched()),
-    }
+    api.control().functions().delete(&name)?;
+    let body = Removed {
+        status: "removed".to_owned(),
+        name: name.to_string(),
+    };
+    render::json(Status::Ok, &body)
 }
 
 /// `GET /functions/{name}/versions`.
 pub fn versions(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
     let name = id(params, FunctionName::new)?;
-    match api.run(Command::ListVersions(name))? {
-        Answer::Versions { function, versions } => {
-            let versions: Vec<_> = versions
-                .iter()
-                .map(|version| VersionJson::new(version, &function))
-                .collect();
-            render::json(Status::Ok, &versions)
-        }
-        _ => Err(mismatched()),
-    }
+    let Versions { function, versions } = api.control().functions().versions(&name)?;
+    let versions: Vec<_> = versions
+        .iter()
+        .map(|version| views::version(version, &function))
+        .collect();
+    render::json(Status::Ok, &versions)
 }
 
 /// `POST /functions/{name}/rollback`.
@@ -114,19 +94,9 @@ pub fn rollback(
     params: &Params,
 ) -> Result<Response, ApiError> {
     let name = id(params, FunctionName::new)?;
-    let mut fields = small_fields(request)?;
-    let version = fields.take("version", |value: Value| {
-        value
-            .as_u64()
-            .filter(|&number| number > 0)
-            .ok_or_else(|| format!("expected a version's number, found {}", kind(&value)))
-    });
-    fields.finish()?;
-    match api.run(Command::Rollback { name, version })? {
-        Answer::Distributed { function, agents } => render::json(
-            Status::Ok,
-            &distributed(&function, &agents, "deployed_count"),
-        ),
-        _ => Err(mismatched()),
-    }
+    let version = fields(request, SMALL_BODY_BYTES, |fields| {
+        Some(fields.optional("version", read::integer(1..=u64::MAX)))
+    })?;
+    let rolled_back = api.control().functions().rollback(&name, version)?;
+    render::json(Status::Ok, &views::deployed(&rolled_back))
 }

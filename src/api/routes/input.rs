@@ -1,9 +1,10 @@
-//! Reading requests: small JSON bodies, path segments, query values; every bad field by name.
-
-use serde_json::{Map, Value};
+//! Reading requests: JSON bodies, path segments, query values; every bad field by name.
 
 use crate::api::errors::ApiError;
+use crate::config::document::{Node, Value};
 use crate::config::error::FieldError;
+use crate::config::json;
+use crate::config::section::Section;
 use crate::http::request::Request;
 use crate::http::status::Status;
 use crate::model::ids::InvalidId;
@@ -11,135 +12,45 @@ use crate::model::ids::InvalidId;
 /// A JSON body that only says what to do; nobody needs more.
 pub const SMALL_BODY_BYTES: usize = 64 << 10;
 
-/// A JSON object whose fields are taken one by one; what is left over is unknown.
-pub struct Fields {
-    object: Map<String, Value>,
-    errors: Vec<FieldError>,
-}
-
-impl Fields {
-    /// From a body; an empty one is an empty object.
-    ///
-    /// # Errors
-    /// 400 for what is no JSON, 422 for JSON that is no object.
-    pub fn parse(body: &[u8]) -> Result<Fields, ApiError> {
-        if body.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Fields::of(Map::new()));
-        }
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(object)) => Ok(Fields::of(object)),
-            Ok(_) => Err(ApiError::invalid(vec![field_error(
-                "body",
-                "expected a JSON object".to_owned(),
-            )])),
-            Err(error) => Err(ApiError::new(
-                Status::BadRequest,
-                "malformed_json",
-                error.to_string(),
-                "send a JSON object",
-            )),
-        }
-    }
-
-    fn of(object: Map<String, Value>) -> Fields {
-        Fields {
-            object,
-            errors: Vec::new(),
-        }
-    }
-
-    /// Takes a field; `read` turns its value into what is wanted, or says what was expected.
-    pub fn take<T>(
-        &mut self,
-        name: &'static str,
-        read: impl FnOnce(Value) -> Result<T, String>,
-    ) -> Option<T> {
-        match self.object.remove(name)? {
-            Value::Null => None,
-            value => match read(value) {
-                Ok(value) => Some(value),
-                Err(message) => {
-                    self.refuse(name, message);
-                    None
-                }
-            },
-        }
-    }
-
-    /// Takes a field that has to be there.
-    pub fn require<T>(
-        &mut self,
-        name: &'static str,
-        read: impl FnOnce(Value) -> Result<T, String>,
-    ) -> Option<T> {
-        let errors = self.errors.len();
-        let value = self.take(name, read);
-        if value.is_none() && self.errors.len() == errors {
-            self.refuse(name, "is missing".to_owned());
-        }
-        value
-    }
-
-    /// Notes what is wrong with a field.
-    pub fn refuse(&mut self, name: &str, message: String) {
-        self.errors.push(field_error(name, message));
-    }
-
-    /// Once everything known is taken.
-    ///
-    /// # Errors
-    /// 422 with every bad and every unknown field.
-    pub fn finish(mut self) -> Result<(), ApiError> {
-        let unknown: Vec<_> = self.object.keys().cloned().collect();
-        for name in unknown {
-            let shown: String = name.chars().take(100).collect();
-            self.refuse(&shown, "is not known here".to_owned());
-        }
-        if self.errors.is_empty() {
-            return Ok(());
-        }
-        Err(ApiError::invalid(self.errors))
-    }
-}
-
-/// Reads a small JSON body.
+/// Reads a JSON object of at most `limit` bytes by its fields; an empty body is an empty object.
+/// `read` gives nothing only after it has noted why.
 ///
 /// # Errors
-/// The body's; 400; 422.
-pub fn small_fields(request: &mut Request<'_>) -> Result<Fields, ApiError> {
-    Fields::parse(&request.body().read_to_vec(SMALL_BODY_BYTES)?)
+/// The body's; 400 for what is no JSON; 422 with every bad and every unknown field.
+pub fn fields<T>(
+    request: &mut Request<'_>,
+    limit: usize,
+    read: impl FnOnce(&mut Section<'_>) -> Option<T>,
+) -> Result<T, ApiError> {
+    let body = request.body().read_to_vec(limit)?;
+    object(&body)?
+        .read(|mut section| {
+            let value = read(&mut section);
+            section.finish();
+            value
+        })
+        .map_err(ApiError::invalid)
 }
 
-/// A text.
-///
-/// # Errors
-/// What was expected.
-pub fn text(value: Value) -> Result<String, String> {
-    match value {
-        Value::String(text) => Ok(text),
-        other => Err(format!("expected a text, found {}", kind(&other))),
-    }
-}
-
-/// `true` or `false`.
-///
-/// # Errors
-/// What was expected.
-pub fn flag(value: &Value) -> Result<bool, String> {
-    value
-        .as_bool()
-        .ok_or_else(|| format!("expected true or false, found {}", kind(value)))
-}
-
-/// What a JSON value is, without its content.
-pub fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+fn object(body: &[u8]) -> Result<Node, ApiError> {
+    let root = json::parse(body).map_err(|malformed| {
+        ApiError::new(
+            Status::BadRequest,
+            "malformed_json",
+            malformed.to_string(),
+            "send a JSON object",
+        )
+    })?;
+    match root.value {
+        Value::Null | Value::Mapping(_) => Ok(root),
+        Value::Scalar(_)
+        | Value::Text(_)
+        | Value::Number(_)
+        | Value::Truth(_)
+        | Value::Sequence(_) => {
+            let message = format!("expected a JSON object, found {}", root.kind());
+            Err(bad_value("body", message))
+        }
     }
 }
 
@@ -160,7 +71,7 @@ pub fn query<'r>(request: &'r Request<'_>, key: &'static str) -> Result<Option<&
     let mut values = request.query_all(key);
     let first = values.next();
     if values.next().is_some() {
-        return Err(bad_query(key, "stands more than once".to_owned()));
+        return Err(bad_value(key, "stands more than once".to_owned()));
     }
     Ok(first)
 }
@@ -173,7 +84,7 @@ pub fn query_number(request: &Request<'_>, key: &'static str) -> Result<Option<u
     query(request, key)?
         .map(|text| {
             text.parse()
-                .map_err(|_| bad_query(key, "expected a whole number from 0".to_owned()))
+                .map_err(|_| bad_value(key, "expected a whole number from 0".to_owned()))
         })
         .transpose()
 }
@@ -202,7 +113,7 @@ pub fn only_query_keys(request: &Request<'_>, known: &[&str]) -> Result<(), ApiE
 }
 
 /// 422 about one query value or header.
-pub fn bad_query(key: &str, message: String) -> ApiError {
+pub fn bad_value(key: &str, message: String) -> ApiError {
     ApiError::invalid(vec![field_error(key, message)])
 }
 
@@ -220,31 +131,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bad_and_unknown_field_is_named_at_once() {
-        let mut fields = Fields::parse(br#"{"a": 1, "b": "x", "zz": 1}"#).expect("object");
-        assert_eq!(fields.take("a", text), None);
-        assert_eq!(fields.take("b", text).as_deref(), Some("x"));
-        assert_eq!(fields.require("c", text), None);
-        let error = fields.finish().expect_err("invalid");
-        let body = error
-            .into_response()
-            .body_bytes()
-            .map(<[u8]>::to_vec)
-            .expect("body");
-        let body: Value = serde_json::from_slice(&body).expect("JSON");
-        let named: Vec<_> = body["error"]["fields"]
-            .as_array()
-            .expect("fields")
-            .iter()
-            .map(|field| field["field"].as_str().expect("name").to_owned())
-            .collect();
-        assert_eq!(named, ["a", "c", "zz"]);
-    }
-
-    #[test]
     fn an_empty_body_is_an_empty_object_and_a_list_is_none() {
-        assert!(Fields::parse(b" \n").expect("empty").finish().is_ok());
-        assert!(Fields::parse(b"[]").is_err());
-        assert!(Fields::parse(b"{").is_err());
+        assert!(object(b" \n").is_ok());
+        assert!(object(b"{}").is_ok());
+        for body in ["[]", "1", "true", "\"x\"", "{"] {
+            assert!(object(body.as_bytes()).is_err(), "{body}");
+        }
     }
 }

@@ -22,14 +22,3 @@ pub fn json(status: Status, body: &impl Serialize) -> Result<Response, ApiError>
     })?;
     Ok(Response::bytes(status, "application/json", body))
 }
-
-/// For an answer that does not belong to its command: a mistake of ours.
-pub fn mismatched() -> ApiError {
-    log::error!("a command was answered with another command's answer");
-    ApiError::new(
-        Status::InternalServerError,
-        "internal",
-        "the control plane contradicts itself",
-        "the control plane's log tells more",
-    )
-}

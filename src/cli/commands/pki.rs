@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Clock, Timestamp};
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError>
     fs::read_dir(&arguments.certs_dir)
         .with_context(|| format!("read {}", arguments.certs_dir.display()))?;
     let found = expiries(&arguments.certs_dir).map_err(anyhow::Error::new)?;
-    let now = Timestamp::now();
+    let now = Clock::system().now();
     let is_good = found
         .iter()
         .all(|entry| matches!(entry, Ok(expiry) if expiry.not_after > now));

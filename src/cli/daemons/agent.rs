@@ -10,6 +10,7 @@ use super::exit::{self, Unsupported};
 use super::join;
 use super::logging;
 use crate::agent::daemon::Agent;
+use crate::base::clock::Clock;
 use crate::base::threads::Supervisor;
 use crate::base::{process, signals};
 use crate::cli::printer;
@@ -64,7 +65,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     process::raise_descriptor_limit();
     let supervisor = Supervisor::new();
     let _signals = signals::watch(&supervisor).context("handle signals")?;
-    let agent = Agent::start(&config, &supervisor)?;
+    let agent = Agent::start(&config, &Clock::system(), &supervisor)?;
     log::info!("agent {} listening on {}", config.agent_id, agent.address());
     process::tell_ready();
     supervisor.shutdown().wait();

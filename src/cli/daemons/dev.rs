@@ -14,6 +14,7 @@ use super::exit;
 use super::logging;
 use super::server::FrontDoor;
 use crate::agent::daemon::Agent;
+use crate::base::clock::Clock;
 use crate::base::threads::Supervisor;
 use crate::base::{atomic_file, process, signals};
 use crate::cli::client::context::{self, Context};
@@ -21,8 +22,7 @@ use crate::cli::printer;
 use crate::config::agent::{AgentConfig, AgentTls};
 use crate::config::secret::Secret;
 use crate::config::server::{DEFAULT_HTTP_PORT, ServerConfig};
-use crate::control::command::Command;
-use crate::control::error::ControlError;
+use crate::control::agents::AgentError;
 use crate::control::fleet::FleetError;
 use crate::model::ids::AgentId;
 use crate::model::isolation::Loosening;
@@ -139,7 +139,7 @@ fn start_agent(
     config.isolation.allow = Loosening::ALL.to_vec();
     atomic_file::create_directory(&agent_dir, 0o711)?;
     config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, usual_port(&agent_dir)));
-    let agent = Agent::start(&config, supervisor)?;
+    let agent = Agent::start(&config, &Clock::system(), supervisor)?;
     let port = agent.address().port().to_string();
     atomic_file::write(&agent_dir.join("port"), port.as_bytes(), 0o600)?;
     Ok(agent)
@@ -155,21 +155,16 @@ fn usual_port(agent_dir: &Path) -> u16 {
 }
 
 fn register(front: &FrontDoor, agent: &Agent) -> anyhow::Result<()> {
-    let control = front.control();
-    let command = || Command::RegisterAgent {
-        address: agent.address().to_string(),
-        tls: Some(true),
+    let agents = front.control().agents();
+    let address = agent.address().to_string();
+    let registered = match agents.register(&address, Some(true)) {
+        Err(AgentError::Fleet(FleetError::AddressConflict { id, .. })) => {
+            agents.remove(&id)?;
+            agents.register(&address, Some(true))
+        }
+        registered => registered,
     };
-    match control.handle(command()) {
-        Err(ControlError::Fleet(FleetError::AddressConflict { id, .. })) => {
-            control.handle(Command::RemoveAgent(id))?;
-            control.handle(command())?;
-        }
-        other => {
-            other?;
-        }
-    }
-    Ok(())
+    registered.map(drop).map_err(Into::into)
 }
 
 /// Made once and kept, so that a terminal that was opened before a restart still works.

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use env_logger::fmt::Formatter;
 use log::{Level, Record};
 
-use crate::base::clock::Timestamp;
+use crate::base::clock::Clock;
 use crate::rpc::LOG_TARGET;
 
 /// Starts logging with the configuration's filter; `RUST_LOG` wins over it, for a look into a
@@ -33,7 +33,7 @@ fn for_file(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     writeln!(
         out,
         "{} {:<5} {}",
-        Timestamp::now().to_rfc3339(),
+        Clock::system().now().to_rfc3339(),
         record.level(),
         record.args()
     )

@@ -11,6 +11,7 @@ use clap::{Args, CommandFactory};
 use super::exit::{self, Unsupported};
 use super::logging;
 use crate::api::handler::Api;
+use crate::base::clock::Clock;
 use crate::base::threads::Supervisor;
 use crate::base::{process, signals};
 use crate::config::error::ConfigError;
@@ -83,7 +84,7 @@ impl FrontDoor {
     /// # Errors
     /// Whatever keeps either from starting.
     pub fn open(config: &ServerConfig, supervisor: &Supervisor) -> anyhow::Result<FrontDoor> {
-        let control = Arc::new(ControlPlane::start(config, supervisor)?);
+        let control = Arc::new(ControlPlane::start(config, &Clock::system(), supervisor)?);
         let limits = Limits {
             connections: config.limits.http_connections.get() as usize,
             connections_per_peer: Some(config.limits.http_connections_per_address.get() as usize),

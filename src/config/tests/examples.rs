@@ -4,11 +4,12 @@ use std::path::Path;
 
 use super::{empty, source};
 use crate::config::agent::{AgentConfig, AgentLimits, read_agent};
-use crate::config::document::{self, Node};
+use crate::config::document::Node;
 use crate::config::function::{parse_function_yaml, read_function};
 use crate::config::isolation::AgentIsolation;
 use crate::config::section::{Report, Section};
 use crate::config::server::{ServerConfig, ServerLimits, read_server};
+use crate::config::yaml;
 use crate::model::isolation::Isolation;
 
 const SERVER: &str = include_str!("../../../conf/example.flux.yaml");
@@ -34,7 +35,7 @@ fn switched_on(example: &str) -> String {
 }
 
 fn known(read: impl FnOnce(&Report, &Node)) -> Vec<String> {
-    let root = document::parse(b"").expect("empty");
+    let root = yaml::parse(b"").expect("empty");
     let report = Report::default();
     read(&report, &root);
     report.known()

@@ -1,10 +1,10 @@
 //! What configurations must hold, by kind of document.
 
 mod agent;
-mod document;
 mod examples;
 mod function;
 mod server;
+mod yaml;
 
 use super::error::{ConfigError, FieldError};
 use super::locate::Source;

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::error::ExecutionError;
 use super::search::{Whereabouts, unreachable};
 use super::{Executions, lost};
 use crate::base::cancel::Cancel;
-use crate::control::error::ControlError;
 use crate::model::execution::{ExecutionRecord, OutputChunk, Stream};
 use crate::model::ids::ExecutionId;
 use crate::rpc::follow::{Follower, Next};
@@ -64,7 +64,7 @@ impl Executions {
         id: &ExecutionId,
         offset: u64,
         client_gone: Cancel,
-    ) -> Result<Follow, ControlError> {
+    ) -> Result<Follow, ExecutionError> {
         let source = match self.find(id)? {
             Whereabouts::Orphaned(route) => Source::Ended(Some(Box::new(
                 lost(&route, "its agent was removed from the fleet").record,

@@ -4,6 +4,7 @@
 //! be asked is an outage and is said so: never "not found", never an empty list. `search` finds the
 //! agent, `follow` tells what comes, `routes` remembers and forgets the way.
 
+mod error;
 mod follow;
 mod routes;
 mod search;
@@ -11,18 +12,18 @@ mod search;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use error::ExecutionError;
 pub use follow::{Follow, Followed};
 use search::{Whereabouts, unreachable};
 
-use super::command::Listing;
-use super::error::ControlError;
 use super::fleet::Fleet;
 use super::links::Links;
 use crate::base::causes::with_causes;
+use crate::base::clock::Clock;
 use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::Supervisor;
-use crate::model::execution::{Ending, Executed, ExecutionRecord, Stream};
-use crate::model::ids::{AgentId, ExecutionId};
+use crate::model::execution::{Ending, Executed, ExecutionRecord, Status, Stream};
+use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::rpc::RpcError;
 use crate::store::{Route, Store};
 use crate::wire::execution::{CancelOutcome, ExecutionQuery};
@@ -46,8 +47,33 @@ pub struct Executions {
     fleet: Arc<Fleet>,
     links: Arc<Links>,
     store: Arc<dyn Store>,
+    clock: Clock,
     retention: Duration,
     asks: Pool,
+}
+
+/// Which executions to list.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// Only of this function.
+    pub function: Option<FunctionName>,
+    /// Only in this state.
+    pub status: Option<Status>,
+    /// At the most.
+    pub limit: usize,
+    /// Only those older than this one.
+    pub before: Option<ExecutionId>,
+}
+
+/// A page of a listing.
+#[derive(Debug)]
+pub struct Page {
+    /// Newest first, without their output.
+    pub records: Vec<ExecutionRecord>,
+    /// Pass as `before` for the next page.
+    pub next: Option<ExecutionId>,
+    /// Agents whose executions are missing here.
+    pub unreachable: Vec<AgentId>,
 }
 
 impl Executions {
@@ -56,6 +82,7 @@ impl Executions {
         fleet: Arc<Fleet>,
         links: Arc<Links>,
         store: Arc<dyn Store>,
+        clock: Clock,
         retention: Duration,
         supervisor: &Supervisor,
     ) -> Executions {
@@ -63,6 +90,7 @@ impl Executions {
             fleet,
             links,
             store,
+            clock,
             retention,
             asks: Pool::new("ask", ASK_POOL, supervisor),
         }
@@ -72,7 +100,7 @@ impl Executions {
     ///
     /// # Errors
     /// Unknown, or its agent cannot be asked.
-    pub fn get(&self, id: &ExecutionId) -> Result<Executed, ControlError> {
+    pub fn get(&self, id: &ExecutionId) -> Result<Executed, ExecutionError> {
         match self.find(id)? {
             Whereabouts::Orphaned(route) => {
                 Ok(lost(&route, "its agent was removed from the fleet"))
@@ -97,7 +125,7 @@ impl Executions {
                     (None, Some(route)) if !running && self.is_lost(&route) => {
                         Ok(lost(&route, "its agent has no record of it"))
                     }
-                    (None, _) => Err(ControlError::ExecutionNotFound(id.clone())),
+                    (None, _) => Err(ExecutionError::NotFound(id.clone())),
                 }
             }
         }
@@ -107,10 +135,10 @@ impl Executions {
     ///
     /// # Errors
     /// Unknown, ended already, or its agent cannot be asked or cannot confirm.
-    pub fn cancel(&self, id: &ExecutionId) -> Result<(), ControlError> {
+    pub fn cancel(&self, id: &ExecutionId) -> Result<(), ExecutionError> {
         let agent = match self.find(id)? {
             Whereabouts::Orphaned(route) => {
-                return Err(ControlError::ExecutionEnded {
+                return Err(ExecutionError::Ended {
                     id: route.execution,
                     status: Ending::Lost.status(),
                 });
@@ -128,7 +156,7 @@ impl Executions {
                 | RpcError::Deadline
                 | RpcError::Interrupted { .. }
                 | RpcError::Answer(_)
-                | RpcError::Status { .. } => ControlError::CancelUnconfirmed {
+                | RpcError::Status { .. } => ExecutionError::CancelUnconfirmed {
                     id: id.clone(),
                     message: format!("agent {}: {}", agent.agent.id, with_causes(&error)),
                 },
@@ -142,13 +170,13 @@ impl Executions {
             })?;
         match outcome {
             CancelOutcome::Cancelled => Ok(()),
-            CancelOutcome::AlreadyEnded => Err(ControlError::ExecutionEnded {
+            CancelOutcome::AlreadyEnded => Err(ExecutionError::Ended {
                 id: id.clone(),
                 status: self.get(id)?.record.status(),
             }),
             CancelOutcome::UnknownExecution => {
                 let status = self.get(id)?.record.status();
-                Err(ControlError::ExecutionEnded {
+                Err(ExecutionError::Ended {
                     id: id.clone(),
                     status,
                 })
@@ -165,7 +193,7 @@ impl Executions {
         id: &ExecutionId,
         stream: Option<Stream>,
         offset: u64,
-    ) -> Result<OutputPiece, ControlError> {
+    ) -> Result<OutputPiece, ExecutionError> {
         let Whereabouts::At { agent, .. } = self.find(id)? else {
             return Ok(OutputPiece {
                 data: Vec::new(),
@@ -200,10 +228,7 @@ impl Executions {
     }
 
     /// Records of all agents, newest first, without their output.
-    pub fn list(
-        &self,
-        listing: &Listing,
-    ) -> (Vec<ExecutionRecord>, Option<ExecutionId>, Vec<AgentId>) {
+    pub fn list(&self, listing: &Listing) -> Page {
         let limit = listing.limit.clamp(1, MAX_LISTED);
         let query = ExecutionQuery {
             function: listing.function.clone(),
@@ -234,14 +259,18 @@ impl Executions {
             .filter(|_| more)
             .map(|record| record.id.clone());
         unreachable.sort();
-        (records, next, unreachable)
+        Page {
+            records,
+            next,
+            unreachable,
+        }
     }
 
     fn read_merged_record(
         &self,
         id: &ExecutionId,
         offset: u64,
-    ) -> Result<OutputPiece, ControlError> {
+    ) -> Result<OutputPiece, ExecutionError> {
         let execution = self.get(id)?;
         let from = usize::try_from(offset)
             .unwrap_or(usize::MAX)

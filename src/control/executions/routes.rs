@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::Executions;
-use crate::base::clock::Timestamp;
 use crate::model::execution::ExecutionRecord;
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::rpc::{AgentClient, RpcError};
@@ -15,7 +14,7 @@ use crate::wire::output::{OutputQuery, Selection};
 impl Executions {
     /// An execution ended: its route may go once its record does.
     pub fn record_end(&self, id: &ExecutionId, agent: &AgentId, function: &FunctionName) {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         self.store.put_route_lazily(&Route {
             execution: id.clone(),
             agent: agent.clone(),
@@ -33,7 +32,7 @@ impl Executions {
                 self.record_loss(route);
                 true
             }
-            Some(expires_at) => route.lost && Timestamp::now() < expires_at,
+            Some(expires_at) => route.lost && self.clock.now() < expires_at,
         }
     }
 
@@ -42,7 +41,7 @@ impl Executions {
         let (id, agent) = (&route.execution, &route.agent);
         log::warn!("execution {id} is lost: agent {agent} has no record of it");
         self.store.put_route_lazily(&Route {
-            expires_at: Some(Timestamp::now().after(self.retention)),
+            expires_at: Some(self.clock.now().after(self.retention)),
             lost: true,
             ..route.clone()
         });

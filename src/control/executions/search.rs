@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 
 use super::Executions;
-use crate::control::error::ControlError;
+use super::error::ExecutionError;
 use crate::control::fleet::AgentView;
 use crate::model::agent::AgentState;
 use crate::model::ids::{AgentId, ExecutionId};
@@ -26,7 +26,7 @@ pub(super) enum Whereabouts {
 }
 
 impl Executions {
-    pub(super) fn find(&self, id: &ExecutionId) -> Result<Whereabouts, ControlError> {
+    pub(super) fn find(&self, id: &ExecutionId) -> Result<Whereabouts, ExecutionError> {
         if let Some(agent) = self.fleet.whereabouts(id) {
             let route = self.store.get_route(id)?;
             return Ok(Whereabouts::At {
@@ -49,7 +49,7 @@ impl Executions {
     }
 
     /// No route: a synchronous execution from before a crash, or no execution at all.
-    fn search(&self, id: &ExecutionId) -> Result<Whereabouts, ControlError> {
+    fn search(&self, id: &ExecutionId) -> Result<Whereabouts, ExecutionError> {
         let wanted = id.clone();
         let mut outage = None;
         for (agent, answer) in self.ask_all(move |client| client.get_execution(&wanted)) {
@@ -68,7 +68,7 @@ impl Executions {
             }
         }
         // It may be with the one that could not be asked.
-        Err(outage.unwrap_or_else(|| ControlError::ExecutionNotFound(id.clone())))
+        Err(outage.unwrap_or_else(|| ExecutionError::NotFound(id.clone())))
     }
 
     pub(super) fn ask_all<T: Send + 'static>(
@@ -106,8 +106,8 @@ impl Executions {
     }
 }
 
-pub(super) fn unreachable(agent: &AgentId, source: RpcError) -> ControlError {
-    ControlError::AgentUnreachable {
+pub(super) fn unreachable(agent: &AgentId, source: RpcError) -> ExecutionError {
+    ExecutionError::AgentUnreachable {
         agent: agent.clone(),
         source,
     }

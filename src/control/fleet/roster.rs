@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
-use crossbeam_channel::{at, select};
+use crossbeam_channel::select;
 use thiserror::Error;
 
 use super::entry::{AgentView, Entry, Held, RefusedFor};
@@ -12,6 +11,7 @@ use super::queue::{Entered, QueueLimits, Ticket, WaitError};
 use super::reservation::Reservation;
 use super::state::{Current, State};
 use crate::base::cancel::Cancel;
+use crate::base::clock::Clock;
 use crate::base::threads::lock;
 use crate::model::agent::{Agent, AgentEvent, AgentState, IllegalTransition};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
@@ -22,6 +22,7 @@ use crate::wire::node::NodeReport;
 /// See the module's text.
 pub struct Fleet {
     store: Arc<dyn Store>,
+    clock: Clock,
     limits: QueueLimits,
     /// Held across the store's write and the change in memory, so that changes that are stored
     /// happen one after the other; never taken on the way of an execution.
@@ -63,7 +64,11 @@ impl Fleet {
     ///
     /// # Errors
     /// The store's.
-    pub fn load(store: Arc<dyn Store>, limits: QueueLimits) -> Result<Arc<Fleet>, StoreError> {
+    pub fn load(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        limits: QueueLimits,
+    ) -> Result<Arc<Fleet>, StoreError> {
         let mut state = State::default();
         for (mut agent, revision) in store.list_agents()? {
             agent.state = stored_state(agent.state);
@@ -73,6 +78,7 @@ impl Fleet {
         }
         Ok(Arc::new(Fleet {
             store,
+            clock,
             limits,
             changes: Mutex::new(()),
             state: Mutex::new(state),
@@ -94,21 +100,35 @@ impl Fleet {
         lock(&self.state).waiters.len()
     }
 
-    /// Adds an agent that answered at `agent.address`. The same agent again is no change.
+    /// Adds an agent that answered at `address`. The same agent again is no change.
     ///
     /// # Errors
     /// [`FleetError::AddressConflict`], or the store's.
-    pub fn register(&self, agent: Agent, node: NodeStatus) -> Result<AgentView, FleetError> {
+    pub fn register(
+        &self,
+        id: &AgentId,
+        address: &str,
+        tls: bool,
+        node: NodeStatus,
+    ) -> Result<AgentView, FleetError> {
         let _changes = lock(&self.changes);
-        if let Some(known) = self.get(&agent.id) {
-            if known.agent.address != agent.address || known.agent.tls != agent.tls {
+        if let Some(known) = self.get(id) {
+            if known.agent.address != address || known.agent.tls != tls {
                 return Err(FleetError::AddressConflict {
-                    id: agent.id,
+                    id: id.clone(),
                     address: known.agent.address,
                 });
             }
             return Ok(known);
         }
+        let agent = Agent {
+            id: id.clone(),
+            address: address.to_owned(),
+            tls,
+            state: AgentState::Offline,
+            machine: None,
+            registered_at: self.clock.now(),
+        };
         let revision = self
             .store
             .put_agent(&agent, None)
@@ -370,13 +390,13 @@ impl Fleet {
         execution: &ExecutionId,
         client_gone: &Cancel,
     ) -> super::queue::Answer {
-        let started = Instant::now();
+        let started = self.clock.moment();
         let mut deadline = started + ticket.patience;
         let give_up = loop {
             let ended = select! {
                 recv(ticket.answer) -> answer => return answer.unwrap_or(Err(WaitError::ShuttingDown)),
                 recv(client_gone.receiver()) -> _ => Some(WaitError::ClientGone),
-                recv(at(deadline)) -> _ => None,
+                recv(self.clock.alarm(deadline)) -> _ => None,
             };
             let mut state = lock(&self.state);
             let give_up = match ended {
@@ -388,7 +408,7 @@ impl Fleet {
                         deadline = started + patience;
                         continue;
                     }
-                    let waited = started.elapsed();
+                    let waited = self.clock.moment().since(started);
                     WaitError::WaitedTooLong { reason, waited }
                 }
             };

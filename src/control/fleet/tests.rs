@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Current, Fleet, Held, QueueLimits, RefusedFor, Reservation, WaitError};
 use crate::base::cancel::{Cancel, pair};
-use crate::base::clock::Timestamp;
+use crate::base::clock::Clock;
 use crate::base::units::Mib;
 use crate::config::function::parse_function_yaml;
 use crate::model::agent::{Agent, AgentEvent, AgentState};
@@ -50,18 +50,10 @@ impl Bench {
     }
 
     fn register(&self, id: &str, address: &str) -> Agent {
-        let agent = Agent {
-            id: agent_id(id),
-            address: address.to_owned(),
-            tls: true,
-            state: AgentState::Offline,
-            machine: None,
-            registered_at: Timestamp::now(),
-        };
         self.fleet
-            .register(agent.clone(), node())
-            .expect("registers");
-        agent
+            .register(&agent_id(id), address, true, node())
+            .expect("registers")
+            .agent
     }
 
     fn bring_online(&self, id: &str) {
@@ -107,7 +99,7 @@ impl Bench {
 
 fn load(directory: &tempfile::TempDir, limits: QueueLimits) -> Arc<Fleet> {
     let store = EmbeddedStore::open(directory.path()).expect("store");
-    Fleet::load(Arc::new(store), limits).expect("fleet")
+    Fleet::load(Arc::new(store), Clock::system(), limits).expect("fleet")
 }
 
 fn agent_id(text: &str) -> AgentId {
@@ -144,7 +136,7 @@ fn node() -> NodeStatus {
         max_tasks: 10,
         uptime_seconds: 1,
         cpu_millicores: 2000,
-        collected_at: Timestamp::now(),
+        collected_at: Clock::system().now(),
     }
 }
 
@@ -603,11 +595,10 @@ fn the_same_agent_again_is_no_change_and_another_address_is_a_conflict() {
     bench.register("a", "127.0.0.1:1");
     let agent = bench.fleet.get(&agent_id("a")).expect("known").agent;
     assert_eq!(agent.state, AgentState::Online, "nothing was reset");
-    let moved = Agent {
-        address: "127.0.0.1:2".to_owned(),
-        ..agent
-    };
-    let refused = bench.fleet.register(moved, node()).expect_err("a conflict");
+    let refused = bench
+        .fleet
+        .register(&agent.id, "127.0.0.1:2", agent.tls, node())
+        .expect_err("a conflict");
     assert!(refused.to_string().contains("127.0.0.1:1"), "{refused}");
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::document::{Value, parse};
+use crate::config::document::Value;
 use crate::config::function::MAX_FUNCTION_YAML_BYTES;
+use crate::config::yaml::parse;
 
 fn message(text: &str) -> String {
     parse(text.as_bytes()).expect_err(text).to_string()
@@ -51,7 +52,7 @@ fn a_modest_alias_is_expanded() {
     let Value::Mapping(entries) = root.value else {
         panic!("a mapping");
     };
-    assert_eq!(entries[1].value.value, Value::Text("hello".into()));
+    assert_eq!(entries[1].value.value, Value::Scalar("hello".into()));
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn scalars_keep_the_text_in_which_they_were_written() {
         let Value::Mapping(entries) = root.value else {
             panic!("a mapping");
         };
-        assert_eq!(entries[0].value.value, Value::Text(kept.into()));
+        assert_eq!(entries[0].value.value, Value::Scalar(kept.into()));
     }
 }
 

@@ -1,0 +1,34 @@
+//! The one shape of errors.
+
+use serde::{Deserialize, Serialize};
+
+/// The body of every answer that is an error of Flux.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What it is.
+    pub error: ErrorDetails,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ErrorDetails {
+    /// Stable, for programs.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// What to do about it, for people.
+    pub hint: String,
+    /// Every bad field of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<BadField>,
+}
+
+/// One bad field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadField {
+    /// Its path, such as `resources.memory`.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}

@@ -1,0 +1,131 @@
+//! Functions and their versions.
+
+use serde::{Deserialize, Serialize};
+
+/// A function, as in `GET /functions`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Function {
+    /// Unique in the fleet.
+    pub name: String,
+    /// What is executed inside of the archive.
+    pub handler: String,
+    /// The version in force; null before the first deploy.
+    pub active_version: Option<u64>,
+    /// SHA-256 of its archive.
+    pub digest: Option<String>,
+    /// Limits of each execution; null is the agent's to say.
+    pub resources: Resources,
+    /// In seconds; null = none.
+    pub timeout: Option<f64>,
+    /// Executions at once on each agent.
+    pub max_concurrency: u32,
+    /// `exit` or `wait`.
+    pub max_concurrency_behavior: String,
+    /// `exit` or `wait`.
+    pub resource_pressure_behavior: String,
+    /// How long a call waits at the most, such as `5m`.
+    pub max_wait: String,
+    /// Names only: values may be secrets.
+    pub env: Vec<String>,
+    /// What it asks for; null is the agent's to say.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339.
+    pub updated_at: String,
+}
+
+/// Limits of each execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Millicores.
+    pub cpu: Option<u32>,
+    /// MiB.
+    pub memory: Option<u64>,
+    /// MiB.
+    pub disk: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+}
+
+/// How far a function asks to be kept apart, in the words of its YAML.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Isolation {
+    /// `own` or `shared`.
+    pub user: Option<String>,
+    /// `none` or `host`.
+    pub network: Option<String>,
+    /// `strict` or `open`.
+    pub files: Option<String>,
+    /// `filtered` or `open`.
+    pub syscalls: Option<String>,
+}
+
+/// A kept version, as in `GET /functions/{name}/versions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// Its number.
+    pub version: u64,
+    /// SHA-256 of its archive.
+    pub digest: String,
+    /// Of the archive.
+    pub size_bytes: u64,
+    /// RFC 3339.
+    pub created_at: String,
+    /// Whether it is in force.
+    pub active: bool,
+}
+
+/// The answer to a registration, a deploy or a rollback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// `success`: it is stored.
+    pub status: String,
+    /// Which function.
+    #[serde(default)]
+    pub function: String,
+    /// The version in force; null before the first deploy.
+    #[serde(default)]
+    pub version: Option<u64>,
+    /// Agents that have it; in the answer to a registration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_count: Option<usize>,
+    /// Agents that have it; in the answer to a deploy or a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed_count: Option<usize>,
+    /// Agents that should have it.
+    pub total_agents: usize,
+    /// By agent.
+    pub agents: Vec<AgentOutcome>,
+}
+
+/// What became of a change on one agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentOutcome {
+    /// Which.
+    pub agent_id: String,
+    /// `success`, `failed` or `pending`.
+    pub status: String,
+    /// For people; a remark on a success.
+    pub message: String,
+}
+
+/// The body of `POST /functions/{name}/rollback`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rollback {
+    /// To which; the newest one that is older than the active one when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+}
+
+/// The answer to `DELETE /functions/{name}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// `removed`.
+    pub status: String,
+    /// Which function.
+    pub name: String,
+}

@@ -1,0 +1,25 @@
+//! The JSON that clients read and send: one type for each document of the API, used by whoever
+//! writes it and by whoever reads it.
+//!
+//! Every type serialises to the document and reads it back. Read leniently, because the other side
+//! may be older or newer: unknown fields are passed over, and a field that came later has a default.
+//! States and reasons are words here, which `model` gives and parses; what a program does not know it
+//! passes on. Refuses: knowing where the figures come from (`api::views` fills these types).
+
+pub mod agent;
+pub mod error;
+pub mod execution;
+pub mod function;
+pub mod machine;
+pub mod record;
+
+use serde::{Deserialize, Deserializer};
+
+/// For fields that a peer may leave out or send as null.
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}

@@ -1,0 +1,137 @@
+//! Agents as operators handle them: listed, registered, taken out of traffic, forgotten.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::executions::Executions;
+use super::feed::Feeds;
+use super::fleet::{AgentView, Fleet, FleetError};
+use super::health::Health;
+use super::links::Links;
+use super::registration;
+use super::sync::Syncer;
+use crate::model::agent::AgentEvent;
+use crate::model::ids::AgentId;
+use crate::rpc::ProbeError;
+
+/// See the module's text. Fields are dropped in order: those that talk first.
+pub struct Agents {
+    health: Health,
+    feeds: Arc<Feeds>,
+    syncer: Arc<Syncer>,
+    executions: Arc<Executions>,
+    links: Arc<Links>,
+    fleet: Arc<Fleet>,
+    use_tls: bool,
+}
+
+/// Why something about an agent was refused. Nothing has changed then.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The fleet's.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// The address to register makes no sense.
+    #[error("address {address:?}: {reason}")]
+    BadAddress {
+        /// As it was given.
+        address: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Nobody usable answers at the address to register.
+    #[error("nobody usable answers at {address}")]
+    Unidentified {
+        /// As it was given.
+        address: String,
+        /// Why.
+        #[source]
+        source: ProbeError,
+    },
+}
+
+impl Agents {
+    /// `use_tls`: whether an agent is dialled with mTLS when its registration does not say.
+    pub fn new(
+        health: Health,
+        feeds: Arc<Feeds>,
+        syncer: Arc<Syncer>,
+        executions: Arc<Executions>,
+        links: Arc<Links>,
+        fleet: Arc<Fleet>,
+        use_tls: bool,
+    ) -> Agents {
+        Agents {
+            health,
+            feeds,
+            syncer,
+            executions,
+            links,
+            fleet,
+            use_tls,
+        }
+    }
+
+    /// All of them, by id.
+    pub fn list(&self) -> Vec<AgentView> {
+        self.fleet.list()
+    }
+
+    /// Adds the agent that answers at `host:port`, after dialling it. The same agent again is no
+    /// change.
+    ///
+    /// # Errors
+    /// See [`AgentError`].
+    pub fn register(&self, address: &str, tls: Option<bool>) -> Result<AgentView, AgentError> {
+        let tls = tls.unwrap_or(self.use_tls);
+        let (id, node) = registration::identify(&self.links, address, tls)?;
+        let view = self.fleet.register(&id, address, tls, node)?;
+        self.health.probe_now(&id);
+        Ok(view)
+    }
+
+    /// Takes an agent out of traffic; `false` takes that back.
+    ///
+    /// # Errors
+    /// The fleet's.
+    pub fn drain(&self, id: &AgentId, drain: bool) -> Result<AgentView, AgentError> {
+        let event = if drain {
+            AgentEvent::Drain
+        } else {
+            AgentEvent::Undrain
+        };
+        self.fleet.transition(id, event)?;
+        let view = self
+            .fleet
+            .get(id)
+            .ok_or_else(|| FleetError::UnknownAgent(id.clone()))?;
+        // The fleet's state already keeps traffic away; telling the agent keeps others' away too.
+        if let Err(error) = self
+            .links
+            .client(&view.agent)
+            .and_then(|client| client.drain(drain))
+        {
+            log::info!("agent {id}: not told of the drain: {error}");
+        }
+        if !drain {
+            // What it said while it drained stands until it is asked again.
+            self.health.probe_now(id);
+            self.syncer.request(id);
+        }
+        Ok(view)
+    }
+
+    /// Forgets an agent.
+    ///
+    /// # Errors
+    /// The fleet's.
+    pub fn remove(&self, id: &AgentId) -> Result<(), AgentError> {
+        self.fleet.transition(id, AgentEvent::Removed)?;
+        self.executions.orphan(id);
+        self.feeds.forget(id);
+        self.syncer.forget(id);
+        self.links.forget(id);
+        Ok(())
+    }
+}

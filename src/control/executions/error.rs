@@ -1,0 +1,44 @@
+//! Why an execution could not be read, followed or cancelled.
+
+use thiserror::Error;
+
+use crate::model::execution::Status;
+use crate::model::ids::{AgentId, ExecutionId};
+use crate::rpc::RpcError;
+use crate::store::StoreError;
+
+/// See the module's text. An outage is none of "not found".
+#[derive(Debug, Error)]
+pub enum ExecutionError {
+    /// No execution of that id is known.
+    #[error("no execution {0} is known")]
+    NotFound(ExecutionId),
+    /// It has ended, so there is nothing to cancel.
+    #[error("execution {id} has ended: {}", status.as_str())]
+    Ended {
+        /// Which.
+        id: ExecutionId,
+        /// How.
+        status: Status,
+    },
+    /// The agent that owns it cannot be asked.
+    #[error("agent {agent} cannot be asked")]
+    AgentUnreachable {
+        /// Which.
+        agent: AgentId,
+        /// Why not.
+        #[source]
+        source: RpcError,
+    },
+    /// The agent could not confirm that it is dead.
+    #[error("execution {id} could not be confirmed dead: {message}")]
+    CancelUnconfirmed {
+        /// Which.
+        id: ExecutionId,
+        /// The agent's words.
+        message: String,
+    },
+    /// The store failed.
+    #[error("the store cannot be asked")]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,44 @@
+//! The machines: the control plane's own, and those that it makes in a cloud, of which this version
+//! makes none.
+
+use std::convert::Infallible;
+
+use thiserror::Error;
+
+use crate::host::Host;
+use crate::model::resources::NodeStatus;
+
+/// See the module's text.
+pub struct Machines {
+    host: Host,
+}
+
+/// No cloud provider is configured, so no machine can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("no cloud provider is configured")]
+pub struct NoProvider;
+
+impl Machines {
+    /// `host` is the control plane's.
+    pub fn new(host: Host) -> Machines {
+        Machines { host }
+    }
+
+    /// The figures of the control plane's machine.
+    pub fn own(&self) -> NodeStatus {
+        self.host.status(0, 0)
+    }
+
+    /// Makes the configured minimum of machines.
+    ///
+    /// # Errors
+    /// [`NoProvider`], always.
+    pub fn initialize(&self) -> Result<Infallible, NoProvider> {
+        Err(NoProvider)
+    }
+
+    /// Ends all machines that Flux made; how many.
+    pub fn remove_all(&self) -> u32 {
+        0
+    }
+}
