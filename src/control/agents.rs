@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::contacts::Contacts;
 use super::executions::Executions;
-use super::feed::Feeds;
 use super::fleet::{AgentView, Fleet, FleetError};
 use super::health::Health;
-use super::links::Links;
 use super::registration;
-use super::sync::Syncer;
 use crate::model::agent::AgentEvent;
 use crate::model::ids::AgentId;
 use crate::rpc::ProbeError;
@@ -18,10 +16,8 @@ use crate::rpc::ProbeError;
 /// See the module's text. Fields are dropped in order: those that talk first.
 pub struct Agents {
     health: Health,
-    feeds: Arc<Feeds>,
-    syncer: Arc<Syncer>,
+    contacts: Contacts,
     executions: Arc<Executions>,
-    links: Arc<Links>,
     fleet: Arc<Fleet>,
     use_tls: bool,
 }
@@ -55,19 +51,15 @@ impl Agents {
     /// `use_tls`: whether an agent is dialled with mTLS when its registration does not say.
     pub fn new(
         health: Health,
-        feeds: Arc<Feeds>,
-        syncer: Arc<Syncer>,
+        contacts: Contacts,
         executions: Arc<Executions>,
-        links: Arc<Links>,
         fleet: Arc<Fleet>,
         use_tls: bool,
     ) -> Agents {
         Agents {
             health,
-            feeds,
-            syncer,
+            contacts,
             executions,
-            links,
             fleet,
             use_tls,
         }
@@ -85,7 +77,7 @@ impl Agents {
     /// See [`AgentError`].
     pub fn register(&self, address: &str, tls: Option<bool>) -> Result<AgentView, AgentError> {
         let tls = tls.unwrap_or(self.use_tls);
-        let (id, node) = registration::identify(&self.links, address, tls)?;
+        let (id, node) = registration::identify(&self.contacts.links, address, tls)?;
         let view = self.fleet.register(&id, address, tls, node)?;
         self.health.probe_now(&id);
         Ok(view)
@@ -108,6 +100,7 @@ impl Agents {
             .ok_or_else(|| FleetError::UnknownAgent(id.clone()))?;
         // The fleet's state already keeps traffic away; telling the agent keeps others' away too.
         if let Err(error) = self
+            .contacts
             .links
             .client(&view.agent)
             .and_then(|client| client.drain(drain))
@@ -117,7 +110,7 @@ impl Agents {
         if !drain {
             // What it said while it drained stands until it is asked again.
             self.health.probe_now(id);
-            self.syncer.request(id);
+            self.contacts.syncer.request(id);
         }
         Ok(view)
     }
@@ -129,9 +122,7 @@ impl Agents {
     pub fn remove(&self, id: &AgentId) -> Result<(), AgentError> {
         self.fleet.transition(id, AgentEvent::Removed)?;
         self.executions.orphan(id);
-        self.feeds.forget(id);
-        self.syncer.forget(id);
-        self.links.forget(id);
+        self.contacts.forget(id);
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use crate::base::clock::Clock;
 use crate::base::threads::lock;
 use crate::model::function::{Function, FunctionConfig, Version};
 use crate::model::ids::{Digest, FunctionName};
-use crate::store::{ArchiveReader, ArchiveUpload, Store, StoreError};
+use crate::store::{ArchiveReader, ArchiveUpload, Store, StoreError, Stored};
 use crate::wire::function::config_digest;
 
 /// Functions at the most: each costs memory in the control plane and on every agent.
@@ -29,7 +29,7 @@ pub struct Desired {
     limits: ArchiveLimits,
     /// One change at a time, held across the store's write.
     changes: Mutex<()>,
-    known: RwLock<BTreeMap<FunctionName, Function>>,
+    known: RwLock<BTreeMap<FunctionName, Stored<Function>>>,
     generation: AtomicU64,
 }
 
@@ -83,9 +83,10 @@ impl Desired {
         limits: ArchiveLimits,
     ) -> Result<Desired, StoreError> {
         let mut known = BTreeMap::new();
-        for function in store.list_functions()? {
-            fleet.set_current(&function.config.name, Some(current(&function)));
-            known.insert(function.config.name.clone(), function);
+        for stored in store.list_functions()? {
+            let name = &stored.value.config.name;
+            fleet.set_current(name, Some(current(&stored.value)));
+            known.insert(name.clone(), stored);
         }
         Ok(Desired {
             store,
@@ -105,7 +106,8 @@ impl Desired {
 
     /// All functions, by name.
     pub fn list(&self) -> Vec<Function> {
-        self.read().values().cloned().collect()
+        let known = self.read();
+        known.values().map(|stored| stored.value.clone()).collect()
     }
 
     /// One function.
@@ -115,13 +117,13 @@ impl Desired {
     pub fn get(&self, name: &FunctionName) -> Result<Function, FunctionError> {
         self.read()
             .get(name)
-            .cloned()
+            .map(|stored| stored.value.clone())
             .ok_or_else(|| FunctionError::NotFound(name.clone()))
     }
 
     /// What agents should hold of a function; `None` = nothing.
     pub fn desired(&self, name: &FunctionName) -> Option<Current> {
-        self.read().get(name).map(current)
+        self.read().get(name).map(|stored| current(&stored.value))
     }
 
     /// The kept versions, newest first.
@@ -238,31 +240,52 @@ impl Desired {
     /// See [`FunctionError`].
     pub fn delete(&self, name: &FunctionName) -> Result<(), FunctionError> {
         let _changes = lock(&self.changes);
-        if !self.store.delete_function(name)? {
+        if self.store.delete_function(name)?.is_none() {
             return Err(FunctionError::NotFound(name.clone()));
         }
-        self.write().remove(name);
-        self.fleet.set_current(name, None);
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.withdraw(name);
         Ok(())
     }
 
-    fn publish(&self, function: Function) -> Function {
-        self.write()
-            .insert(function.config.name.clone(), function.clone());
-        self.fleet
-            .set_current(&function.config.name, Some(current(&function)));
+    /// Takes over what the store says of a function now, whoever wrote it; whether that was news.
+    ///
+    /// # Errors
+    /// The store's; nothing has changed then.
+    pub fn refresh(&self, name: &FunctionName) -> Result<bool, StoreError> {
+        let _changes = lock(&self.changes);
+        let stored = self.store.get_function(name)?;
+        let known = self.read().get(name).map(|known| known.revision);
+        match stored {
+            Some(stored) if known == Some(stored.revision) => return Ok(false),
+            None if known.is_none() => return Ok(false),
+            Some(stored) => drop(self.publish(stored)),
+            None => self.withdraw(name),
+        }
+        Ok(true)
+    }
+
+    fn publish(&self, stored: Stored<Function>) -> Function {
+        let function = stored.value.clone();
+        let name = &function.config.name;
+        self.write().insert(name.clone(), stored);
+        self.fleet.set_current(name, Some(current(&function)));
         self.generation.fetch_add(1, Ordering::AcqRel);
         function
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<FunctionName, Function>> {
+    fn withdraw(&self, name: &FunctionName) {
+        self.write().remove(name);
+        self.fleet.set_current(name, None);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<FunctionName, Stored<Function>>> {
         self.known
             .read()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<FunctionName, Function>> {
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<FunctionName, Stored<Function>>> {
         self.known
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner)

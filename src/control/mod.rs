@@ -7,10 +7,12 @@
 //! desired      what agents should hold; sync brings it to them; health, feed: how they are
 //! dispatch     hands executions to agents; idempotency: once per key
 //! registration who is at an address; janitor: what has expired
+//! news         what others have written to the store; contacts: what is kept for an agent
 //! ```
 
 pub mod agents;
 pub mod calls;
+mod contacts;
 pub mod desired;
 pub mod dispatch;
 pub mod enrolment;
@@ -23,6 +25,7 @@ pub mod idempotency;
 mod janitor;
 pub mod links;
 pub mod machines;
+mod news;
 pub mod plane;
 pub mod registration;
 pub mod sync;

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::agents::Agents;
 use super::calls::Calls;
+use super::contacts::Contacts;
 use super::desired::Desired;
 use super::dispatch::Dispatcher;
 use super::enrolment::Enrolment;
@@ -18,6 +19,7 @@ use super::idempotency::IdempotentCalls;
 use super::janitor::Janitor;
 use super::links::Links;
 use super::machines::Machines;
+use super::news::News;
 use super::sync::Syncer;
 use crate::archive::ArchiveLimits;
 use crate::base::cancel::Cancel;
@@ -37,6 +39,7 @@ const MAX_WAITERS_IN_ALL: usize = 384;
 /// last.
 pub struct ControlPlane {
     agents: Agents,
+    _news: News,
     _janitor: Janitor,
     calls: Calls,
     executions: Arc<Executions>,
@@ -96,6 +99,8 @@ impl ControlPlane {
                 TlsIdentity::new(&control.ca, &control.certificate, &control.key)
             })
             .transpose()?;
+        // Before anything is read: what is written meanwhile is news.
+        let read_since = store.revision()?;
         let links = Arc::new(Links::new(Channels::new(identity), clock.clone()));
         let limits = &config.limits;
         let fleet = Fleet::load(
@@ -148,6 +153,11 @@ impl ControlPlane {
             clock.clone(),
             supervisor,
         )?;
+        let contacts = Contacts {
+            feeds,
+            syncer: Arc::clone(&syncer),
+            links: Arc::clone(&links),
+        };
         let dispatcher = Dispatcher::new(
             Arc::clone(&fleet),
             Arc::clone(&links),
@@ -164,13 +174,20 @@ impl ControlPlane {
         Ok(ControlPlane {
             agents: Agents::new(
                 health,
-                feeds,
-                Arc::clone(&syncer),
+                contacts.clone(),
                 Arc::clone(&executions),
-                Arc::clone(&links),
                 Arc::clone(&fleet),
                 !config.disable_grpc_tls,
             ),
+            _news: News::follow(
+                read_since,
+                Arc::clone(&store),
+                Arc::clone(&fleet),
+                Arc::clone(&desired),
+                contacts,
+                clock.clone(),
+                supervisor,
+            )?,
             _janitor: Janitor::start(Arc::clone(&store), clock.clone(), supervisor)?,
             calls: Calls::new(dispatcher, keys, Arc::clone(&executions)),
             executions,

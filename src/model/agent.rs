@@ -102,6 +102,22 @@ impl AgentState {
             .find(|state| state.as_str() == text)
     }
 
+    /// Where an agent that stands here stands once it is known that somebody else decided `decided`,
+    /// which is what is stored: of these, reachability is none.
+    pub const fn after_decision(self, decided: AgentState) -> AgentState {
+        use AgentState as S;
+        match (self, decided) {
+            (_, S::Provisioning | S::Draining | S::Gone) => decided,
+            (S::Provisioning, S::Offline | S::Syncing | S::Online) => S::Offline,
+            // Back through a sync, as after an undrain of our own.
+            (S::Draining, S::Offline | S::Syncing | S::Online) => S::Syncing,
+            (
+                S::Offline | S::Syncing | S::Online | S::Gone,
+                S::Offline | S::Syncing | S::Online,
+            ) => self,
+        }
+    }
+
     /// The whole table.
     ///
     /// # Errors
@@ -227,6 +243,17 @@ mod tests {
                 assert_eq!(state.on(event).ok(), expected, "{state:?} on {event:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_decision_of_somebody_else_counts_and_what_is_seen_here_stays() {
+        for state in [S::Offline, S::Syncing, S::Online] {
+            assert_eq!(state.after_decision(S::Offline), state);
+            assert_eq!(state.after_decision(S::Draining), S::Draining);
+        }
+        assert_eq!(S::Draining.after_decision(S::Draining), S::Draining);
+        assert_eq!(S::Draining.after_decision(S::Offline), S::Syncing);
+        assert_eq!(S::Provisioning.after_decision(S::Offline), S::Offline);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The fleet's state behind one trait: functions, their versions and archives, agents, routes,
-//! idempotency keys, enrolment tokens.
+//! The fleet's state behind one trait for each subject: functions and their versions, archives,
+//! agents, routes, idempotency keys, enrolment tokens, and the news of all of it.
 //!
 //! Owns: what must outlive the control plane. Refuses: decisions; it compares and sets, and the
 //! layers above decide what.
@@ -17,8 +17,11 @@ mod idempotency;
 mod values;
 
 pub use archives::{ArchiveReader, ArchiveUpload, StoredArchive};
-pub use contract::{KEPT_VERSIONS, ROUTES_PER_PAGE, Store};
+pub use contract::{
+    AgentStore, ArchiveStore, Change, ChangeStore, Changed, Changes, FunctionStore, KEPT_VERSIONS,
+    KeyStore, ROUTES_PER_PAGE, RouteStore, Store, TokenStore,
+};
 pub use embedded::EmbeddedStore;
 pub use error::StoreError;
 pub use idempotency::{Idempotency, IdempotencyKey, MAX_ANSWER_BYTES, StoredAnswer};
-pub use values::{EnrolmentToken, Revision, Route};
+pub use values::{EnrolmentToken, Revision, Route, Stored};

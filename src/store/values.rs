@@ -5,10 +5,20 @@ use std::fmt;
 use crate::base::clock::Timestamp;
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 
-/// Which state of an agent a writer has seen. Changes with every write and is never used again,
-/// also not for an agent that is deleted and comes back under its old id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Which state of an agent or a function somebody has seen. One sequence for both: it counts up with
+/// every write and every deletion, and none is ever used again, also not for something that is
+/// deleted and comes back under its old name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub(super) u64);
+
+/// Something as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored<T> {
+    /// What it is.
+    pub value: T,
+    /// Of the last write to it.
+    pub revision: Revision,
+}
 
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -146,7 +146,9 @@ fn ctrl_c_leaves_nothing_running() {
         .user
         .start(&["exec", "tree", "--", &sleep], Stdio::null());
     assert_eq!(exec.line(), "ready");
-    assert!(!processes_with(&format!("sleep {sleep}")).is_empty());
+    eventually("both background processes", || {
+        (processes_with(&format!("sleep {sleep}")).len() >= 2).then_some(())
+    });
     exec.interrupt();
     let ran = exec.end().exits(130).says(&["cancelling", "cancelled"]);
     assert_eq!(

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use flux::agent::journal::{Journal, JournalError};
 use flux::base::sqlite::SqliteError;
-use flux::store::{EmbeddedStore, Store, StoreError};
+use flux::store::{ArchiveStore, EmbeddedStore, RouteStore, Store, StoreError};
 
 use crate::values::{accepted, at, ended, id, route};
 

@@ -14,7 +14,7 @@ use flux::agent::journal::{ExecutionFilter, Journal};
 use flux::model::agent::{Agent, AgentState};
 use flux::model::execution::{Ending, Status};
 use flux::model::function::{Behavior, Env, FunctionConfig, HandlerPath};
-use flux::store::{EmbeddedStore, Store};
+use flux::store::{AgentStore, ArchiveStore, EmbeddedStore, FunctionStore, RouteStore};
 
 use crate::values::{accepted, at, ended, id, route};
 
@@ -94,7 +94,7 @@ fn the_store_keeps_what_it_acknowledged_to_a_process_that_is_killed() {
 /// whole, and so are those that are kept.
 fn at_least_version(store: &EmbeddedStore, name: &str, count: u64) {
     let function = store.get_function(&config(name).name).expect("get");
-    let active = function.expect(name).active.expect("deployed");
+    let active = function.expect(name).value.active.expect("deployed");
     assert!((count..=count + 1).contains(&active.number), "{active:?}");
     for version in store.list_versions(&config(name).name).expect("list") {
         let archive = store.open_archive(&version.digest).expect("open");

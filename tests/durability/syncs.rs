@@ -6,7 +6,10 @@ use std::io::Write;
 
 use flux::agent::journal::Journal;
 use flux::model::ids::ExecutionId;
-use flux::store::{EmbeddedStore, Idempotency, IdempotencyKey, Store, StoreError};
+use flux::store::{
+    ArchiveStore, EmbeddedStore, FunctionStore, Idempotency, IdempotencyKey, KeyStore, RouteStore,
+    Store, StoreError,
+};
 
 use crate::values::{accepted, at, ended, id, route};
 

@@ -1,7 +1,7 @@
 //! Properties of agents.
 
 use flux::model::agent::{Agent, AgentState, Machine};
-use flux::store::{Revision, StoreError};
+use flux::store::{Revision, StoreError, Stored};
 
 use crate::bench::{Bench, agent as id, at, at_once};
 
@@ -23,7 +23,10 @@ pub fn an_agent_is_written_only_over_what_its_writer_saw(bench: &dyn Bench) {
     }
     assert_eq!(
         store.list_agents().expect("list"),
-        [(agent(AgentState::Online), second)]
+        [Stored {
+            value: agent(AgentState::Online),
+            revision: second
+        }]
     );
 }
 
@@ -95,7 +98,7 @@ pub fn agents_keep_every_field_and_are_listed_by_id(bench: &dyn Bench) {
     }
     drop(store);
     let listed = bench.open().list_agents().expect("list");
-    let agents: Vec<_> = listed.into_iter().map(|(agent, _)| agent).collect();
+    let agents: Vec<_> = listed.into_iter().map(|stored| stored.value).collect();
     assert_eq!(agents, [first, managed, last]);
 }
 

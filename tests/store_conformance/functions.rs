@@ -7,9 +7,13 @@ use crate::bench::{Bench, archive, at, config, function};
 pub fn a_function_is_found_as_it_was_stored(bench: &dyn Bench) {
     let store = bench.open();
     let put = store.put_function(&config("f"), at(5)).expect("put");
-    assert_eq!(put.config, config("f"));
+    assert_eq!(put.value.config, config("f"));
     assert_eq!(
-        (put.active.clone(), put.created_at, put.updated_at),
+        (
+            put.value.active.clone(),
+            put.value.created_at,
+            put.value.updated_at
+        ),
         (None, at(5), at(5))
     );
     drop(store);
@@ -21,7 +25,7 @@ pub fn an_unknown_function_is_absent_and_no_error(bench: &dyn Bench) {
     let store = bench.open();
     assert_eq!(store.get_function(&function("f")).expect("get"), None);
     assert_eq!(store.list_versions(&function("f")).expect("list"), []);
-    assert!(!store.delete_function(&function("f")).expect("delete"));
+    assert_eq!(store.delete_function(&function("f")).expect("delete"), None);
 }
 
 pub fn a_new_configuration_keeps_creation_and_versions(bench: &dyn Bench) {
@@ -35,9 +39,9 @@ pub fn a_new_configuration_keeps_creation_and_versions(bench: &dyn Bench) {
     changed.max_concurrency_behavior = Behavior::Exit;
     changed.memory = None;
     let put = store.put_function(&changed, at(3)).expect("put");
-    assert_eq!(put.config, changed);
-    assert_eq!((put.created_at, put.updated_at), (at(1), at(3)));
-    assert_eq!(put.active, deployed.active);
+    assert_eq!(put.value.config, changed);
+    assert_eq!((put.value.created_at, put.value.updated_at), (at(1), at(3)));
+    assert_eq!(put.value.active, deployed.value.active);
 }
 
 pub fn an_equal_configuration_changes_nothing(bench: &dyn Bench) {
@@ -57,7 +61,10 @@ pub fn functions_are_listed_by_name(bench: &dyn Bench) {
         .add_version(&function("b"), &code, at(2))
         .expect("add");
     let listed = store.list_functions().expect("list");
-    let names: Vec<_> = listed.iter().map(|f| f.config.name.as_str()).collect();
+    let names: Vec<_> = listed
+        .iter()
+        .map(|f| f.value.config.name.as_str())
+        .collect();
     assert_eq!(names, ["a", "b", "c"]);
     assert_eq!(listed[1], b, "with its active version");
 }
@@ -71,7 +78,8 @@ pub fn a_deleted_function_takes_its_versions_along(bench: &dyn Bench) {
             .add_version(&function(name), &code, at(2))
             .expect("add");
     }
-    assert!(store.delete_function(&function("f")).expect("delete"));
+    let gone = store.delete_function(&function("f")).expect("delete");
+    assert!(gone.is_some());
     assert_eq!(store.get_function(&function("f")).expect("get"), None);
     assert_eq!(store.list_versions(&function("f")).expect("list"), []);
     assert_eq!(
@@ -79,5 +87,5 @@ pub fn a_deleted_function_takes_its_versions_along(bench: &dyn Bench) {
         1
     );
     let again = store.put_function(&config("f"), at(3)).expect("put");
-    assert_eq!((again.active, again.created_at), (None, at(3)));
+    assert_eq!((again.value.active, again.value.created_at), (None, at(3)));
 }

@@ -7,6 +7,7 @@
 mod agents;
 mod archives;
 mod bench;
+mod changes;
 mod functions;
 mod idempotency;
 mod routes;
@@ -45,6 +46,12 @@ macro_rules! conformance {
             agents: a_revision_of_a_deleted_agent_does_not_fit_its_successor,
             agents: of_simultaneous_writers_one_wins,
             agents: agents_keep_every_field_and_are_listed_by_id,
+            changes: every_write_is_news_in_order_and_each_thing_once,
+            changes: what_changes_nothing_is_no_news,
+            changes: what_is_read_tells_the_revision_of_its_last_write,
+            changes: who_has_missed_more_than_is_remembered_has_to_read_everything,
+            changes: a_revision_that_is_still_to_come_is_of_another_store,
+            changes: who_waits_for_news_is_woken_by_a_write_a_pull_or_the_time,
             routes: a_route_is_found_as_it_was_stored,
             routes: a_lazily_stored_route_is_visible_at_once_and_after_a_flush,
             routes: changes_apply_to_a_lazily_stored_route_in_order,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use flux::model::function::{Function, Version};
-use flux::store::{KEPT_VERSIONS, Store, StoreError, StoredArchive};
+use flux::store::{KEPT_VERSIONS, Store, StoreError, Stored, StoredArchive};
 
 use crate::bench::{Bench, archive, at, at_once, config, function};
 
@@ -13,7 +13,7 @@ pub fn versions_count_up_from_one_and_the_newest_is_active(bench: &dyn Bench) {
     let second = deploy(&*store, "two", 20);
     assert_eq!(active(&first), 1);
     assert_eq!(active(&second), 2);
-    assert_eq!(second.updated_at, at(20));
+    assert_eq!(second.value.updated_at, at(20));
     let two = archive(&*store, "two");
     let newest = Version {
         number: 2,
@@ -21,7 +21,7 @@ pub fn versions_count_up_from_one_and_the_newest_is_active(bench: &dyn Bench) {
         size_bytes: 3,
         created_at: at(20),
     };
-    assert_eq!(second.active, Some(newest.clone()));
+    assert_eq!(second.value.active, Some(newest.clone()));
     drop(store);
     let listed = bench.open().list_versions(&function("f")).expect("list");
     assert_eq!(listed[0], newest);
@@ -73,8 +73,8 @@ pub fn a_rollback_puts_a_kept_version_in_force(bench: &dyn Bench) {
     let back = store
         .activate_version(&function("f"), 1, at(3))
         .expect("kept");
-    assert_eq!(back.active, first.active);
-    assert_eq!(back.updated_at, at(3));
+    assert_eq!(back.value.active, first.value.active);
+    assert_eq!(back.value.updated_at, at(3));
     assert_eq!(numbers(&*store), [2, 1], "and keeps the other");
     assert_eq!(
         store.get_function(&function("f")).expect("get"),
@@ -148,15 +148,15 @@ fn with_function(bench: &dyn Bench) -> Box<dyn Store> {
     store
 }
 
-fn deploy(store: &dyn Store, content: &str, now: i64) -> Function {
+fn deploy(store: &dyn Store, content: &str, now: i64) -> Stored<Function> {
     let archive = archive(store, content);
     store
         .add_version(&function("f"), &archive, at(now))
         .expect("add")
 }
 
-fn active(function: &Function) -> u64 {
-    function.active.as_ref().expect("active").number
+fn active(function: &Stored<Function>) -> u64 {
+    function.value.active.as_ref().expect("active").number
 }
 
 fn numbers(store: &dyn Store) -> Vec<u64> {

@@ -9,7 +9,7 @@ use crate::model::function::Code;
 use crate::model::ids::{ExecutionId, FunctionName};
 use crate::policy::isolation::unenforced;
 use crate::policy::placement::Candidate;
-use crate::store::Revision;
+use crate::store::{Revision, Stored};
 
 /// What an agent holds of one function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,9 +77,14 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub fn new(agent: Agent, revision: Revision) -> Entry {
+    /// As it is stored; nothing is known of it before it answers.
+    pub fn new(stored: Stored<Agent>) -> Entry {
+        let Stored { value, revision } = stored;
         Entry {
-            agent,
+            agent: Agent {
+                state: stored_state(value.state),
+                ..value
+            },
             revision,
             contact: AgentContact::default(),
             boot_id: String::new(),
@@ -236,5 +241,14 @@ impl Entry {
 
     fn running(&self) -> u32 {
         u32::try_from(self.inflight.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Whether an agent can be reached is what each control plane sees for itself; only what somebody
+/// decided is stored.
+pub(super) const fn stored_state(state: AgentState) -> AgentState {
+    match state {
+        AgentState::Offline | AgentState::Syncing | AgentState::Online => AgentState::Offline,
+        AgentState::Provisioning | AgentState::Draining | AgentState::Gone => state,
     }
 }

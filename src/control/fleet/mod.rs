@@ -15,5 +15,5 @@ mod tests;
 pub use entry::{AgentView, Held, RefusedFor};
 pub use queue::{QueueLimits, WaitError};
 pub use reservation::Reservation;
-pub use roster::{Fleet, FleetError};
+pub use roster::{Fleet, FleetError, Refreshed};
 pub use state::Current;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use crossbeam_channel::select;
 use thiserror::Error;
 
-use super::entry::{AgentView, Entry, Held, RefusedFor};
+use super::entry::{AgentView, Entry, Held, RefusedFor, stored_state};
 use super::queue::{Entered, QueueLimits, Ticket, WaitError};
 use super::reservation::Reservation;
 use super::state::{Current, State};
@@ -16,7 +16,7 @@ use crate::base::threads::lock;
 use crate::model::agent::{Agent, AgentEvent, AgentState, IllegalTransition};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::model::resources::NodeStatus;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Stored};
 use crate::wire::node::NodeReport;
 
 /// See the module's text.
@@ -28,6 +28,17 @@ pub struct Fleet {
     /// happen one after the other; never taken on the way of an execution.
     changes: Mutex<()>,
     state: Mutex<State>,
+}
+
+/// What somebody else's change of an agent came to here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refreshed {
+    /// It was known already.
+    Nothing,
+    /// The agent is new, or stands elsewhere.
+    Changed,
+    /// The agent is gone.
+    Removed,
 }
 
 /// Why a change of the fleet was refused.
@@ -70,11 +81,9 @@ impl Fleet {
         limits: QueueLimits,
     ) -> Result<Arc<Fleet>, StoreError> {
         let mut state = State::default();
-        for (mut agent, revision) in store.list_agents()? {
-            agent.state = stored_state(agent.state);
-            state
-                .agents
-                .insert(agent.id.clone(), Entry::new(agent, revision));
+        for stored in store.list_agents()? {
+            let entry = Entry::new(stored);
+            state.agents.insert(entry.agent.id.clone(), entry);
         }
         Ok(Arc::new(Fleet {
             store,
@@ -133,11 +142,43 @@ impl Fleet {
             .store
             .put_agent(&agent, None)
             .map_err(FleetError::Store)?;
-        let mut entry = Entry::new(agent.clone(), revision);
+        let mut entry = Entry::new(Stored {
+            value: agent,
+            revision,
+        });
         entry.contact.node = Some(node);
         let view = entry.view();
-        lock(&self.state).agents.insert(agent.id, entry);
+        lock(&self.state).agents.insert(id.clone(), entry);
         Ok(view)
+    }
+
+    /// Takes over what the store says of an agent now, whoever wrote it.
+    ///
+    /// # Errors
+    /// The store's; nothing has changed then.
+    pub fn refresh(&self, id: &AgentId) -> Result<Refreshed, StoreError> {
+        let _changes = lock(&self.changes);
+        let stored = self.store.get_agent(id)?;
+        let mut state = lock(&self.state);
+        let refreshed = match (stored, state.agents.get_mut(id)) {
+            (None, None) => Refreshed::Nothing,
+            (Some(stored), Some(entry)) if entry.revision == stored.revision => Refreshed::Nothing,
+            (Some(stored), Some(entry)) if entry.is_same(&stored.value) => {
+                entry.revision = stored.revision;
+                entry.agent.state = entry.agent.state.after_decision(stored.value.state);
+                Refreshed::Changed
+            }
+            (Some(stored), _) => {
+                state.agents.insert(id.clone(), Entry::new(stored));
+                Refreshed::Changed
+            }
+            (None, Some(_)) => {
+                state.agents.remove(id);
+                Refreshed::Removed
+            }
+        };
+        state.serve_waiters();
+        Ok(refreshed)
     }
 
     /// Applies `event` by the transition table; what must survive a restart is stored first.
@@ -449,14 +490,5 @@ impl Fleet {
                 agent.state.as_str()
             );
         }
-    }
-}
-
-/// Whether an agent can be reached is what each control plane sees for itself; only what somebody
-/// decided is stored.
-const fn stored_state(state: AgentState) -> AgentState {
-    match state {
-        AgentState::Offline | AgentState::Syncing | AgentState::Online => AgentState::Offline,
-        AgentState::Provisioning | AgentState::Draining | AgentState::Gone => state,
     }
 }

@@ -1,13 +1,15 @@
 //! Agents, written only by whoever has seen their present state.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
-use super::rows::{Change, corrupt, refuse, to_column};
+use super::changes;
+use super::rows::{Change, corrupt, refuse};
 use crate::base::sqlite::{all, first, run};
 use crate::model::agent::Agent;
 use crate::model::ids::AgentId;
+use crate::store::contract::Changed;
 use crate::store::error::StoreError;
-use crate::store::values::Revision;
+use crate::store::values::{Revision, Stored};
 use crate::stored::agent::{decode, encode};
 
 pub(super) fn put(
@@ -16,51 +18,55 @@ pub(super) fn put(
     expected: Option<Revision>,
 ) -> Change<Revision> {
     compare(connection, &agent.id, expected)?;
-    // One sequence for all agents: a revision of a deleted agent must not fit its successor.
-    let next: i64 = connection
-        .prepare_cached(
-            "UPDATE counters SET value = value + 1 WHERE name = 'agent_revision' RETURNING value",
-        )?
-        .query_row((), |row| row.get(0))?;
+    let revision = changes::written(connection, &Changed::Agent(agent.id.clone()))?;
     run(
         connection,
         "INSERT INTO agents (id, revision, body) VALUES (?1, ?2, ?3)
          ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body",
-        params![agent.id.as_str(), next, encode(agent)],
+        params![
+            agent.id.as_str(),
+            changes::to_column(revision),
+            encode(agent)
+        ],
     )?;
-    revision(&agent.id, next)
+    Ok(revision)
 }
 
-pub(super) fn list(connection: &Connection) -> Change<Vec<(Agent, Revision)>> {
-    let rows = all(
+pub(super) fn get(connection: &Connection, id: &AgentId) -> Change<Option<Stored<Agent>>> {
+    first(
+        connection,
+        "SELECT id, revision, body FROM agents WHERE id = ?1",
+        [id.as_str()],
+        AgentRow::read,
+    )?
+    .map(AgentRow::decode)
+    .transpose()
+}
+
+pub(super) fn list(connection: &Connection) -> Change<Vec<Stored<Agent>>> {
+    all(
         connection,
         "SELECT id, revision, body FROM agents ORDER BY id",
         (),
-        |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get(1)?,
-                row.get::<_, String>(2)?,
-            ))
-        },
-    )?;
-    rows.into_iter()
-        .map(|(id, number, body)| {
-            let agent = decode(&body).map_err(corrupt("agent", &id))?;
-            let revision = revision(&agent.id, number)?;
-            Ok((agent, revision))
-        })
-        .collect()
+        AgentRow::read,
+    )?
+    .into_iter()
+    .map(AgentRow::decode)
+    .collect()
 }
 
-pub(super) fn delete(connection: &Connection, id: &AgentId, expected: Revision) -> Change<()> {
+pub(super) fn delete(
+    connection: &Connection,
+    id: &AgentId,
+    expected: Revision,
+) -> Change<Revision> {
     compare(connection, id, Some(expected))?;
     run(
         connection,
-        "DELETE FROM agents WHERE id = ?1 AND revision = ?2",
-        params![id.as_str(), to_column(expected.0)],
+        "DELETE FROM agents WHERE id = ?1",
+        [id.as_str()],
     )?;
-    Ok(())
+    changes::gone(connection, &Changed::Agent(id.clone()))
 }
 
 fn compare(connection: &Connection, id: &AgentId, expected: Option<Revision>) -> Change<()> {
@@ -70,7 +76,7 @@ fn compare(connection: &Connection, id: &AgentId, expected: Option<Revision>) ->
         [id.as_str()],
         |row| row.get(0),
     )?
-    .map(|number| revision(id, number))
+    .map(|number| changes::from_column("agent", id.as_str(), number))
     .transpose()?;
     if found == expected {
         return Ok(());
@@ -82,8 +88,25 @@ fn compare(connection: &Connection, id: &AgentId, expected: Option<Revision>) ->
     })
 }
 
-fn revision(id: &AgentId, number: i64) -> Change<Revision> {
-    u64::try_from(number)
-        .map(Revision)
-        .map_err(corrupt("agent", id.as_str()))
+struct AgentRow {
+    id: String,
+    revision: i64,
+    body: String,
+}
+
+impl AgentRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<AgentRow> {
+        Ok(AgentRow {
+            id: row.get(0)?,
+            revision: row.get(1)?,
+            body: row.get(2)?,
+        })
+    }
+
+    fn decode(self) -> Change<Stored<Agent>> {
+        Ok(Stored {
+            value: decode(&self.body).map_err(corrupt("agent", &self.id))?,
+            revision: changes::from_column("agent", &self.id, self.revision)?,
+        })
+    }
 }

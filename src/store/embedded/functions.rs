@@ -2,35 +2,56 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::changes;
 use super::rows::{Change, corrupt};
 use super::versions::VersionRow;
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{all, first, run};
 use crate::model::function::{Function, FunctionConfig};
 use crate::model::ids::FunctionName;
+use crate::store::contract::Changed;
 use crate::store::error::StoreError;
+use crate::store::values::{Revision, Stored};
 use crate::stored::config::{decode, encode};
 
 pub(super) fn put(
     connection: &Connection,
     config: &FunctionConfig,
     now: Timestamp,
-) -> Change<Function> {
+) -> Change<Stored<Function>> {
     // An equal configuration is not touched, so that `updated_at` tells changes.
-    run(
+    let changed = run(
         connection,
-        "INSERT INTO functions (name, config, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)
+        "INSERT INTO functions (name, config, created_at, updated_at, revision)
+         VALUES (?1, ?2, ?3, ?3, 0)
          ON CONFLICT (name) DO UPDATE SET config = excluded.config, updated_at = excluded.updated_at
              WHERE config <> excluded.config",
         params![config.name.as_str(), encode(config), now.as_millis()],
     )?;
+    if changed > 0 {
+        written(connection, &config.name)?;
+    }
     require(connection, &config.name)
 }
 
-pub(super) fn get(connection: &Connection, name: &FunctionName) -> Change<Option<Function>> {
+/// Gives a function that was just written its new revision.
+pub(super) fn written(connection: &Connection, name: &FunctionName) -> Change<()> {
+    let revision = changes::written(connection, &Changed::Function(name.clone()))?;
+    run(
+        connection,
+        "UPDATE functions SET revision = ?2 WHERE name = ?1",
+        params![name.as_str(), changes::to_column(revision)],
+    )?;
+    Ok(())
+}
+
+pub(super) fn get(
+    connection: &Connection,
+    name: &FunctionName,
+) -> Change<Option<Stored<Function>>> {
     first(
         connection,
-        "SELECT f.name, f.config, f.created_at, f.updated_at, f.active,
+        "SELECT f.name, f.config, f.created_at, f.updated_at, f.revision, f.active,
                 v.number, v.digest, v.size_bytes, v.created_at
          FROM functions f LEFT JOIN versions v ON v.function = f.name AND v.number = f.active
          WHERE f.name = ?1",
@@ -42,7 +63,7 @@ pub(super) fn get(connection: &Connection, name: &FunctionName) -> Change<Option
 }
 
 /// The same for a change that cannot do without.
-pub(super) fn require(connection: &Connection, name: &FunctionName) -> Change<Function> {
+pub(super) fn require(connection: &Connection, name: &FunctionName) -> Change<Stored<Function>> {
     get(connection, name)?.ok_or_else(|| {
         StoreError::FunctionNotFound {
             function: name.clone(),
@@ -51,10 +72,10 @@ pub(super) fn require(connection: &Connection, name: &FunctionName) -> Change<Fu
     })
 }
 
-pub(super) fn list(connection: &Connection) -> Change<Vec<Function>> {
+pub(super) fn list(connection: &Connection) -> Change<Vec<Stored<Function>>> {
     all(
         connection,
-        "SELECT f.name, f.config, f.created_at, f.updated_at, f.active,
+        "SELECT f.name, f.config, f.created_at, f.updated_at, f.revision, f.active,
                 v.number, v.digest, v.size_bytes, v.created_at
          FROM functions f LEFT JOIN versions v ON v.function = f.name AND v.number = f.active
          ORDER BY f.name",
@@ -66,13 +87,16 @@ pub(super) fn list(connection: &Connection) -> Change<Vec<Function>> {
     .collect()
 }
 
-pub(super) fn delete(connection: &Connection, name: &FunctionName) -> Change<bool> {
+pub(super) fn delete(connection: &Connection, name: &FunctionName) -> Change<Option<Revision>> {
     let deleted = run(
         connection,
         "DELETE FROM functions WHERE name = ?1",
         [name.as_str()],
     )?;
-    Ok(deleted > 0)
+    if deleted == 0 {
+        return Ok(None);
+    }
+    changes::gone(connection, &Changed::Function(name.clone())).map(Some)
 }
 
 struct FunctionRow {
@@ -80,35 +104,40 @@ struct FunctionRow {
     config: String,
     created_at: i64,
     updated_at: i64,
+    revision: i64,
     active: Option<i64>,
     version: Option<VersionRow>,
 }
 
 impl FunctionRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<FunctionRow> {
-        let number: Option<i64> = row.get(5)?;
+        let number: Option<i64> = row.get(6)?;
         Ok(FunctionRow {
             name: row.get(0)?,
             config: row.get(1)?,
             created_at: row.get(2)?,
             updated_at: row.get(3)?,
-            active: row.get(4)?,
-            version: number.map(|_| VersionRow::read_from(row, 5)).transpose()?,
+            revision: row.get(4)?,
+            active: row.get(5)?,
+            version: number.map(|_| VersionRow::read_from(row, 6)).transpose()?,
         })
     }
 
-    fn decode(self) -> Change<Function> {
+    fn decode(self) -> Change<Stored<Function>> {
         if self.active.is_some() && self.version.is_none() {
             return Err(corrupt("function", &self.name)(
                 "its active version is not there",
             ));
         }
         let active = self.version.map(|version| version.decode(&self.name));
-        Ok(Function {
-            config: decode(&self.config).map_err(corrupt("function", &self.name))?,
-            active: active.transpose()?,
-            created_at: Timestamp::from_millis(self.created_at),
-            updated_at: Timestamp::from_millis(self.updated_at),
+        Ok(Stored {
+            value: Function {
+                config: decode(&self.config).map_err(corrupt("function", &self.name))?,
+                active: active.transpose()?,
+                created_at: Timestamp::from_millis(self.created_at),
+                updated_at: Timestamp::from_millis(self.updated_at),
+            },
+            revision: changes::from_column("function", &self.name, self.revision)?,
         })
     }
 }

@@ -11,9 +11,11 @@
 
 mod agents;
 mod archive_directory;
+mod changes;
 mod functions;
 mod idempotency_keys;
 mod lazy_routes;
+mod news;
 mod routes;
 mod rows;
 mod schema;

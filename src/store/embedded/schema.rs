@@ -17,7 +17,8 @@ CREATE TABLE functions (
     last_version INTEGER NOT NULL DEFAULT 0,
     active INTEGER,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL
+    updated_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE versions (
@@ -37,6 +38,16 @@ CREATE TABLE agents (
     revision INTEGER NOT NULL,
     body TEXT NOT NULL
 ) STRICT;
+
+-- The last change of each agent and each function, also of those that are gone.
+CREATE TABLE changes (
+    revision INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    is_gone INTEGER NOT NULL,
+    UNIQUE (kind, key)
+) STRICT;
+CREATE INDEX changes_of_gone ON changes (revision) WHERE is_gone;
 
 CREATE TABLE routes (
     execution TEXT PRIMARY KEY,
@@ -71,7 +82,12 @@ CREATE TABLE counters (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) STRICT;
-INSERT INTO counters VALUES ('agent_revision', 0), ('idempotency_keys', 0), ('answer_bytes', 0);
+INSERT INTO counters VALUES
+    ('revision', 0),
+    -- Changes up to this revision may be forgotten.
+    ('changes_forgotten', 0),
+    ('idempotency_keys', 0),
+    ('answer_bytes', 0);
 
 -- Counted as they change: counting a million rows before each insert would cost more than it.
 CREATE TRIGGER idempotency_keys_insert AFTER INSERT ON idempotency_keys BEGIN

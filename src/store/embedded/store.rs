@@ -1,4 +1,4 @@
-//! The trait's methods, each handed to the database's readers or to its writer.
+//! The traits' methods, each handed to the database's readers or to its writer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,20 +7,25 @@ use std::time::Duration;
 use super::archive_directory::ArchiveDirectory;
 use super::idempotency_keys::{self, Claim, Limits};
 use super::lazy_routes::LazyRoutes;
+use super::news::News;
 use super::rows::{Change, refuse};
 use super::schema::SCHEMA;
-use super::{agents, functions, routes, tokens, versions};
+use super::{agents, changes, functions, routes, tokens, versions};
 use crate::base::atomic_file::{LockFile, create_directory};
+use crate::base::cancel::Cancel;
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{Commit, Database};
 use crate::model::agent::Agent;
 use crate::model::function::{Function, FunctionConfig, Version};
 use crate::model::ids::{AgentId, Digest, ExecutionId, FunctionName};
 use crate::store::archives::{ArchiveReader, ArchiveUpload, StoredArchive};
-use crate::store::contract::Store;
+use crate::store::contract::{
+    AgentStore, ArchiveStore, ChangeStore, Changes, FunctionStore, KeyStore, RouteStore, Store,
+    TokenStore,
+};
 use crate::store::error::StoreError;
 use crate::store::idempotency::{Idempotency, IdempotencyKey, StoredAnswer};
-use crate::store::values::{EnrolmentToken, Revision, Route};
+use crate::store::values::{EnrolmentToken, Revision, Route, Stored};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -29,6 +34,7 @@ pub struct EmbeddedStore {
     database: Database,
     archives: Arc<ArchiveDirectory>,
     lazy_routes: Arc<LazyRoutes>,
+    news: News,
     limits: Limits,
     // Last: the database closes before another process may open it.
     _lock: LockFile,
@@ -47,6 +53,7 @@ impl EmbeddedStore {
             database: Database::open(&state_dir.join("flux.db"), &SCHEMA)?,
             archives: Arc::new(ArchiveDirectory::open(state_dir.join("archives"))?),
             lazy_routes: Arc::default(),
+            news: News::default(),
             limits: Limits::DEFAULT,
             _lock: lock,
         })
@@ -59,31 +66,76 @@ impl EmbeddedStore {
     ) -> Result<T> {
         self.database.write(action, Commit::Synced, change)
     }
+
+    /// The same, and wakes who waits for news.
+    fn write_function(
+        &self,
+        action: &'static str,
+        change: impl FnOnce(&rusqlite::Connection) -> Change<Stored<Function>> + Send + 'static,
+    ) -> Result<Stored<Function>> {
+        let function = self.write(action, change)?;
+        self.news.tell(function.revision);
+        Ok(function)
+    }
 }
 
-impl Store for EmbeddedStore {
-    fn put_function(&self, config: &FunctionConfig, now: Timestamp) -> Result<Function> {
+impl AgentStore for EmbeddedStore {
+    fn put_agent(&self, agent: &Agent, expected: Option<Revision>) -> Result<Revision> {
+        let agent = agent.clone();
+        let revision = self.write("store an agent in", move |connection| {
+            agents::put(connection, &agent, expected)
+        })?;
+        self.news.tell(revision);
+        Ok(revision)
+    }
+
+    fn get_agent(&self, id: &AgentId) -> Result<Option<Stored<Agent>>> {
+        self.database.read("read an agent from", |connection| {
+            agents::get(connection, id)
+        })
+    }
+
+    fn list_agents(&self) -> Result<Vec<Stored<Agent>>> {
+        self.database.read("list agents in", agents::list)
+    }
+
+    fn delete_agent(&self, id: &AgentId, expected: Revision) -> Result<Revision> {
+        let id = id.clone();
+        let revision = self.write("delete an agent from", move |connection| {
+            agents::delete(connection, &id, expected)
+        })?;
+        self.news.tell(revision);
+        Ok(revision)
+    }
+}
+
+impl FunctionStore for EmbeddedStore {
+    fn put_function(&self, config: &FunctionConfig, now: Timestamp) -> Result<Stored<Function>> {
         let config = config.clone();
-        self.write("store a function in", move |connection| {
+        self.write_function("store a function in", move |connection| {
             functions::put(connection, &config, now)
         })
     }
 
-    fn get_function(&self, name: &FunctionName) -> Result<Option<Function>> {
+    fn get_function(&self, name: &FunctionName) -> Result<Option<Stored<Function>>> {
         self.database.read("read a function from", |connection| {
             functions::get(connection, name)
         })
     }
 
-    fn list_functions(&self) -> Result<Vec<Function>> {
+    fn list_functions(&self) -> Result<Vec<Stored<Function>>> {
         self.database.read("list functions in", functions::list)
     }
 
-    fn delete_function(&self, name: &FunctionName) -> Result<bool> {
+    fn delete_function(&self, name: &FunctionName) -> Result<Option<Revision>> {
         let name = name.clone();
-        self.write("delete a function from", move |connection| {
+        let deleted = self.write("delete a function from", move |connection| {
             functions::delete(connection, &name)
-        })
+        })?;
+        if let Some(revision) = deleted {
+            self.news.tell(revision);
+        }
+        Ok(deleted)
     }
 
     fn add_version(
@@ -91,10 +143,10 @@ impl Store for EmbeddedStore {
         name: &FunctionName,
         archive: &StoredArchive,
         now: Timestamp,
-    ) -> Result<Function> {
+    ) -> Result<Stored<Function>> {
         let (name, archive) = (name.clone(), archive.clone());
         let archives = Arc::clone(&self.archives);
-        self.write("add a version to", move |connection| {
+        self.write_function("add a version to", move |connection| {
             // Inside the writer, where nothing deletes the archive between look and reference.
             if !archives.contains(&archive.digest)? {
                 return refuse(StoreError::ArchiveMissing {
@@ -116,13 +168,15 @@ impl Store for EmbeddedStore {
         name: &FunctionName,
         number: u64,
         now: Timestamp,
-    ) -> Result<Function> {
+    ) -> Result<Stored<Function>> {
         let name = name.clone();
-        self.write("activate a version in", move |connection| {
+        self.write_function("activate a version in", move |connection| {
             versions::activate(connection, &name, number, now)
         })
     }
+}
 
+impl ArchiveStore for EmbeddedStore {
     fn archive_scratch(&self) -> Result<ArchiveUpload> {
         Ok(self.archives.scratch()?)
     }
@@ -151,25 +205,9 @@ impl Store for EmbeddedStore {
         }
         Ok(removed)
     }
+}
 
-    fn put_agent(&self, agent: &Agent, expected: Option<Revision>) -> Result<Revision> {
-        let agent = agent.clone();
-        self.write("store an agent in", move |connection| {
-            agents::put(connection, &agent, expected)
-        })
-    }
-
-    fn list_agents(&self) -> Result<Vec<(Agent, Revision)>> {
-        self.database.read("list agents in", agents::list)
-    }
-
-    fn delete_agent(&self, id: &AgentId, expected: Revision) -> Result<()> {
-        let id = id.clone();
-        self.write("delete an agent from", move |connection| {
-            agents::delete(connection, &id, expected)
-        })
-    }
-
+impl RouteStore for EmbeddedStore {
     fn put_route(&self, route: &Route) -> Result<()> {
         let route = route.clone();
         self.write("store a route in", move |connection| {
@@ -233,7 +271,9 @@ impl Store for EmbeddedStore {
             })
         })
     }
+}
 
+impl KeyStore for EmbeddedStore {
     fn begin_idempotent(
         &self,
         key: &IdempotencyKey,
@@ -282,7 +322,9 @@ impl Store for EmbeddedStore {
             })
         })
     }
+}
 
+impl TokenStore for EmbeddedStore {
     fn put_token(&self, token: &EnrolmentToken, now: Timestamp) -> Result<()> {
         let token = token.clone();
         self.write("store an enrolment token in", move |connection| {
@@ -303,7 +345,26 @@ impl Store for EmbeddedStore {
                 tokens::peek(connection, id, now)
             })
     }
+}
 
+impl ChangeStore for EmbeddedStore {
+    fn revision(&self) -> Result<Revision> {
+        self.database
+            .read("read the revision of", changes::revision)
+    }
+
+    fn changes_since(&self, since: Revision) -> Result<Changes> {
+        self.database.read("list changes in", |connection| {
+            changes::since(connection, since)
+        })
+    }
+
+    fn await_changes(&self, since: Revision, cancel: &Cancel, at_most: Duration) {
+        self.news.wait(since, cancel, at_most);
+    }
+}
+
+impl Store for EmbeddedStore {
     fn check(&self) -> Result<()> {
         Ok(self.database.check()?)
     }

@@ -11,15 +11,17 @@ use crate::model::ids::{Digest, FunctionName};
 use crate::store::archives::StoredArchive;
 use crate::store::contract::KEPT_VERSIONS;
 use crate::store::error::StoreError;
+use crate::store::values::Stored;
 
 pub(super) fn add(
     connection: &Connection,
     name: &FunctionName,
     archive: &StoredArchive,
     now: Timestamp,
-) -> Change<Function> {
+) -> Change<Stored<Function>> {
     let function = functions::require(connection, name)?;
     if function
+        .value
         .active
         .as_ref()
         .is_some_and(|active| active.digest == archive.digest)
@@ -53,6 +55,7 @@ pub(super) fn add(
              ORDER BY activation DESC LIMIT 1 + ?2)",
         params![name.as_str(), KEPT_VERSIONS],
     )?;
+    functions::written(connection, name)?;
     functions::require(connection, name)
 }
 
@@ -74,9 +77,10 @@ pub(super) fn activate(
     name: &FunctionName,
     number: u64,
     now: Timestamp,
-) -> Change<Function> {
+) -> Change<Stored<Function>> {
     let function = functions::require(connection, name)?;
     if function
+        .value
         .active
         .as_ref()
         .is_some_and(|active| active.number == number)
@@ -101,6 +105,7 @@ pub(super) fn activate(
         "UPDATE functions SET active = ?2, updated_at = ?3 WHERE name = ?1",
         params![name.as_str(), to_column(number), now.as_millis()],
     )?;
+    functions::written(connection, name)?;
     functions::require(connection, name)
 }
 
