@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use flux::agent::workdir::WorkDir;
 use flux::base::units::Mib;
-use flux::model::execution::{Ending, Stream};
+use flux::model::execution::Ending;
 use flux::model::ids::ExecutionId;
 use flux::model::isolation::{NetworkIsolation, SyscallIsolation};
+use flux::model::output::Stream;
 use flux::sandbox::{Control, FileAccess, OutputSink, ResourceLimits, Sandbox, Spec, Stdin};
 
 use super::bed::Bed;

@@ -8,11 +8,11 @@ use crate::control::functions::Distributed;
 use crate::control::sync::OutcomeStatus;
 use crate::model::agent::Machine;
 use crate::model::enforced::Missing;
-use crate::model::execution::OutputChunk;
 use crate::model::function::{Function, Version};
 use crate::model::isolation::{
     FileIsolation, IsolationRequest, NetworkIsolation, SyscallIsolation, UserIsolation,
 };
+use crate::model::output::OutputChunk;
 use crate::model::resources::NodeStatus;
 
 /// An agent.
@@ -175,7 +175,7 @@ pub fn chunk(chunk: &OutputChunk) -> contract::execution::OutputChunk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::execution::Stream;
+    use crate::model::output::Stream;
 
     #[test]
     fn a_chunk_is_shown_as_text_only_where_it_is_text() {

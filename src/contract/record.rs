@@ -91,7 +91,7 @@ impl Record {
     /// With the merged output.
     pub fn new(executed: &Executed) -> Record {
         Record {
-            output: Some(String::from_utf8_lossy(&executed.output).into_owned()),
+            output: Some(String::from_utf8_lossy(&executed.output.bytes).into_owned()),
             ..Record::without_output(&executed.record)
         }
     }

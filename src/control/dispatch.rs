@@ -18,6 +18,7 @@ use crate::base::clock::Clock;
 use crate::model::agent::AgentEvent;
 use crate::model::execution::{Executed, ExecutionRecord};
 use crate::model::ids::{AgentId, ExecutionId};
+use crate::model::output::Output;
 use crate::rpc::{AgentClient, RpcError};
 use crate::store::{Route, Store, StoreError};
 use crate::wire::error::ErrorKind;
@@ -280,7 +281,7 @@ impl Dispatcher {
                     );
                     return Offer::Done(Executed {
                         record: accepted.lost(&why, self.clock.now()),
-                        output: Vec::new(),
+                        output: Output::default(),
                     });
                 }
                 // It runs on, and its caller waits on.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::ids::{AgentId, ExecutionId, FunctionName};
+use super::output::Output;
 use crate::base::clock::Timestamp;
 
 /// The four states that the contract fixes.
@@ -155,38 +156,6 @@ pub struct Usage {
     pub max_disk_bytes: Option<u64>,
 }
 
-/// Which of its two outputs a process wrote to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stream {
-    /// Descriptor 1.
-    Stdout,
-    /// Descriptor 2.
-    Stderr,
-}
-
-impl Stream {
-    /// `stdout` or `stderr`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        }
-    }
-}
-
-/// A piece of recorded output. Pieces of one execution follow each other without gap or overlap.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputChunk {
-    /// Where it was written.
-    pub stream: Stream,
-    /// Position of its first byte in the merged output.
-    pub offset: u64,
-    /// Position of its first byte in its own stream.
-    pub stream_offset: u64,
-    /// Never empty.
-    pub data: Vec<u8>,
-}
-
 /// Everything known about one execution except its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecutionRecord {
@@ -225,8 +194,8 @@ pub struct ExecutionRecord {
 pub struct Executed {
     /// Everything but the output.
     pub record: ExecutionRecord,
-    /// stdout and stderr in their order of arrival, as far as they are kept or sent along.
-    pub output: Vec<u8>,
+    /// As far as it is kept or sent along.
+    pub output: Output,
 }
 
 impl ExecutionRecord {

@@ -9,4 +9,5 @@ pub mod execution;
 pub mod function;
 pub mod ids;
 pub mod isolation;
+pub mod output;
 pub mod resources;

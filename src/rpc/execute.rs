@@ -15,6 +15,7 @@ use crate::base::cancel::Cancel;
 use crate::base::clock::Timestamp;
 use crate::model::execution::Executed;
 use crate::wire::execution::{ExecuteRequest, Protocol, record_from_proto, request_to_proto};
+use crate::wire::output::output_from_proto;
 use crate::wire::proto;
 
 /// A call that is on its way. Dropping it gives up on the answer; the execution itself goes on
@@ -106,7 +107,7 @@ fn understood(asked: &Asked, response: proto::ExecutionResponse) -> Result<Execu
     };
     Ok(Executed {
         record: record_from_proto(record)?,
-        output: response.output,
+        output: output_from_proto(response.output, response.output_changes)?,
     })
 }
 

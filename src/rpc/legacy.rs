@@ -8,6 +8,7 @@ use super::status::Refusal;
 use crate::base::clock::Timestamp;
 use crate::model::execution::{Ending, Executed, ExecutionRecord};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
+use crate::model::output::Output;
 use crate::wire::error::ErrorKind;
 use crate::wire::proto;
 use crate::wire::record::UNKNOWN_EXIT_CODE;
@@ -74,7 +75,7 @@ pub fn executed(asked: &Asked, response: proto::ExecutionResponse) -> Result<Exe
     };
     Ok(Executed {
         record,
-        output: response.output,
+        output: Output::of_stdout(response.output),
     })
 }
 
@@ -82,10 +83,10 @@ pub fn executed(asked: &Asked, response: proto::ExecutionResponse) -> Result<Exe
 pub fn response(executed: Executed) -> proto::ExecutionResponse {
     let error = failure_text(&executed.record);
     proto::ExecutionResponse {
-        output: executed.output,
+        output: executed.output.bytes,
         error,
         duration_ms: i64::try_from(executed.record.duration.as_millis()).unwrap_or(i64::MAX),
-        record: None,
+        ..Default::default()
     }
 }
 
@@ -171,7 +172,7 @@ mod tests {
             output: output.to_owned(),
             error: error.to_owned(),
             duration_ms: 5,
-            record: None,
+            ..Default::default()
         }
     }
 

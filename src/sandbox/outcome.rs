@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::model::execution::{Ending, Stream, Usage};
+use crate::model::execution::{Ending, Usage};
+use crate::model::output::Stream;
 
 /// Takes the output as it comes. Called on the execution's own thread, between its other duties:
 /// a sink that blocks delays timeouts, cancels and the process itself (its pipe fills up).

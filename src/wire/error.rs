@@ -52,6 +52,9 @@ pub enum WireError {
         /// As received.
         reason: String,
     },
+    /// Changes of stream that are not in order, or not within the output.
+    #[error("output_changes: expected ascending positions within the output")]
+    Changes,
     /// A record that is no JSON of its shape.
     #[error("the record is not the expected JSON")]
     Json(#[from] serde_json::Error),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::error::WireError;
 use super::number::{count, count_u32, millis, millis_out, out, out_i32};
+use super::output::changes_to_proto;
 use super::proto;
 use super::record::UNKNOWN_EXIT_CODE;
 use crate::base::clock::Timestamp;
@@ -140,7 +141,8 @@ pub fn request_from_proto(message: proto::ExecutionRequest) -> Result<ExecuteReq
 /// For a caller that reads records.
 pub fn response_to_proto(executed: Executed) -> proto::ExecutionResponse {
     proto::ExecutionResponse {
-        output: executed.output,
+        output_changes: changes_to_proto(&executed.output),
+        output: executed.output.bytes,
         error: executed.record.error.clone(),
         duration_ms: millis_out(executed.record.duration),
         record: Some(record_to_proto(&executed.record)),

@@ -4,8 +4,9 @@ use super::error::WireError;
 use super::execution::{record_from_proto, record_to_proto};
 use super::number::{count, out};
 use super::proto;
-use crate::model::execution::{ExecutionRecord, OutputChunk, Stream};
+use crate::model::execution::ExecutionRecord;
 use crate::model::ids::ExecutionId;
+use crate::model::output::{Output, OutputChunk, Segments, Stream};
 
 /// Which recorded output is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -135,6 +136,24 @@ pub fn piece_from_proto(
     }))
 }
 
+/// Where in an output the stream changes.
+pub(super) fn changes_to_proto(output: &Output) -> Vec<i64> {
+    output.segments.starts().iter().copied().map(out).collect()
+}
+
+/// An output that comes with its changes of stream.
+///
+/// # Errors
+/// [`WireError::Changes`].
+pub fn output_from_proto(bytes: Vec<u8>, changes: Vec<i64>) -> Result<Output, WireError> {
+    let starts = changes
+        .into_iter()
+        .map(|start| count("output_changes", start))
+        .collect::<Result<_, _>>()?;
+    let segments = Segments::from_starts(starts, bytes.len() as u64).ok_or(WireError::Changes)?;
+    Ok(Output { bytes, segments })
+}
+
 fn chunk_to_proto(chunk: OutputChunk) -> proto::OutputChunk {
     proto::OutputChunk {
         stream: stream_to_proto(chunk.stream).into(),
@@ -191,6 +210,22 @@ mod tests {
         let merged = proto::OutputChunk::default();
         assert!(chunk_from_proto(merged).is_err());
         assert!(event_from_proto(proto::FollowEvent { event: None }).is_err());
+    }
+
+    #[test]
+    fn output_keeps_its_streams_apart_on_the_wire() {
+        let output = |starts: &[u64]| Output {
+            bytes: b"outerrout".to_vec(),
+            segments: Segments::from_starts(starts.to_vec(), 9).expect("starts"),
+        };
+        for output in [output(&[]), output(&[3, 6]), output(&[0])] {
+            let changes = changes_to_proto(&output);
+            let back = output_from_proto(output.bytes.clone(), changes).expect("valid");
+            assert_eq!(back, output);
+        }
+        for changes in [vec![-1], vec![9], vec![4, 4], vec![5, 3]] {
+            assert!(output_from_proto(vec![0; 9], changes).is_err());
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::base::units::Mib;
 use crate::contract::record::Record;
 use crate::model::execution::{Executed, ExecutionRecord, Usage};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
+use crate::model::output::Output;
 
 /// `exit_code` of a run of which its agent says only that it failed.
 pub const UNKNOWN_EXIT_CODE: i32 = -1;
@@ -68,7 +69,7 @@ pub fn decode(bytes: &[u8], asked: &AgentId) -> Result<Executed, WireError> {
     };
     Ok(Executed {
         record,
-        output: json.output.unwrap_or_default().into_bytes(),
+        output: Output::of_stdout(json.output.unwrap_or_default().into_bytes()),
     })
 }
 
@@ -94,7 +95,7 @@ mod tests {
         for ending in ENDINGS {
             let executed = Executed {
                 record: record(ending),
-                output: b"out".to_vec(),
+                output: Output::of_stdout(b"out".to_vec()),
             };
             let bytes = encode(&executed).expect("json");
             assert_eq!(decode(&bytes, &agent()).expect("valid"), executed);
@@ -105,7 +106,7 @@ mod tests {
     fn the_json_has_every_field_of_the_contract_and_nulls_where_nothing_applies() {
         let executed = Executed {
             record: record(None),
-            output: b"a\xffb".to_vec(),
+            output: Output::of_stdout(b"a\xffb".to_vec()),
         };
         let mut expected = serde_json::json!({
             "execution_id": "0198f0c2-0000-7000-8000-000000000001",
@@ -147,7 +148,7 @@ mod tests {
         assert_eq!(record.agent, agent());
         assert_eq!(record.started_at, Timestamp::from_millis(1_772_366_400_125));
         assert_eq!(record.error, "exit status 1");
-        assert_eq!(output, b"");
+        assert_eq!(output, Output::default());
         for (status, ending) in [
             ("running", None),
             ("success", Some(Ending::Exited(0))),

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crossbeam_channel::select;
 use flux::base::cancel::{Cancel, pair as token_pair};
-use flux::model::execution::{Ending, Executed, Status, Stream};
+use flux::model::execution::{Ending, Executed, Status};
 use flux::model::function::{Behavior, DEFAULT_MAX_WAIT, FunctionConfig, HandlerPath};
+use flux::model::output::{Output, Stream};
 use flux::rpc::RpcError;
 use flux::wire::error::ErrorKind;
 use flux::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, ExecutionQuery};
@@ -30,7 +31,7 @@ fn an_execution_comes_back_with_its_record_and_output() {
     let pair = pair();
     let wish = request("echo");
     let executed = execute(&pair, wish.clone()).unwrap();
-    assert_eq!(executed.output, b"ab");
+    assert_eq!(executed.output.bytes, b"ab");
     assert_eq!(executed.record.id, wish.id);
     assert_eq!(executed.record.ending, Some(Ending::Exited(0)));
     assert_eq!(executed.record.queued, Duration::from_millis(9));
@@ -41,10 +42,11 @@ fn an_execution_comes_back_with_its_record_and_output() {
 #[test]
 fn twenty_megabytes_of_output_arrive_whole() {
     let executed = execute(&pair(), request("big")).unwrap();
-    assert_eq!(executed.output.len(), BIG);
+    assert_eq!(executed.output.bytes.len(), BIG);
     assert!(
         executed
             .output
+            .bytes
             .iter()
             .enumerate()
             .all(|(i, &byte)| byte == (i % 251) as u8)
@@ -81,7 +83,10 @@ fn every_refusal_arrives_as_its_kind_and_says_what_may_be_concluded() {
 fn a_worker_that_answers_from_the_wrong_thread_blocks_nothing() {
     let pair = pair();
     for _ in 0..8 {
-        assert_eq!(execute(&pair, request("inline")).unwrap().output, b"ab");
+        assert_eq!(
+            execute(&pair, request("inline")).unwrap().output.bytes,
+            b"ab"
+        );
     }
 }
 
@@ -108,7 +113,7 @@ fn a_pending_execution_can_be_waited_for_beside_a_token() {
     let record = crate::fixture::record(&id("agent-1"), &held, Some(Ending::Cancelled));
     on_done(Ok(Executed {
         record,
-        output: Vec::new(),
+        output: Output::default(),
     }));
     select! {
         recv(pending.receiver()) -> answer => {
@@ -234,7 +239,7 @@ fn a_record_is_read_with_its_output_so_far() {
         .unwrap()
         .unwrap();
     assert_eq!(found.record.id, execution("e1"));
-    assert_eq!(found.output, "so far \u{fffd}".as_bytes());
+    assert_eq!(found.output.bytes, "so far \u{fffd}".as_bytes());
     assert_eq!(
         pair.client.get_execution(&execution("unknown")).unwrap(),
         None
@@ -249,7 +254,7 @@ fn output_that_grows_beyond_a_message_as_json_is_cut_and_says_so() {
         .unwrap();
     let Executed { record, output } = found.expect("found");
     assert!(record.truncated);
-    assert!(output.len() > 1 << 20 && output.len() < BIG);
+    assert!(output.bytes.len() > 1 << 20 && output.bytes.len() < BIG);
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn running_calls_get_their_grace_at_shutdown() {
             &held,
             Some(flux::model::execution::Ending::Exited(0)),
         ),
-        output: Vec::new(),
+        output: flux::model::output::Output::default(),
     };
     on_done(Ok(executed));
     assert!(pending.wait(&Cancel::never()).unwrap().is_ok());

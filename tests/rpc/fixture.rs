@@ -14,8 +14,9 @@ use flux::base::cancel::Cancel;
 use flux::base::clock::{Clock, Timestamp};
 use flux::base::threads::{Joined, Supervisor};
 use flux::model::enforced::Enforced;
-use flux::model::execution::{Ending, Executed, ExecutionRecord, OutputChunk, Stream};
+use flux::model::execution::{Ending, Executed, ExecutionRecord};
 use flux::model::ids::{AgentId, ExecutionId, FunctionName};
+use flux::model::output::{Output, OutputChunk, Stream};
 use flux::model::resources::NodeStatus;
 use flux::pki::{Authority, Identity};
 use flux::rpc::client::Health;
@@ -165,6 +166,7 @@ impl Worker for Double {
         }
         let done = move |ending, output: Vec<u8>| {
             let record = record(&agent, &request, ending);
+            let output = Output::of_stdout(output);
             Ok(Executed { record, output })
         };
         match name.as_str() {
@@ -226,6 +228,7 @@ impl Worker for Double {
         let mut request = request("echo");
         request.id = id.clone();
         let record = record(&self.agent, &request, None);
+        let output = Output::of_stdout(output);
         Ok(Some(Executed { record, output }))
     }
 

@@ -32,7 +32,7 @@ fn a_silent_call_outlives_the_pings_that_keep_its_connection_alive() {
     let record = record(&id("agent-1"), &held, Some(Ending::Exited(0)));
     on_done(Ok(Executed {
         record,
-        output: Vec::new(),
+        output: flux::model::output::Output::default(),
     }));
     assert!(pending.wait(&Cancel::never()).unwrap().is_ok());
 }

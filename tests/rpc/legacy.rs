@@ -73,7 +73,7 @@ fn old_execute(request: &proto::ExecutionRequest) -> proto::ExecutionResponse {
         output: if is_run { b"out".to_vec() } else { Vec::new() },
         error: error.to_owned(),
         duration_ms: 12,
-        record: None,
+        ..Default::default()
     }
 }
 
@@ -179,7 +179,7 @@ fn a_legacy_agents_answers_become_records() {
     let old = old();
     let ran = execute(&old, request("echo")).unwrap();
     assert_eq!(
-        (ran.record.ending, ran.output.as_slice()),
+        (ran.record.ending, ran.output.bytes.as_slice()),
         (Some(Ending::Exited(0)), &b"out"[..])
     );
     assert_eq!(ran.record.agent, id("old"));
@@ -239,7 +239,7 @@ fn what_a_legacy_agent_lacks_is_said_or_made_up_for() {
     }
     let Executed { record, output } = client.get_execution(&execution("e1")).unwrap().unwrap();
     assert_eq!(
-        (record.status(), output.as_slice()),
+        (record.status(), output.bytes.as_slice()),
         (Status::Success, b"o".as_slice())
     );
     assert_eq!(client.get_execution(&execution("e2")).unwrap(), None);

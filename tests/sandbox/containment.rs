@@ -315,7 +315,7 @@ fn nothing_that_an_execution_does_to_its_empty_input_reaches_another() {
 struct Announcer(std::sync::mpsc::Sender<u32>, Recorder);
 
 impl flux::sandbox::OutputSink for Announcer {
-    fn write(&mut self, stream: flux::model::execution::Stream, data: &[u8]) {
+    fn write(&mut self, stream: flux::model::output::Stream, data: &[u8]) {
         self.1.write(stream, data);
         self.0
             .send(self.1.pid.expect("started"))

@@ -8,9 +8,9 @@ use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use flux::model::execution::Stream;
 use flux::model::ids::ExecutionId;
 use flux::model::isolation::{NetworkIsolation, SyscallIsolation};
+use flux::model::output::Stream;
 use flux::sandbox::{
     CgroupMode, Control, Enforced, FileAccess, Identities, Identity, KillWay, Outcome, OutputSink,
     ResourceLimits, Sandbox, SandboxConfig, SpawnWay, Spec, Stdin, Ways, default_system_paths,

@@ -86,7 +86,7 @@ fn an_agent_to_be_killed() {
 struct Printer;
 
 impl flux::sandbox::OutputSink for Printer {
-    fn write(&mut self, _stream: flux::model::execution::Stream, data: &[u8]) {
+    fn write(&mut self, _stream: flux::model::output::Stream, data: &[u8]) {
         print!("{}", String::from_utf8_lossy(data));
         std::io::Write::flush(&mut std::io::stdout()).expect("flushed");
     }

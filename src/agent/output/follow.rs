@@ -9,9 +9,8 @@ use crossbeam_channel::{Receiver, after, bounded, never, select};
 
 use super::error::OutputError;
 use super::log::OutputLog;
-use super::segments::Cursor;
 use crate::base::cancel::Cancel;
-use crate::model::execution::OutputChunk;
+use crate::model::output::{Cursor, OutputChunk};
 
 /// Bytes of one chunk at the most: what a follower costs in memory, however far it is behind.
 const CHUNK_BYTES: u64 = 64 * 1024;

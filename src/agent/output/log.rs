@@ -10,21 +10,18 @@ use crossbeam_channel::Sender;
 
 use super::error::OutputError;
 use super::follow::Follower;
-use super::segments::{Cursor, ENTRY_BYTES, Segment, Segments, entry, position};
+use super::index::{self, ENTRY_BYTES, entry};
 use super::spool::SpoolFiles;
 use crate::base::threads::lock;
 use crate::base::units::Mib;
-use crate::model::execution::{OutputChunk, Stream};
 use crate::model::ids::ExecutionId;
+use crate::model::output::{Cursor, Output, OutputChunk, Segments, Stream, gather};
 
 /// Recorded bytes of an execution, when the configuration does not say.
 pub const DEFAULT_CAP_BYTES: u64 = Mib(8).bytes();
 /// What a change of stream counts against the cap: its entry in the index file and in memory. A
 /// function that alternates single bytes would otherwise make 17 bytes of each.
 pub const CHANGE_COST_BYTES: u64 = 16;
-
-/// Bytes that are read at once when one stream is picked out of both.
-const BLOCK_BYTES: u64 = 64 * 1024;
 
 /// See the module's text. Cheap to clone: all clones are the same log.
 #[derive(Debug, Clone)]
@@ -83,7 +80,7 @@ struct State {
     segments: Segments,
     /// Recorded bytes that readers may see.
     recorded: u64,
-    /// By [`position`].
+    /// By [`Stream::index`].
     recorded_by_stream: [u64; 2],
     written_by_stream: [u64; 2],
     truncated: bool,
@@ -115,11 +112,10 @@ impl OutputLog {
             state.recorded = file.metadata().map_err(read())?.len();
             // There is a byte of data for each change at least.
             let most = state.recorded.saturating_mul(ENTRY_BYTES as u64);
-            let index = files.read_index(most).map_err(read())?;
-            state.segments = Segments::parse(&index, state.recorded);
-            for segment in state.segments.iter(state.recorded) {
-                state.recorded_by_stream[position(segment.stream)] += segment.end - segment.start;
-            }
+            let entries = files.read_index(most).map_err(read())?;
+            state.segments = index::parse(&entries, state.recorded);
+            state.recorded_by_stream = [Stream::Stdout, Stream::Stderr]
+                .map(|stream| state.segments.bytes_of(stream, state.recorded));
             state.written_by_stream = state.recorded_by_stream;
             data.get_or_init(|| file);
         }
@@ -208,18 +204,28 @@ impl OutputLog {
         let end = offset.saturating_add(limit);
         let (pieces, total, ended) = {
             let state = lock(&self.shared.state);
-            let pieces: Vec<(u64, u64)> = state
-                .segments
-                .iter(state.recorded)
-                .filter(|segment| segment.stream == stream)
-                .filter_map(|segment| segment.clip(offset, end))
-                .collect();
-            let total = state.recorded_by_stream[position(stream)];
+            let pieces = state.segments.pieces(stream, offset, end, state.recorded);
+            let total = state.recorded_by_stream[stream.index()];
             (pieces, total, state.ended)
         };
-        let mut data = Vec::new();
-        self.shared.read_pieces(&pieces, &mut data)?;
+        let data = gather(&pieces, |start, end, into| {
+            self.shared.read(start, end, into)
+        })?;
         Ok(OutputPage { data, total, ended })
+    }
+
+    /// Everything that is recorded so far.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn read_all(&self) -> Result<Output, OutputError> {
+        let (total, segments) = {
+            let state = lock(&self.shared.state);
+            (state.recorded, state.segments.clone())
+        };
+        let mut bytes = Vec::new();
+        self.shared.read(0, total, &mut bytes)?;
+        Ok(Output { bytes, segments })
     }
 
     /// How much there is.
@@ -289,7 +295,7 @@ impl Shared {
     /// Counts what was written, and says how much of it to record.
     fn count(&self, stream: Stream, length: u64) -> Option<Room> {
         let mut state = lock(&self.state);
-        state.written_by_stream[position(stream)] += length;
+        state.written_by_stream[stream.index()] += length;
         if state.truncated || state.ended {
             state.truncated = true;
             return None;
@@ -350,33 +356,8 @@ impl Shared {
             state.segments.change(start);
         }
         state.recorded += room.bytes;
-        state.recorded_by_stream[position(stream)] += room.bytes;
+        state.recorded_by_stream[stream.index()] += room.bytes;
         state.wake();
-    }
-
-    /// Appends pieces, in order, of the recorded bytes to `into`. Reads in blocks: a stream that
-    /// alternates with the other byte by byte would otherwise cost a system call for each.
-    fn read_pieces(&self, pieces: &[(u64, u64)], into: &mut Vec<u8>) -> Result<(), OutputError> {
-        let last = pieces.last().map_or(0, |&(_, end)| end);
-        let mut block = Vec::new();
-        let mut block_start = 0;
-        for &(mut start, end) in pieces {
-            while start < end {
-                let block_end = block_start + block.len() as u64;
-                if start < block_start || start >= block_end {
-                    block.clear();
-                    block_start = start;
-                    self.read(start, last.min(start + BLOCK_BYTES), &mut block)?;
-                    continue;
-                }
-                let until = end.min(block_end);
-                // Both lie in the block.
-                let range = [start, until].map(|at| usize::try_from(at - block_start).unwrap_or(0));
-                into.extend_from_slice(&block[range[0]..range[1]]);
-                start = until;
-            }
-        }
-        Ok(())
     }
 
     /// Appends the recorded bytes from `start` to `end` to `into`.
@@ -405,17 +386,5 @@ impl State {
                 Ok(()) | Err(crossbeam_channel::TrySendError::Full(())) => true,
                 Err(crossbeam_channel::TrySendError::Disconnected(())) => false,
             });
-    }
-}
-
-impl Segment {
-    /// The part, in the merged output, of what lies from `from` to `to` in the segment's stream.
-    fn clip(&self, from: u64, to: u64) -> Option<(u64, u64)> {
-        let stream_end = self.stream_start + (self.end - self.start);
-        let (from, to) = (from.max(self.stream_start), to.min(stream_end));
-        (from < to).then(|| {
-            let shift = |offset| self.start + (offset - self.stream_start);
-            (shift(from), shift(to))
-        })
     }
 }

@@ -16,8 +16,8 @@
 
 mod error;
 mod follow;
+mod index;
 mod log;
-mod segments;
 mod spool;
 
 #[cfg(test)]

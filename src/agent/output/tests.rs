@@ -14,8 +14,8 @@ use super::{
 };
 use crate::base::cancel::{Cancel, pair};
 use crate::base::threads::Supervisor;
-use crate::model::execution::Stream::{self, Stderr, Stdout};
 use crate::model::ids::ExecutionId;
+use crate::model::output::Stream::{self, Stderr, Stdout};
 
 /// Longer than any of these tests takes: whoever waits this long was not woken.
 const FOR_EVER: Option<Duration> = Some(Duration::from_secs(60));

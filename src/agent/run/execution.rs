@@ -15,9 +15,10 @@ use crate::agent::functions::Function;
 use crate::agent::release::Release;
 use crate::agent::who::isolation::files;
 use crate::base::causes::with_causes;
-use crate::model::execution::{Ending, ExecutionRecord, Stream, Usage};
+use crate::model::execution::{Ending, ExecutionRecord, Usage};
 use crate::model::function::{Env, FunctionConfig};
 use crate::model::isolation::SyscallIsolation;
+use crate::model::output::Stream;
 use crate::sandbox::{Outcome, OutputSink, ResourceLimits, Spec, Stdin};
 
 /// Everything one run needs; consumed by running it.

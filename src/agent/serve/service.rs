@@ -58,6 +58,8 @@ const WATCHERS: PoolLimits = PoolLimits {
 const IDLE: Duration = Duration::from_secs(10);
 /// Output in one answer, below what legacy peers take as a message.
 const OUTPUT_MOST: usize = MAX_DEPLOY_BYTES - (64 << 10);
+/// A change of stream in an answer: a number below 2^28, written in groups of seven bits.
+const CHANGE_BYTES: usize = 4;
 /// One answer to ReadOutput; who wants more asks again.
 const READ_OUTPUT_MOST: u64 = 8 << 20;
 
@@ -479,8 +481,11 @@ fn rendered(protocol: Protocol, result: Result<Executed, WorkerError>) -> Execut
 
 /// Output that no message can carry must not turn a success into an error.
 fn bounded(mut executed: Executed) -> Executed {
-    if executed.output.len() > OUTPUT_MOST {
-        executed.output.truncate(OUTPUT_MOST);
+    let output = &mut executed.output;
+    let changes = output.segments.starts().len() * CHANGE_BYTES;
+    let room = OUTPUT_MOST.saturating_sub(changes);
+    if output.bytes.len() > room {
+        output.truncate(room);
         executed.record.truncated = true;
     }
     executed
@@ -491,10 +496,10 @@ fn record_json(executed: Executed) -> Result<Vec<u8>, WireError> {
     let mut executed = bounded(executed);
     loop {
         let json = wire::record::encode(&executed)?;
-        if json.len() <= MAX_DEPLOY_BYTES - 1024 || executed.output.is_empty() {
+        if json.len() <= MAX_DEPLOY_BYTES - 1024 || executed.output.bytes.is_empty() {
             return Ok(json);
         }
-        executed.output.truncate(executed.output.len() / 2);
+        executed.output.truncate(executed.output.bytes.len() / 2);
         executed.record.truncated = true;
     }
 }

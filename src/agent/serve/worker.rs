@@ -17,6 +17,7 @@ use crate::agent::run::execution::Execution;
 use crate::agent::run::live::Live;
 use crate::agent::run::threads::{self, Runs};
 use crate::base::cancel::Cancel;
+use crate::base::causes::with_causes;
 use crate::base::clock::Timestamp;
 use crate::base::pool::PoolLimits;
 use crate::base::threads::Supervisor;
@@ -25,6 +26,7 @@ use crate::config::agent::AgentLimits;
 use crate::host::Host;
 use crate::model::execution::{Ending, Executed, ExecutionRecord};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
+use crate::model::output::Output;
 use crate::rpc::client::Health;
 use crate::sandbox::{Control, StopReason};
 use crate::wire::error::ErrorKind;
@@ -217,7 +219,7 @@ fn carry_out(execution: Execution, context: &Context, on_done: OnDone) {
     if asynchronous {
         on_done(Ok(Executed {
             record: accepted.record,
-            output: Vec::new(),
+            output: Output::default(),
         }));
         execution.run(context);
         return;
@@ -524,14 +526,11 @@ fn runnable(
     Ok(Arc::clone(release))
 }
 
-fn read_all(output: &OutputLog) -> Vec<u8> {
-    match output.read_merged(0, u64::MAX) {
-        Ok(page) => page.data,
-        Err(error) => {
-            log::error!("recorded output cannot be read: {error}");
-            Vec::new()
-        }
-    }
+fn read_all(output: &OutputLog) -> Output {
+    output.read_all().unwrap_or_else(|error| {
+        log::error!("recorded output cannot be read: {}", with_causes(&error));
+        Output::default()
+    })
 }
 
 fn refusal(refused: &Refused, function: &FunctionName) -> WorkerError {

@@ -21,9 +21,10 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::sse::{Event, EventWriter};
 use crate::http::status::Status;
-use crate::model::execution::{self, Executed, Stream};
+use crate::model::execution::{self, Executed};
 use crate::model::function::{Env, check_env};
 use crate::model::ids::{ExecutionId, FunctionName};
+use crate::model::output::Stream;
 use crate::wire::output::FollowEvent;
 
 /// Arguments of one call at the most.

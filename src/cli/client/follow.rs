@@ -13,8 +13,8 @@ use super::http::{Call, Client};
 use crate::base::backoff::Backoff;
 use crate::base::cancel::Cancel;
 use crate::cli::error::CliError;
-use crate::model::execution::Stream;
 use crate::model::ids::ExecutionId;
+use crate::model::output::Stream;
 
 /// Without any event or lasting connection for so long, the contact counts as lost.
 const PATIENCE: Duration = Duration::from_secs(60);

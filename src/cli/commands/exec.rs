@@ -17,9 +17,9 @@ use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::{self, Printer};
-use crate::model::execution::Stream;
 use crate::model::function::{Env, check_env};
 use crate::model::ids::{ExecutionId, FunctionName};
+use crate::model::output::Stream;
 
 /// Standard input that is read into memory and sent; the control plane's own limit is lower.
 const MAX_STDIN_BYTES: u64 = 48 << 20;

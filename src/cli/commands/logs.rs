@@ -13,8 +13,8 @@ use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::{self, Printer};
-use crate::model::execution::Stream;
 use crate::model::ids::ExecutionId;
+use crate::model::output::Stream;
 
 /// Shows one execution's output
 #[derive(Debug, Args)]

@@ -6,8 +6,9 @@ use super::error::ExecutionError;
 use super::search::{Whereabouts, unreachable};
 use super::{Executions, lost};
 use crate::base::cancel::Cancel;
-use crate::model::execution::{ExecutionRecord, OutputChunk, Stream};
+use crate::model::execution::ExecutionRecord;
 use crate::model::ids::ExecutionId;
+use crate::model::output::{OutputChunk, Stream};
 use crate::rpc::follow::{Follower, Next};
 use crate::rpc::{AgentClient, RpcError};
 use crate::wire::output::FollowEvent;
@@ -124,7 +125,12 @@ impl Follow {
                     return Ok(Followed::Over);
                 };
                 let from = usize::try_from(*offset).unwrap_or(usize::MAX);
-                if let Some(data) = execution.output.get(from..).filter(|data| !data.is_empty()) {
+                if let Some(data) = execution
+                    .output
+                    .bytes
+                    .get(from..)
+                    .filter(|data| !data.is_empty())
+                {
                     let chunk = OutputChunk {
                         // A legacy agent merges its streams.
                         stream: Stream::Stdout,

@@ -22,8 +22,9 @@ use crate::base::causes::with_causes;
 use crate::base::clock::Clock;
 use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::Supervisor;
-use crate::model::execution::{Ending, Executed, ExecutionRecord, Status, Stream};
+use crate::model::execution::{Ending, Executed, ExecutionRecord, Status};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
+use crate::model::output::{Output, Stream};
 use crate::rpc::RpcError;
 use crate::store::{Route, Store};
 use crate::wire::execution::{CancelOutcome, ExecutionQuery};
@@ -274,10 +275,10 @@ impl Executions {
         let execution = self.get(id)?;
         let from = usize::try_from(offset)
             .unwrap_or(usize::MAX)
-            .min(execution.output.len());
+            .min(execution.output.bytes.len());
         Ok(OutputPiece {
-            total: execution.output.len() as u64,
-            data: execution.output[from..].to_vec(),
+            total: execution.output.bytes.len() as u64,
+            data: execution.output.bytes[from..].to_vec(),
             ended: execution.record.ending.is_some(),
         })
     }
@@ -294,6 +295,6 @@ fn lost(route: &Route, why: &str) -> Executed {
     );
     Executed {
         record: accepted.lost(why, route.accepted_at),
-        output: Vec::new(),
+        output: Output::default(),
     }
 }

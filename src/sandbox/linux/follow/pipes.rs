@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
-use crate::model::execution::Stream;
+use crate::model::output::Stream;
 use crate::sandbox::OutputSink;
 
 /// Bytes of one read, and of the buffer that each thread keeps: large enough that the cost of a read

@@ -12,7 +12,7 @@ use super::control::Control;
 use super::leader::Leader;
 use super::pipes::Pipes;
 use super::tree::Tree;
-use crate::model::execution::Stream;
+use crate::model::output::Stream;
 use crate::sandbox::platform::disk::{DiskWatch, Excess};
 use crate::sandbox::{OutputSink, Spec, StopReason};
 
