@@ -133,14 +133,7 @@ impl Agent {
         })?;
         report_isolation(&sandbox);
         let workdirs = WorkDirs::open(&work_root, sandbox.projects())?;
-        clear_up(
-            &sandbox,
-            &workdirs,
-            &journal,
-            &spool_dir,
-            clock.now(),
-            config.limits.record_retention,
-        )?;
+        clear_up(&sandbox, &workdirs, &journal, &spool_dir, clock.now())?;
         let releases = Releases::open(&config.apps_dir, ArchiveLimits::default())?;
         let rules = IsolationRules::new(&config.isolation, &sandbox, runners);
         let functions = Functions::load(Arc::clone(&journal), releases, rules)?;
@@ -166,14 +159,13 @@ impl Agent {
             },
             kill_grace: limits.kill_grace,
             pipe_grace: limits.pipe_grace,
-            retention: limits.record_retention,
+            spool_dir,
         };
         let worker = Arc::new(AgentWorker::new(
             config.agent_id.clone(),
             context,
             functions,
             Admission::new(limits.max_executions),
-            spool_dir,
             limits,
             supervisor,
         ));
@@ -286,10 +278,9 @@ fn clear_up(
     journal: &Journal,
     spool_dir: &Path,
     now: Timestamp,
-    retention: Duration,
 ) -> Result<(), StartError> {
     let killed = sandbox.clear_leftovers()?;
-    let lost = journal.mark_lost(now, now.after(retention), "the agent ended while it ran")?;
+    let lost = journal.mark_lost(now, "the agent ended while it ran")?;
     if killed > 0 || !lost.is_empty() {
         log::warn!(
             "ended {killed} leftover processes; {} executions are lost",
@@ -326,7 +317,7 @@ fn expire_records(
     supervisor.spawn_lasting("expiry", move || {
         let clock = worker.context().clock.clone();
         while !clock.wait(&shutdown, interval) {
-            worker.expire(clock.now());
+            worker.expire(clock.now(), retention);
         }
     })
 }

@@ -2,7 +2,7 @@
 //! also after a restart of this control plane.
 //!
 //! One thread takes the events of all agents. A feed begins with what runs and goes on with what
-//! ends; a gap in its numbers, or an end of the feed, is mended by beginning again.
+//! ends; its end is mended by beginning again.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use crate::model::agent::Agent;
 use crate::model::ids::AgentId;
 use crate::rpc::RpcError;
 use crate::rpc::watch::Watch;
-use crate::wire::watch::{Numbered, WatchEvent};
+use crate::wire::watch::WatchEvent;
 
 /// Events of all agents that may wait for the thread; more, and a feed is begun again.
 const MAX_WAITING_EVENTS: usize = 65_536;
@@ -50,15 +50,13 @@ struct Feed {
 struct Event {
     agent: AgentId,
     generation: u64,
-    news: Result<Numbered, RpcError>,
+    news: Result<WatchEvent, RpcError>,
 }
 
 struct Listener {
     fleet: Arc<Fleet>,
     executions: Arc<Executions>,
     open: Arc<Mutex<HashMap<AgentId, Feed>>>,
-    /// Of each feed its generation and the last number.
-    sequences: HashMap<AgentId, (u64, u64)>,
 }
 
 impl Feeds {
@@ -74,11 +72,10 @@ impl Feeds {
     ) -> std::io::Result<Arc<Feeds>> {
         let (events, receiver) = bounded(MAX_WAITING_EVENTS);
         let open: Arc<Mutex<HashMap<_, _>>> = Arc::default();
-        let mut listener = Listener {
+        let listener = Listener {
             fleet: Arc::clone(&fleet),
             executions: Arc::clone(&executions),
             open: Arc::clone(&open),
-            sequences: HashMap::new(),
         };
         let shutdown = supervisor.shutdown();
         let thread =
@@ -184,7 +181,7 @@ impl Feeds {
 }
 
 impl Listener {
-    fn listen(&mut self, events: &Receiver<Event>, shutdown: &Cancel) {
+    fn listen(&self, events: &Receiver<Event>, shutdown: &Cancel) {
         loop {
             let event = select! {
                 recv(events) -> event => event,
@@ -195,7 +192,7 @@ impl Listener {
         }
     }
 
-    fn take(&mut self, event: Event) {
+    fn take(&self, event: Event) {
         let Event {
             agent,
             generation,
@@ -206,31 +203,11 @@ impl Listener {
             return;
         }
         match news {
-            Ok(numbered) => {
-                if self.is_in_order(&agent, generation, &numbered) {
-                    self.apply(&agent, numbered.event);
-                } else {
-                    log::warn!("agent {agent}: its feed has a gap");
-                    close(&self.open, &agent, generation);
-                }
-            }
+            Ok(event) => self.apply(&agent, event),
             Err(error) => {
                 log::debug!("agent {agent}: its feed ended: {error}");
                 close(&self.open, &agent, generation);
             }
-        }
-    }
-
-    fn is_in_order(&mut self, agent: &AgentId, generation: u64, numbered: &Numbered) -> bool {
-        let last = self
-            .sequences
-            .insert(agent.clone(), (generation, numbered.sequence));
-        match (&numbered.event, last) {
-            (WatchEvent::Running(_), _) => true,
-            (WatchEvent::Ended(..), Some((of, last))) => {
-                of == generation && numbered.sequence == last + 1
-            }
-            (WatchEvent::Ended(..), None) => false,
         }
     }
 

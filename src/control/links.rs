@@ -63,7 +63,7 @@ impl Links {
         tls: bool,
     ) -> Result<NodeReport, RpcError> {
         self.client_at(id, address, tls)?
-            .node_status(self.clock.now())
+            .node_status(self.clock.now(), None)
     }
 
     /// Who answers at an address.

@@ -4,6 +4,7 @@
 //! its only constructors check.
 
 pub mod agent;
+pub mod ends;
 pub mod enforced;
 pub mod execution;
 pub mod function;

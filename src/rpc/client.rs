@@ -16,6 +16,7 @@ use super::limits::{
     CALL_DEADLINE, CANCEL_DEADLINE, CONNECT_BOUND, MAX_MESSAGE_BYTES, STATUS_DEADLINE,
 };
 use crate::base::clock::Timestamp;
+use crate::model::ends::Mark;
 use crate::model::execution::{Executed, ExecutionRecord};
 use crate::model::function::FunctionConfig;
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
@@ -107,17 +108,19 @@ impl AgentClient {
         })
     }
 
-    /// How the agent is; `now` is when it was asked.
+    /// How the agent is; `now` is when it was asked. Tells it up to where its ends are kept, on disk.
     ///
     /// # Errors
     /// See [`RpcError`]; also when it says to be another agent than this one.
-    pub fn node_status(&self, now: Timestamp) -> Result<NodeReport, RpcError> {
+    pub fn node_status(&self, now: Timestamp, kept: Option<&Mark>) -> Result<NodeReport, RpcError> {
         // A probe that waited for further attempts would take longer than the pause between two
         // probes, and a dead agent would count as alive for all that time.
         self.ready(Patience::FailFast)?;
         let answer = self.unary(
             AgentServiceClient::report_node_status_async_opt,
-            &proto::NodeStatusRequest {},
+            &proto::NodeStatusRequest {
+                kept: kept.map(wire::ends::mark_to_proto),
+            },
             STATUS_DEADLINE,
         )?;
         let report = wire::node::from_proto(answer, now)?;
@@ -255,7 +258,7 @@ impl AgentClient {
         let stub = AgentServiceClient::new(channel);
         let option = CallOption::default().timeout(STATUS_DEADLINE);
         let answer = stub
-            .report_node_status_opt(&proto::NodeStatusRequest {}, option)
+            .report_node_status_opt(&proto::NodeStatusRequest::default(), option)
             .map_err(RpcError::of_call)?;
         Ok(wire::node::from_proto(answer, Timestamp::default())?.agent)
     }

@@ -11,6 +11,7 @@
 pub mod address;
 pub mod channels;
 pub mod client;
+pub mod ends;
 mod environment;
 pub mod error;
 pub mod execute;

@@ -1,4 +1,4 @@
-//! Watching an agent's feed of ends, for as long as the connection lives.
+//! Watching what an agent signals, for as long as the connection lives.
 
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::{FutureExt, StreamExt};
@@ -7,7 +7,7 @@ use grpcio::CallOption;
 use super::client::{AgentClient, Patience};
 use super::error::RpcError;
 use crate::wire::proto;
-use crate::wire::watch::{Numbered, from_proto};
+use crate::wire::watch::{WatchEvent, from_proto};
 
 /// A feed that is being watched. Dropping it ends the watching.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl AgentClient {
     /// call, is delivered.
     pub fn watch(
         &self,
-        mut deliver: impl FnMut(Result<Numbered, RpcError>) -> bool + Send + 'static,
+        mut deliver: impl FnMut(Result<WatchEvent, RpcError>) -> bool + Send + 'static,
     ) -> Result<Watch, RpcError> {
         self.ready(Patience::UntilBound)?;
         let mut stream = self

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ends::{mark_from_proto, mark_to_proto};
 use super::error::WireError;
 use super::number::{count, count_u32, millis, millis_out, out, out_i32};
 use super::output::changes_to_proto;
@@ -9,6 +10,7 @@ use super::proto;
 use super::record::UNKNOWN_EXIT_CODE;
 use crate::base::clock::Timestamp;
 use crate::base::units::Mib;
+use crate::model::ends::Mark;
 use crate::model::execution::{Ending, Executed, ExecutionRecord, Status, Usage};
 use crate::model::function::{Env, check_env};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
@@ -71,6 +73,8 @@ pub struct ExecutionQuery {
     pub limit: u32,
     /// Only ids that sort before this one.
     pub before: Option<ExecutionId>,
+    /// Only what runs, and what ended after this.
+    pub ended_after: Option<Mark>,
 }
 
 /// An agent's answer to a drain.
@@ -218,6 +222,7 @@ pub fn list_to_proto(query: &ExecutionQuery) -> proto::ListExecutionsRequest {
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default(),
+        ended_after: query.ended_after.as_ref().map(mark_to_proto),
     }
 }
 
@@ -237,6 +242,11 @@ pub fn list_from_proto(
         status,
         limit: count_u32("limit", message.limit)?,
         before: optional(&message.before, ExecutionId::new)?,
+        ended_after: message
+            .ended_after
+            .clone()
+            .map(mark_from_proto)
+            .transpose()?,
     })
 }
 
@@ -540,6 +550,10 @@ pub(super) mod tests {
                 status: Some(Status::Failed),
                 limit: 5,
                 before: Some(ExecutionId::new("e").expect("id")),
+                ended_after: Some(Mark {
+                    boot_id: "b".to_owned(),
+                    sequence: 4,
+                }),
             },
         ] {
             assert_eq!(

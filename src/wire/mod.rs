@@ -4,6 +4,7 @@
 //! beside the conversions where the protocol knows more than the model. Nothing behind this
 //! module sees an unchecked name, a negative count or a status as text.
 
+pub mod ends;
 pub mod error;
 pub mod execution;
 pub mod function;

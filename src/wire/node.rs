@@ -25,6 +25,8 @@ pub struct NodeReport {
     pub isolation: Vec<Enforced>,
     /// What it does not, and why.
     pub isolation_missing: Vec<Missing>,
+    /// The number of the last end; 0 from an agent that tells none.
+    pub ends_sequence: u64,
 }
 
 impl NodeReport {
@@ -52,6 +54,7 @@ pub fn to_proto(report: NodeReport) -> proto::NodeStatusResponse {
         functions_digest: report.functions_digest.unwrap_or_default(),
         isolation: report.isolation.iter().map(ToString::to_string).collect(),
         isolation_missing: missing_to_proto(report.isolation_missing),
+        ends_sequence: out(report.ends_sequence),
     }
 }
 
@@ -86,6 +89,7 @@ pub fn from_proto(
             .filter_map(|word| enforced(word))
             .collect(),
         isolation_missing: missing_from_proto(message.isolation_missing),
+        ends_sequence: count("ends_sequence", message.ends_sequence)?,
     })
 }
 
@@ -157,6 +161,7 @@ mod tests {
                 what: Enforced::Files,
                 reason: "no Landlock".into(),
             }],
+            ends_sequence: 7,
         }
     }
 

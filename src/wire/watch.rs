@@ -1,11 +1,10 @@
-//! The feed of ends that an agent gives to its control planes.
+//! What an agent signals to its control planes: what runs, and what nobody waits for and has ended.
 
 use super::error::WireError;
-use super::number::{count, out};
 use super::proto::{self, watch_event::Event};
 use crate::model::ids::{ExecutionId, FunctionName};
 
-/// One thing that the feed tells.
+/// One thing that is signalled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatchEvent {
     /// Everything that runs; the first thing that comes.
@@ -14,18 +13,9 @@ pub enum WatchEvent {
     Ended(ExecutionId, FunctionName),
 }
 
-/// An event with its number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Numbered {
-    /// Ends so far since the agent started.
-    pub sequence: u64,
-    /// What happened.
-    pub event: WatchEvent,
-}
-
 /// For the control plane.
-pub fn to_proto(numbered: Numbered) -> proto::WatchEvent {
-    let event = match numbered.event {
+pub fn to_proto(event: WatchEvent) -> proto::WatchEvent {
+    let event = match event {
         WatchEvent::Running(executions) => Event::Running(proto::RunningExecutions {
             executions: executions
                 .into_iter()
@@ -40,18 +30,15 @@ pub fn to_proto(numbered: Numbered) -> proto::WatchEvent {
             function_name: function.to_string(),
         }),
     };
-    proto::WatchEvent {
-        event: Some(event),
-        sequence: out(numbered.sequence),
-    }
+    proto::WatchEvent { event: Some(event) }
 }
 
 /// From an agent.
 ///
 /// # Errors
 /// The first field that breaks its rule.
-pub fn from_proto(message: proto::WatchEvent) -> Result<Numbered, WireError> {
-    let event = match message.event {
+pub fn from_proto(message: proto::WatchEvent) -> Result<WatchEvent, WireError> {
+    Ok(match message.event {
         Some(Event::Running(running)) => WatchEvent::Running(
             running
                 .executions
@@ -63,10 +50,6 @@ pub fn from_proto(message: proto::WatchEvent) -> Result<Numbered, WireError> {
             WatchEvent::Ended(ended.execution_id.parse()?, ended.function_name.parse()?)
         }
         None => return Err(WireError::Missing { field: "event" }),
-    };
-    Ok(Numbered {
-        sequence: count("sequence", message.sequence)?,
-        event,
     })
 }
 
@@ -83,11 +66,7 @@ mod tests {
             WatchEvent::Running(Vec::new()),
             WatchEvent::Ended(id, name),
         ] {
-            let numbered = Numbered { sequence: 7, event };
-            assert_eq!(
-                from_proto(to_proto(numbered.clone())).expect("event"),
-                numbered
-            );
+            assert_eq!(from_proto(to_proto(event.clone())).expect("event"), event);
         }
         assert!(from_proto(proto::WatchEvent::default()).is_err());
     }

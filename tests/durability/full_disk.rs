@@ -12,7 +12,7 @@ use flux::agent::journal::{Journal, JournalError};
 use flux::base::sqlite::SqliteError;
 use flux::store::{ArchiveStore, EmbeddedStore, RouteStore, Store, StoreError};
 
-use crate::values::{accepted, at, ended, id, route};
+use crate::values::{accepted, ended, id, route};
 
 const MOUNT_POINT: &str = "FLUX_TEST_SMALL_DISK";
 const DONE: &str = "the small disk behaved";
@@ -73,7 +73,7 @@ fn the_journal_survives(state_dir: &Path, disk: &Path) {
     let refused = format!("e{acknowledged}");
     assert_eq!(journal.get(&id(&refused)).expect("reads go on"), None);
     journal
-        .finish(&ended("before"), at(9), true)
+        .finish(&ended("before"), true)
         .expect_err("still full");
     assert!(journal.check().is_err(), "and says so");
     fs::remove_file(ballast).expect("make room");
@@ -86,7 +86,7 @@ fn the_journal_survives(state_dir: &Path, disk: &Path) {
         assert!(journal.get(&id(&name)).expect("get").is_some(), "{name}");
     }
     journal
-        .finish(&ended("before"), at(9), true)
+        .finish(&ended("before"), true)
         .expect("still running, as acknowledged");
 }
 

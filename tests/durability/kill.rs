@@ -51,13 +51,13 @@ fn everything_ends_once(journal: &Journal) {
         ..ExecutionFilter::default()
     };
     let running = journal.list(&filter, 1000).expect("list");
-    let lost = journal.mark_lost(at(5), at(9), "lost").expect("mark");
+    let lost = journal.mark_lost(at(5), "lost").expect("mark");
     assert_eq!(lost.len(), running.len());
     for execution in &lost {
         let record = journal.get(execution).expect("get").expect("there");
         assert_eq!(record.ending, Some(Ending::Lost));
     }
-    assert_eq!(journal.mark_lost(at(6), at(9), "lost").expect("mark"), []);
+    assert_eq!(journal.mark_lost(at(6), "lost").expect("mark"), []);
     assert!(journal.list(&filter, 1000).expect("list").is_empty());
 }
 
@@ -118,9 +118,7 @@ fn write_to_a_journal() {
                         journal.accept(&accepted(&name)).expect("accept");
                         say(&format!("accepted {name}"));
                     }
-                    journal
-                        .finish(&ended(&name), at(9), durable)
-                        .expect("finish");
+                    journal.finish(&ended(&name), durable).expect("finish");
                     say(&format!("ended {name}"));
                 }
             });

@@ -71,7 +71,7 @@ fn a_durable_acceptance_and_its_ending_cost_one_sync_each() {
     let journal = journal(&directory);
     let syncs = syncs_of(|| journal.accept(&accepted("e1")).expect("accept"));
     assert_eq!(syncs, 1);
-    let syncs = syncs_of(|| journal.finish(&ended("e1"), at(9), true).expect("finish"));
+    let syncs = syncs_of(|| journal.finish(&ended("e1"), true).expect("finish"));
     assert_eq!(syncs, 1);
 }
 
@@ -83,7 +83,7 @@ fn an_execution_whose_caller_waits_costs_no_sync() {
     waiting.durable = false;
     let syncs = syncs_of(|| {
         journal.accept(&waiting).expect("accept");
-        journal.finish(&ended("e1"), at(9), false).expect("finish");
+        journal.finish(&ended("e1"), false).expect("finish");
     });
     assert_eq!(syncs, 0);
     assert!(journal.get(&id("e1")).expect("get").is_some());
@@ -96,7 +96,7 @@ fn the_level_of_one_commit_does_not_stick_to_the_next() {
     for round in 0..20 {
         let (durable, waiting) = (format!("d{round}"), format!("w{round}"));
         let finish = |text: &str, durable| {
-            let finish = || journal.finish(&ended(text), at(9), durable);
+            let finish = || journal.finish(&ended(text), durable);
             syncs_of(|| finish().expect("finish"))
         };
         assert_eq!(finish(&waiting, false), 0, "round {round}");

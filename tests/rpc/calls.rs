@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use crossbeam_channel::select;
 use flux::base::cancel::{Cancel, pair as token_pair};
+use flux::model::ends::{EndedOutput, Mark, Settled};
 use flux::model::execution::{Ending, Executed, Status};
 use flux::model::function::{Behavior, DEFAULT_MAX_WAIT, FunctionConfig, HandlerPath};
 use flux::model::output::{Output, Stream};
 use flux::rpc::RpcError;
+use flux::wire::ends::{EndsQuery, SettleQuery};
 use flux::wire::error::ErrorKind;
 use flux::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, ExecutionQuery};
 use flux::wire::function::config_digest;
@@ -179,6 +181,43 @@ fn a_configuration_arrives_with_its_digest() {
 }
 
 #[test]
+fn ends_are_read_after_a_mark_and_fates_are_settled() {
+    let Pair { client, .. } = &pair();
+    let mark = Mark {
+        boot_id: "before".into(),
+        sequence: 5,
+    };
+    let query = EndsQuery {
+        after: Some(mark.clone()),
+        limit: 1,
+    };
+    let ends = client.read_ends(&query).unwrap();
+    assert_eq!((&ends.mark, ends.more), (&mark, true));
+    let (sequence, ended) = &ends.ended[0];
+    assert_eq!(
+        (*sequence, ended.record.ending),
+        (1, Some(Ending::Exited(0)))
+    );
+    let output = EndedOutput::Whole(Output::of_stdout(b"out".to_vec()));
+    assert_eq!(ended.output, output);
+
+    let settle = |text: &str| {
+        let query = SettleQuery {
+            execution: execution(text),
+            function: function("echo"),
+            accepted_at: now(),
+        };
+        client.settle(&query).unwrap()
+    };
+    assert_eq!(settle("runs"), Settled::Running);
+    assert_eq!(settle("other"), Settled::Forgotten);
+    match settle("ended") {
+        Settled::Ended(record) => assert_eq!(record.ending, Some(Ending::Lost)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn the_small_calls_reach_the_worker_and_come_back() {
     let pair = pair();
     let Pair { client, agent, .. } = &pair;
@@ -186,10 +225,17 @@ fn the_small_calls_reach_the_worker_and_come_back() {
     let health = client.health().unwrap();
     assert!(health.healthy && health.version == "9.9");
 
-    let report = client.node_status(now()).unwrap();
+    let report = client.node_status(now(), None).unwrap();
     assert_eq!(report.status.active_tasks, 5);
     assert_eq!(report.functions_digest.as_deref(), Some("held"));
     assert!(!client.is_legacy());
+
+    let kept = Mark {
+        boot_id: "boot".into(),
+        sequence: 1,
+    };
+    client.node_status(now(), Some(&kept)).unwrap();
+    assert!(matches!(agent.next_seen(), Seen::Kept(mark) if mark == kept));
 
     client.remove_function(&function("old")).unwrap();
     assert!(matches!(agent.next_seen(), Seen::Removed(name) if name == function("old")));
@@ -214,6 +260,7 @@ fn the_small_calls_reach_the_worker_and_come_back() {
         status: Some(Status::Failed),
         limit: 3,
         before: Some(execution("z")),
+        ended_after: None,
     };
     let listed = client.list_executions(&query).unwrap();
     assert_eq!(listed[0].ending, Some(Ending::Lost));

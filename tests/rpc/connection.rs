@@ -140,7 +140,7 @@ fn an_agent_that_says_to_be_another_is_not_believed() {
     let client = channels
         .client(&id("agent-2"), &agent.address, false)
         .unwrap();
-    let error = client.node_status(now()).expect_err("another agent");
+    let error = client.node_status(now(), None).expect_err("another agent");
     assert!(matches!(error, RpcError::Rejected { .. }), "{error:?}");
 }
 

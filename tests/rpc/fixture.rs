@@ -13,6 +13,7 @@ use flux::agent::serve::worker_api::{OnDone, Worker, WorkerError};
 use flux::base::cancel::Cancel;
 use flux::base::clock::{Clock, Timestamp};
 use flux::base::threads::{Joined, Supervisor};
+use flux::model::ends::{Ended, EndedOutput, Ends, Mark, Settled};
 use flux::model::enforced::Enforced;
 use flux::model::execution::{Ending, Executed, ExecutionRecord};
 use flux::model::ids::{AgentId, ExecutionId, FunctionName};
@@ -22,12 +23,13 @@ use flux::pki::{Authority, Identity};
 use flux::rpc::client::Health;
 use flux::rpc::tls::ServerIdentity;
 use flux::rpc::{AgentClient, Channels, TlsIdentity};
+use flux::wire::ends::{EndsQuery, SettleQuery};
 use flux::wire::error::ErrorKind;
 use flux::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, ExecutionQuery, Protocol};
 use flux::wire::function::{HeldFunction, ReceivedConfig, ReleaseHeader};
 use flux::wire::node::NodeReport;
 use flux::wire::output::{FollowEvent, OutputPiece, OutputQuery};
-use flux::wire::watch::{Numbered, WatchEvent};
+use flux::wire::watch::WatchEvent;
 
 pub const BIG: usize = 20 << 20;
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -88,6 +90,20 @@ pub fn record(
 }
 
 /// What the worker was asked to do, for the test to see.
+/// Of an execution that was asked about by its id alone.
+pub fn ended_record(agent: &AgentId, ending: Option<Ending>) -> ExecutionRecord {
+    ExecutionRecord {
+        ending,
+        ..ExecutionRecord::accepted(
+            execution("ended"),
+            agent.clone(),
+            function("echo"),
+            3,
+            now(),
+        )
+    }
+}
+
 pub enum Seen {
     Held(ExecuteRequest, OnDone),
     Registered(ReceivedConfig),
@@ -97,6 +113,7 @@ pub enum Seen {
     Read(OutputQuery),
     Listed(ExecutionQuery),
     Drained(bool),
+    Kept(Mark),
     FollowerLeft,
 }
 
@@ -195,18 +212,43 @@ impl Worker for Double {
     fn watch(
         &self,
         left: &Cancel,
-        emit: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
+        emit: &mut dyn FnMut(WatchEvent) -> ControlFlow<()>,
     ) -> Result<(), WorkerError> {
         let running = vec![(execution("runs"), function("echo"))];
-        for (sequence, event) in [
-            (6, WatchEvent::Running(running)),
-            (7, WatchEvent::Ended(execution("runs"), function("echo"))),
+        for event in [
+            WatchEvent::Running(running),
+            WatchEvent::Ended(execution("runs"), function("echo")),
         ] {
-            let _ = emit(Numbered { sequence, event });
+            let _ = emit(event);
         }
         left.wait();
         self.see(Seen::FollowerLeft);
         Ok(())
+    }
+
+    fn read_ends(&self, query: &EndsQuery) -> Result<Ends, WorkerError> {
+        let record = ended_record(&self.agent, Some(Ending::Exited(0)));
+        let output = EndedOutput::Whole(Output::of_stdout(b"out".to_vec()));
+        Ok(Ends {
+            mark: query.after.clone().unwrap_or(Mark {
+                boot_id: "boot".to_owned(),
+                sequence: 1,
+            }),
+            ended: vec![(1, Ended { record, output })],
+            more: query.limit == 1,
+        })
+    }
+
+    fn ends_kept(&self, kept: &Mark) {
+        self.see(Seen::Kept(kept.clone()));
+    }
+
+    fn settle(&self, query: &SettleQuery) -> Result<Settled, WorkerError> {
+        Ok(match query.execution.as_str() {
+            "runs" => Settled::Running,
+            "ended" => Settled::Ended(Box::new(ended_record(&self.agent, Some(Ending::Lost)))),
+            _ => Settled::Forgotten,
+        })
     }
 
     fn cancel(&self, id: &ExecutionId) -> Result<CancelOutcome, WorkerError> {
@@ -326,6 +368,7 @@ impl Worker for Double {
             functions_digest: Some("held".into()),
             isolation: vec![Enforced::CgroupKill],
             isolation_missing: Vec::new(),
+            ends_sequence: 1,
         }
     }
 

@@ -286,7 +286,7 @@ fn a_release_goes_to_a_legacy_agent_in_one_message() {
 fn an_agent_that_shows_to_be_a_legacy_one_gets_a_gentler_connection() {
     let old = old();
     assert!(!old.client.is_legacy());
-    assert!(old.client.node_status(now()).unwrap().is_legacy());
+    assert!(old.client.node_status(now(), None).unwrap().is_legacy());
     let address = old.server.address().to_string();
     let gentle = old.channels.client(&id("old"), &address, false).unwrap();
     assert!(gentle.is_legacy(), "known from its first moment");

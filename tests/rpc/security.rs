@@ -175,7 +175,7 @@ fn no_method_is_open_to_others() {
     };
     let never = flux::base::cancel::Cancel::never();
     let errors = [
-        client.node_status(now()).err(),
+        client.node_status(now(), None).err(),
         client.remove_function(&name).err(),
         client.list_functions().err(),
         client.cancel(&execution).err(),

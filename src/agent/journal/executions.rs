@@ -2,18 +2,17 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::ends;
 use super::error::{JournalError, corrupt};
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{Failure, all, first, run};
+use crate::model::ends::Mark;
 use crate::model::execution::{Ending, ExecutionRecord, Status};
 use crate::model::ids::{ExecutionId, FunctionName};
 use crate::stored::record::{decode, encode};
 
 /// Records in one answer at the most; a caller that wants more asks on from the last one.
 pub const MAX_LISTED: usize = 1000;
-
-/// Records that one transaction forgets: others wait for it.
-const EXPIRED_AT_ONCE: usize = 1000;
 
 /// Sorts behind every execution id, which are letters, digits, `_` and `-`.
 const BEHIND_EVERY_ID: &str = "~";
@@ -29,6 +28,8 @@ pub struct ExecutionFilter {
     pub status: Option<Status>,
     /// Whose id sorts before this one only.
     pub before: Option<ExecutionId>,
+    /// That ended after this only.
+    pub ended_after: Option<Mark>,
 }
 
 pub(super) fn accept(connection: &Connection, record: &ExecutionRecord) -> Change<()> {
@@ -49,10 +50,10 @@ pub(super) fn require_absent(connection: &Connection, id: &ExecutionId) -> Chang
 pub(super) fn finish(
     connection: &Connection,
     record: &ExecutionRecord,
-    expires_at: Timestamp,
+    sequence: u64,
 ) -> Change<()> {
     match status_of(connection, &record.id)? {
-        None | Some(Status::Running) => write(connection, record, Some(expires_at)),
+        None | Some(Status::Running) => write(connection, record, Some(sequence)),
         Some(Status::Success | Status::Failed | Status::Cancelled) => {
             Err(JournalError::AlreadyEnded {
                 id: record.id.clone(),
@@ -83,6 +84,9 @@ pub(super) fn list(
         .as_ref()
         .map_or(BEHIND_EVERY_ID, ExecutionId::as_str);
     let limit = limit.min(MAX_LISTED) as i64;
+    if let Some(mark) = &filter.ended_after {
+        return list_ended_after(connection, mark, filter, before, limit);
+    }
     // One statement for each combination, so that each has its index.
     let rows = match (&filter.function, filter.status) {
         (None, None) => all(
@@ -116,24 +120,39 @@ pub(super) fn list(
     rows?.into_iter().map(decode_row).collect()
 }
 
-pub(super) fn expire(connection: &Connection, now: Timestamp) -> Change<Vec<ExecutionId>> {
+/// These are few: whoever asks has kept all others.
+fn list_ended_after(
+    connection: &Connection,
+    mark: &Mark,
+    filter: &ExecutionFilter,
+    before: &str,
+    limit: i64,
+) -> Change<Vec<ExecutionRecord>> {
     all(
         connection,
-        "DELETE FROM executions WHERE id IN (
-             SELECT id FROM executions WHERE expires_at <= ?1 LIMIT ?2) RETURNING id",
-        params![now.as_millis(), EXPIRED_AT_ONCE as i64],
-        |row| row.get::<_, String>(0),
+        "SELECT id, body FROM executions
+         WHERE sequence > ?1 AND id < ?2 AND (?3 IS NULL OR function = ?3)
+             AND (?4 IS NULL OR status = ?4)
+         ORDER BY id DESC LIMIT ?5",
+        params![
+            ends::column(ends::resolve(connection, mark)?),
+            before,
+            filter.function.as_ref().map(FunctionName::as_str),
+            filter.status.map(Status::as_str),
+            limit
+        ],
+        id_and_body,
     )?
     .into_iter()
-    .map(|id| ExecutionId::new(&id).map_err(corrupt("execution", &id)))
+    .map(decode_row)
     .collect()
 }
 
 pub(super) fn mark_lost(
     connection: &Connection,
     now: Timestamp,
-    expires_at: Timestamp,
     error: &str,
+    mut next_sequence: impl FnMut() -> u64,
 ) -> Change<Vec<ExecutionId>> {
     let running = all(
         connection,
@@ -148,28 +167,30 @@ pub(super) fn mark_lost(
         record.error = error.to_owned();
         record.status_at = now;
         record.duration = now.since(record.started_at);
-        write(connection, &record, Some(expires_at))?;
+        write(connection, &record, Some(next_sequence()))?;
         lost.push(record.id);
     }
     Ok(lost)
 }
 
-fn write(
+/// `sequence`: its number, once it has ended.
+pub(super) fn write(
     connection: &Connection,
     record: &ExecutionRecord,
-    expires_at: Option<Timestamp>,
+    sequence: Option<u64>,
 ) -> Change<()> {
     run(
         connection,
-        "INSERT INTO executions (id, function, status, expires_at, body)
-         VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO executions (id, function, status, sequence, ended_at, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (id) DO UPDATE SET function = excluded.function, status = excluded.status,
-             expires_at = excluded.expires_at, body = excluded.body",
+             sequence = excluded.sequence, ended_at = excluded.ended_at, body = excluded.body",
         params![
             record.id.as_str(),
             record.function.as_str(),
             record.status().as_str(),
-            expires_at.map(Timestamp::as_millis),
+            sequence.map(ends::column),
+            sequence.map(|_| record.status_at.as_millis()),
             encode(record)
         ],
     )?;
@@ -194,7 +215,7 @@ fn id_and_body(row: &Row<'_>) -> rusqlite::Result<(String, String)> {
     Ok((row.get(0)?, row.get(1)?))
 }
 
-fn decode_row((id, body): (String, String)) -> Change<ExecutionRecord> {
+pub(super) fn decode_row((id, body): (String, String)) -> Change<ExecutionRecord> {
     decode(&body).map_err(corrupt("execution", &id))
 }
 

@@ -1,7 +1,11 @@
 //! The journal's methods, each handed to the database's readers or to its writer.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use super::ends::{self, Begun, Expiry, Portion};
 use super::error::JournalError;
 use super::executions::{self, Change, ExecutionFilter};
 use super::functions::{self, HeldFunction};
@@ -9,14 +13,24 @@ use super::schema::SCHEMA;
 use crate::base::atomic_file::{FileError, LockFile, create_directory};
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{Commit, Database, SqliteError};
+use crate::model::ends::{Mark, Settled};
 use crate::model::execution::ExecutionRecord;
 use crate::model::ids::{ExecutionId, FunctionName};
 
 type Result<T> = std::result::Result<T, JournalError>;
 
+/// No control plane has said what it has kept: as those of the legacy implementation, which keep
+/// nothing.
+const NEVER: u64 = u64::MAX;
+
 /// See the directory's text. Shared by all threads of the agent.
 pub struct Journal {
     database: Database,
+    boot_id: String,
+    /// The last number that was given to an end.
+    latest: Arc<AtomicU64>,
+    /// Up to this number a control plane has kept the ends; `NEVER` when none has said so.
+    kept: AtomicU64,
     // Last: the database closes before another process may open it.
     _lock: LockFile,
 }
@@ -39,10 +53,32 @@ impl Journal {
     /// `WouldBlock`), the database is not ours, newer or damaged, or the system refuses.
     pub fn open(state_dir: &Path) -> Result<Journal> {
         let lock = lock(state_dir).map_err(SqliteError::from)?;
+        let database = Database::open(&state_dir.join("journal.db"), &SCHEMA)?;
+        let boot_id = uuid::Uuid::new_v4().to_string();
+        let begun: Begun = database.write("note a start in", Commit::Synced, {
+            let boot_id = boot_id.clone();
+            move |connection| -> Change<Begun> { ends::begin(connection, &boot_id) }
+        })?;
         Ok(Journal {
-            database: Database::open(&state_dir.join("journal.db"), &SCHEMA)?,
+            database,
+            boot_id,
+            latest: Arc::new(AtomicU64::new(begun.first - 1)),
+            kept: AtomicU64::new(begun.kept.unwrap_or(NEVER)),
             _lock: lock,
         })
+    }
+
+    /// Of this start of the agent; no two have the same.
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+
+    /// Up to where ends are told by now.
+    pub fn latest(&self) -> Mark {
+        Mark {
+            boot_id: self.boot_id.clone(),
+            sequence: self.latest.load(Ordering::Acquire),
+        }
     }
 
     /// Records an execution as running. A durable one is on disk when this returns; of another
@@ -69,19 +105,14 @@ impl Journal {
         )
     }
 
-    /// Records how an execution ended, until `expires_at`. The ending of a `durable` one is on
+    /// Records how an execution ended. The ending of a `durable` one is on
     /// disk when this returns, and may be shown from then on; another one's survives the death
     /// of this process and may be undone by a power cut.
     ///
     /// # Errors
     /// [`JournalError::AlreadyEnded`], which leaves the first ending as it is;
     /// [`JournalError::WrongStage`] for a record without an ending; [`JournalError::Storage`].
-    pub fn finish(
-        &self,
-        record: &ExecutionRecord,
-        expires_at: Timestamp,
-        durable: bool,
-    ) -> Result<()> {
+    pub fn finish(&self, record: &ExecutionRecord, durable: bool) -> Result<()> {
         if record.ending.is_none() {
             return Err(wrong_stage(record));
         }
@@ -90,9 +121,9 @@ impl Journal {
         } else {
             Commit::Written
         };
-        let record = record.clone();
+        let (record, latest) = (record.clone(), Arc::clone(&self.latest));
         self.write("end an execution in", commit, move |connection| {
-            executions::finish(connection, &record, expires_at)
+            executions::finish(connection, &record, next(&latest))
         })
     }
 
@@ -117,14 +148,70 @@ impl Journal {
         })
     }
 
-    /// Forgets ended executions whose time has come, and names them, so that their output can
-    /// be deleted. It takes a portion: call it again while it names any.
+    /// Up to `limit` ends after `mark`, and up to [`super::MAX_ENDS`], in order; from the first one
+    /// that is recorded when there is no mark.
     ///
     /// # Errors
     /// [`JournalError::Storage`], [`JournalError::Corrupt`].
-    pub fn expire(&self, now: Timestamp) -> Result<Vec<ExecutionId>> {
+    pub fn ends_after(&self, mark: Option<&Mark>, limit: usize) -> Result<Portion> {
+        self.read("read ends from", |connection| {
+            ends::after(connection, mark, limit)
+        })
+    }
+
+    /// What became of an execution that may never have come here. One that is not known ends as
+    /// `lost` says, on disk when this returns: from then on its id is taken. Not for one that runs
+    /// and is not durable, which has no record yet.
+    ///
+    /// # Errors
+    /// [`JournalError::WrongStage`] for a record without an ending, [`JournalError::Storage`],
+    /// [`JournalError::Corrupt`].
+    pub fn settle(&self, lost: &ExecutionRecord) -> Result<Settled> {
+        if lost.ending.is_none() {
+            return Err(wrong_stage(lost));
+        }
+        let (lost, latest) = (lost.clone(), Arc::clone(&self.latest));
+        self.write(
+            "settle an execution in",
+            Commit::Synced,
+            move |connection| ends::settle(connection, &lost, next(&latest)),
+        )
+    }
+
+    /// A control plane has kept all ends up to `mark`: they may be forgotten in their time. Written
+    /// down with the next [`Journal::expire`]; lost before that, it is said again.
+    pub fn note_kept(&self, mark: &Mark) {
+        if mark.boot_id != self.boot_id {
+            return;
+        }
+        let told = mark.sequence.min(self.latest.load(Ordering::Acquire));
+        let raised = |kept| (kept == NEVER || kept < told).then_some(told);
+        // Not raised: it was said before.
+        let _ = self
+            .kept
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, raised);
+    }
+
+    /// Forgets executions that ended `retention` ago, and names them, so that their output can be
+    /// deleted. Those that no control plane has kept, though one keeps them, stay for `unkept`. It
+    /// takes a portion: call it again while it names any.
+    ///
+    /// # Errors
+    /// [`JournalError::Storage`], [`JournalError::Corrupt`].
+    pub fn expire(
+        &self,
+        now: Timestamp,
+        retention: Duration,
+        unkept: Duration,
+    ) -> Result<Vec<ExecutionId>> {
+        let kept = self.kept.load(Ordering::Acquire);
+        let expiry = Expiry {
+            ended_before: now.before(retention),
+            unkept_before: now.before(unkept.max(retention)),
+            kept: (kept != NEVER).then_some(kept),
+        };
         self.write("forget executions in", Commit::Written, move |connection| {
-            executions::expire(connection, now)
+            ends::expire(connection, &expiry)
         })
     }
 
@@ -133,17 +220,12 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Storage`], [`JournalError::Corrupt`].
-    pub fn mark_lost(
-        &self,
-        now: Timestamp,
-        expires_at: Timestamp,
-        error: &str,
-    ) -> Result<Vec<ExecutionId>> {
-        let error = error.to_owned();
+    pub fn mark_lost(&self, now: Timestamp, error: &str) -> Result<Vec<ExecutionId>> {
+        let (error, latest) = (error.to_owned(), Arc::clone(&self.latest));
         self.write(
             "end lost executions in",
             Commit::Synced,
-            move |connection| executions::mark_lost(connection, now, expires_at, &error),
+            move |connection| executions::mark_lost(connection, now, &error, || next(&latest)),
         )
     }
 
@@ -209,6 +291,11 @@ impl Journal {
 fn lock(state_dir: &Path) -> std::result::Result<LockFile, FileError> {
     create_directory(state_dir, 0o700)?;
     LockFile::acquire(&state_dir.join("journal.lock"))
+}
+
+/// Inside the transaction that records its end, so that ends are seen in the order of their numbers.
+fn next(latest: &AtomicU64) -> u64 {
+    latest.fetch_add(1, Ordering::AcqRel) + 1
 }
 
 fn wrong_stage(record: &ExecutionRecord) -> JournalError {

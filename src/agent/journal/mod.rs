@@ -1,7 +1,7 @@
 //! The worker's own record of executions, and of the functions it holds.
 //!
 //! ```text
-//! state_dir/journal.db      executions (without their output), functions held
+//! state_dir/journal.db      executions (without their output), the order of their ends, functions held
 //! state_dir/journal.lock    held while the journal is open
 //! ```
 //!
@@ -10,8 +10,11 @@
 //! caller learns it from the broken call.
 //! Invariants: a durable execution is on disk before its acceptance is answered, and its ending
 //! before anybody sees it; an ended record never changes; what is found running at the start has
-//! ended as lost, once.
+//! ended as lost, once; every end has a number, by which a control plane reads all of them once.
 
+mod ends;
+#[cfg(test)]
+mod ends_tests;
 mod error;
 mod executions;
 mod file;
@@ -20,6 +23,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+pub use ends::{MAX_ENDS, Portion};
 pub use error::JournalError;
 pub use executions::{ExecutionFilter, MAX_LISTED};
 pub use file::{AcceptedExecution, Journal};

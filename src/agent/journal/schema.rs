@@ -15,13 +15,29 @@ CREATE TABLE executions (
     id TEXT PRIMARY KEY,
     function TEXT NOT NULL,
     status TEXT NOT NULL,
-    expires_at INTEGER,
+    -- These two are there once it has ended.
+    sequence INTEGER,
+    ended_at INTEGER,
     body TEXT NOT NULL
 ) STRICT;
 -- The status is in it so that a list of one function's failures reads no other rows.
 CREATE INDEX executions_by_function ON executions (function, id, status);
 CREATE INDEX executions_by_status ON executions (status, id);
-CREATE INDEX executions_by_expiry ON executions (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX executions_by_end ON executions (ended_at, sequence) WHERE ended_at IS NOT NULL;
+CREATE UNIQUE INDEX executions_by_sequence ON executions (sequence) WHERE sequence IS NOT NULL;
+
+-- Of the agent, in their order: from where on the numbers of ends are a start's own.
+CREATE TABLE starts (
+    number INTEGER PRIMARY KEY,
+    boot_id TEXT NOT NULL UNIQUE,
+    first_sequence INTEGER NOT NULL
+) STRICT;
+-- kept: the last end that a control plane has kept. forgotten_until: when the last one ended that
+-- was forgotten without being kept.
+CREATE TABLE marks (
+    name TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE functions (
     name TEXT PRIMARY KEY,

@@ -62,6 +62,16 @@ fn listed(journal: &Journal, filter: &ExecutionFilter, limit: usize) -> Vec<Stri
         .collect()
 }
 
+/// Milliseconds.
+const RETENTION: i64 = 7000;
+
+fn expire(journal: &Journal, now: i64) -> Vec<ExecutionId> {
+    let retention = Duration::from_millis(RETENTION.unsigned_abs());
+    journal
+        .expire(at(now), retention, Duration::ZERO)
+        .expect("expire")
+}
+
 #[test]
 fn an_execution_is_recorded_running_and_then_ended() {
     let directory = tempfile::tempdir().expect("tempdir");
@@ -70,7 +80,7 @@ fn an_execution_is_recorded_running_and_then_ended() {
     accept(&journal, "e1", true).expect("accept");
     assert_eq!(journal.get(&id("e1")).expect("get"), Some(running("e1")));
     let end = ended("e1", Ending::Exited(3));
-    journal.finish(&end, at(9000), true).expect("finish");
+    journal.finish(&end, true).expect("finish");
     assert_eq!(journal.get(&id("e1")).expect("get"), Some(end.clone()));
     drop(journal);
     let journal = Journal::open(directory.path()).expect("reopen");
@@ -83,7 +93,7 @@ fn an_id_is_accepted_once_whether_durable_or_not() {
     let journal = Journal::open(directory.path()).expect("open");
     accept(&journal, "e1", true).expect("accept");
     let end = ended("e2", Ending::Exited(0));
-    journal.finish(&end, at(9000), false).expect("finish");
+    journal.finish(&end, false).expect("finish");
     for (text, durable) in [("e1", true), ("e1", false), ("e2", true), ("e2", false)] {
         let error = accept(&journal, text, durable).expect_err(text);
         assert!(matches!(error, JournalError::Exists { .. }), "{error:?}");
@@ -99,7 +109,7 @@ fn an_execution_that_is_not_durable_is_recorded_when_it_ends() {
     accept(&journal, "e1", false).expect("accept");
     assert_eq!(journal.get(&id("e1")).expect("get"), None);
     let end = ended("e1", Ending::TimedOut);
-    journal.finish(&end, at(9000), false).expect("finish");
+    journal.finish(&end, false).expect("finish");
     assert_eq!(journal.get(&id("e1")).expect("get"), Some(end));
 }
 
@@ -109,11 +119,11 @@ fn the_first_ending_stands() {
     let journal = Journal::open(directory.path()).expect("open");
     accept(&journal, "e1", true).expect("accept");
     let first = ended("e1", Ending::Cancelled);
-    journal.finish(&first, at(9000), true).expect("finish");
+    journal.finish(&first, true).expect("finish");
     for ending in [Ending::Exited(0), Ending::Lost, Ending::Cancelled] {
         for durable in [true, false] {
             let error = journal
-                .finish(&ended("e1", ending), at(1), durable)
+                .finish(&ended("e1", ending), durable)
                 .expect_err("ended");
             assert!(
                 matches!(error, JournalError::AlreadyEnded { .. }),
@@ -122,7 +132,7 @@ fn the_first_ending_stands() {
         }
     }
     assert_eq!(journal.get(&id("e1")).expect("get"), Some(first));
-    assert_eq!(journal.expire(at(8999)).expect("expire"), []);
+    assert_eq!(expire(&journal, 8999), []);
 }
 
 #[test]
@@ -141,7 +151,7 @@ fn of_simultaneous_endings_one_is_recorded() {
         let threads = endings.map(|ending| {
             let journal = &journal;
             scope.spawn(move || {
-                let result = journal.finish(&ended("e1", ending), at(9000), true);
+                let result = journal.finish(&ended("e1", ending), true);
                 result.is_ok().then_some(ending)
             })
         });
@@ -168,7 +178,7 @@ fn a_record_at_the_wrong_stage_is_refused() {
         Err(JournalError::WrongStage { .. })
     ));
     assert!(matches!(
-        journal.finish(&running("e1"), at(1), true),
+        journal.finish(&running("e1"), true),
         Err(JournalError::WrongStage { .. })
     ));
     assert_eq!(journal.get(&id("e1")).expect("get"), None);
@@ -182,11 +192,11 @@ fn what_is_found_running_ends_as_lost_exactly_once() {
         accept(&journal, text, true).expect("accept");
     }
     let kept = ended("e2", Ending::Exited(0));
-    journal.finish(&kept, at(9000), true).expect("finish");
+    journal.finish(&kept, true).expect("finish");
     drop(journal);
     let journal = Journal::open(directory.path()).expect("reopen");
     let lost = journal
-        .mark_lost(at(4000), at(7000), "the agent ended")
+        .mark_lost(at(4000), "the agent ended")
         .expect("mark");
     assert_eq!(lost, [id("e1"), id("e3")]);
     let expected = ExecutionRecord {
@@ -198,11 +208,9 @@ fn what_is_found_running_ends_as_lost_exactly_once() {
     };
     assert_eq!(journal.get(&id("e1")).expect("get"), Some(expected));
     assert_eq!(journal.get(&id("e2")).expect("get"), Some(kept));
-    let again = journal
-        .mark_lost(at(5000), at(8000), "again")
-        .expect("mark");
+    let again = journal.mark_lost(at(5000), "again").expect("mark");
     assert_eq!(again, []);
-    assert_eq!(journal.expire(at(7000)).expect("expire").len(), 2);
+    assert_eq!(expire(&journal, 4000 + RETENTION).len(), 3);
 }
 
 #[test]
@@ -219,7 +227,7 @@ fn lists_are_newest_first_filtered_and_continued() {
         accept(&journal, &format!("e{number}"), true).expect("accept");
         if let Some(ending) = ending {
             let end = ended(&format!("e{number}"), ending);
-            journal.finish(&end, at(9000), true).expect("finish");
+            journal.finish(&end, true).expect("finish");
         }
     }
     let g = FunctionName::new("g").expect("name");
@@ -227,7 +235,7 @@ fn lists_are_newest_first_filtered_and_continued() {
         function: g.clone(),
         ..ended("zz", Ending::Exited(0))
     };
-    journal.finish(&of_g, at(9000), false).expect("finish");
+    journal.finish(&of_g, false).expect("finish");
     let all = ExecutionFilter::default();
     assert_eq!(
         listed(&journal, &all, 100),
@@ -243,6 +251,7 @@ fn lists_are_newest_first_filtered_and_continued() {
         function: function.map(|name| FunctionName::new(name).expect("name")),
         status,
         before: before.map(id),
+        ended_after: None,
     };
     let success = Some(Status::Success);
     assert_eq!(listed(&journal, &by(Some("g"), None, None), 9), ["zz"]);
@@ -278,13 +287,13 @@ fn a_list_is_bounded_whatever_is_asked_for_and_expiry_comes_in_portions() {
     let count = MAX_LISTED + 5;
     for number in 0..count {
         let end = ended(&format!("e{number:05}"), Ending::Exited(0));
-        journal.finish(&end, at(9000), false).expect("finish");
+        journal.finish(&end, false).expect("finish");
     }
     let all = ExecutionFilter::default();
     assert_eq!(listed(&journal, &all, usize::MAX).len(), MAX_LISTED);
     let mut expired = Vec::new();
     loop {
-        let portion = journal.expire(at(9000)).expect("expire");
+        let portion = expire(&journal, 9000);
         if portion.is_empty() {
             break;
         }
@@ -301,11 +310,11 @@ fn a_record_expires_after_its_end_and_never_while_it_runs() {
     let directory = tempfile::tempdir().expect("tempdir");
     let journal = Journal::open(directory.path()).expect("open");
     accept(&journal, "e1", true).expect("accept");
-    assert_eq!(journal.expire(at(i64::MAX)).expect("expire"), []);
+    assert_eq!(expire(&journal, i64::MAX), []);
     let end = ended("e1", Ending::Exited(0));
-    journal.finish(&end, at(9000), true).expect("finish");
-    assert_eq!(journal.expire(at(8999)).expect("expire"), []);
-    assert_eq!(journal.expire(at(9000)).expect("expire"), [id("e1")]);
+    journal.finish(&end, true).expect("finish");
+    assert_eq!(expire(&journal, 8999), []);
+    assert_eq!(expire(&journal, 9000), [id("e1")]);
     assert_eq!(journal.get(&id("e1")).expect("get"), None);
 }
 

@@ -214,6 +214,11 @@ impl OutputLog {
         Ok(OutputPage { data, total, ended })
     }
 
+    /// How many bytes are recorded so far.
+    pub fn recorded(&self) -> u64 {
+        lock(&self.shared.state).recorded
+    }
+
     /// Everything that is recorded so far.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What every execution of this agent shares.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,8 +35,8 @@ pub struct Context {
     pub kill_grace: Duration,
     /// For pipes that an ended execution's children hold open.
     pub pipe_grace: Duration,
-    /// How long a final record is kept.
-    pub retention: Duration,
+    /// Where recorded output is.
+    pub spool_dir: PathBuf,
 }
 
 impl Context {
@@ -43,8 +44,7 @@ impl Context {
     /// written before. A disk that refuses it is an error of the machine, not of the execution:
     /// it is logged, and after a restart the execution counts as lost.
     pub fn write_final(&self, record: ExecutionRecord, durable: bool) -> ExecutionRecord {
-        let expires_at = record.status_at.after(self.retention);
-        match self.journal.finish(&record, expires_at, durable) {
+        match self.journal.finish(&record, durable) {
             Ok(()) => record,
             // Only an execution of the same id can have done that; what was said first stands.
             Err(JournalError::AlreadyEnded { .. }) => self

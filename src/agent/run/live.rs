@@ -3,7 +3,7 @@
 //! Invariant: an execution is in this table from its admission until its final record is
 //! written, and its end is seen here only after that: whoever waits for the end may answer for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -105,31 +105,63 @@ impl Live {
 /// See the module's text.
 #[derive(Debug, Default)]
 pub struct LiveTable {
-    running: Mutex<HashMap<ExecutionId, Arc<Live>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: HashMap<ExecutionId, Arc<Live>>,
+    /// Ids under which nothing may begin now.
+    held: HashSet<ExecutionId>,
+}
+
+/// Keeps an execution from beginning until it is dropped.
+#[derive(Debug)]
+pub struct Hold<'a> {
+    table: &'a LiveTable,
+    id: ExecutionId,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        lock(&self.table.state).held.remove(&self.id);
+    }
 }
 
 impl LiveTable {
-    /// Adds one, unless its id is taken.
+    /// Adds one, unless its id is taken or held.
     pub fn insert(&self, live: Live) -> Option<Arc<Live>> {
         let id = live.accepted.id.clone();
         let live = Arc::new(live);
-        let mut running = lock(&self.running);
-        if running.contains_key(&id) {
+        let mut state = lock(&self.state);
+        if state.running.contains_key(&id) || state.held.contains(&id) {
             return None;
         }
-        running.insert(id, Arc::clone(&live));
+        state.running.insert(id, Arc::clone(&live));
         Some(live)
+    }
+
+    /// Keeps one that does not run from beginning; `None` when it runs, or is held already.
+    pub fn hold(&self, id: &ExecutionId) -> Option<Hold<'_>> {
+        let mut state = lock(&self.state);
+        if state.running.contains_key(id) || !state.held.insert(id.clone()) {
+            return None;
+        }
+        Some(Hold {
+            table: self,
+            id: id.clone(),
+        })
     }
 
     /// Finds one.
     pub fn get(&self, id: &ExecutionId) -> Option<Arc<Live>> {
-        lock(&self.running).get(id).cloned()
+        lock(&self.state).running.get(id).cloned()
     }
 
     /// Removes one that never ran. Whoever found it meanwhile waits for nothing more.
     pub fn withdraw(&self, live: &Live) {
         live.output.finish();
-        lock(&self.running).remove(&live.accepted.id);
+        lock(&self.state).running.remove(&live.accepted.id);
         live.ended.pull();
     }
 
@@ -137,13 +169,14 @@ impl LiveTable {
     pub fn finish(&self, live: &Live, last: Last) {
         // Set once: the execution's own thread is the only one to call this.
         let _ = live.last.set(last);
-        lock(&self.running).remove(&live.accepted.id);
+        lock(&self.state).running.remove(&live.accepted.id);
         live.ended.pull();
     }
 
     /// Ids and functions of all.
     pub fn running(&self) -> Vec<(ExecutionId, FunctionName)> {
-        lock(&self.running)
+        lock(&self.state)
+            .running
             .values()
             .map(|live| (live.accepted.id.clone(), live.accepted.function.clone()))
             .collect()
@@ -155,7 +188,8 @@ impl LiveTable {
         function: Option<&FunctionName>,
         before: Option<&ExecutionId>,
     ) -> Vec<ExecutionRecord> {
-        let mut records: Vec<_> = lock(&self.running)
+        let mut records: Vec<_> = lock(&self.state)
+            .running
             .values()
             .filter(|live| function.is_none_or(|function| live.accepted.function == *function))
             .filter(|live| before.is_none_or(|before| live.accepted.id < *before))
@@ -168,7 +202,7 @@ impl LiveTable {
 
     /// Tells all to stop.
     pub fn stop_all(&self, reason: StopReason) {
-        for live in lock(&self.running).values() {
+        for live in lock(&self.state).running.values() {
             live.control.stop(reason);
         }
     }

@@ -1,4 +1,4 @@
-//! The feed of ends: who follows it is told of every execution that ends here, in order.
+//! Signals of ends: who follows is told of every execution that ends here and that nobody waits for.
 //!
 //! A subscriber that does not keep up is cut off rather than waited for; it comes back, and
 //! begins with what runs then.
@@ -17,16 +17,8 @@ const MAX_LAG: usize = 4096;
 /// Control planes that follow at once.
 const MAX_SUBSCRIBERS: usize = 16;
 
-/// An execution that ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
-    /// Counts the ends since the agent started.
-    pub sequence: u64,
-    /// Which.
-    pub execution: ExecutionId,
-    /// What ran.
-    pub function: FunctionName,
-}
+/// Which execution ended, and what it ran.
+pub type Ended = (ExecutionId, FunctionName);
 
 /// See the module's text.
 #[derive(Debug, Default)]
@@ -36,7 +28,6 @@ pub struct Events {
 
 #[derive(Debug, Default)]
 struct State {
-    sequence: u64,
     subscribers: HashMap<u64, Sender<Ended>>,
     next_subscriber: u64,
 }
@@ -46,16 +37,10 @@ struct State {
 pub struct Subscription<'a> {
     events: &'a Events,
     number: u64,
-    after: u64,
     ends: Receiver<Ended>,
 }
 
 impl Subscription<'_> {
-    /// The sequence number of the last end before the first that this one is told of.
-    pub fn after(&self) -> u64 {
-        self.after
-    }
-
     /// Everything that ends; disconnected once it was too slow, or the agent ends.
     pub fn ends(&self) -> &Receiver<Ended> {
         &self.ends
@@ -82,7 +67,6 @@ impl Events {
         Some(Subscription {
             events: self,
             number,
-            after: state.sequence,
             ends,
         })
     }
@@ -90,12 +74,7 @@ impl Events {
     /// Tells everybody.
     pub fn ended(&self, record: &ExecutionRecord) {
         let mut state = lock(&self.state);
-        state.sequence += 1;
-        let event = Ended {
-            sequence: state.sequence,
-            execution: record.id.clone(),
-            function: record.function.clone(),
-        };
+        let event = (record.id.clone(), record.function.clone());
         // Full: the channel ends for it.
         state
             .subscribers
@@ -139,16 +118,15 @@ mod tests {
     }
 
     #[test]
-    fn ends_come_in_order_after_the_number_that_was_told() {
+    fn ends_come_in_order_from_the_subscription_on() {
         let events = Events::default();
         events.ended(&record());
         let subscription = events.subscribe().expect("room");
-        assert_eq!(subscription.after(), 1);
         let records = [record(), record()];
         records.iter().for_each(|record| events.ended(record));
-        for (sequence, record) in (2..).zip(&records) {
-            let ended = subscription.ends().try_recv().expect("told");
-            assert_eq!((ended.sequence, &ended.execution), (sequence, &record.id));
+        for record in &records {
+            let (execution, _) = subscription.ends().try_recv().expect("told");
+            assert_eq!(execution, record.id);
         }
         assert!(subscription.ends().try_recv().is_err());
     }

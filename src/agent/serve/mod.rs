@@ -1,8 +1,9 @@
 //! What an agent answers its control planes, and what it tells them.
 //!
 //! `service` speaks gRPC and turns each call into one of `worker_api`, which `worker` carries out;
-//! `events` is the feed of ends.
+//! `events` signals what ended, and `ends` tells it whole.
 
+mod ends;
 pub mod events;
 pub mod service;
 pub mod worker;

@@ -354,6 +354,31 @@ impl proto::AgentService for Service {
         });
     }
 
+    fn read_ends(
+        &mut self,
+        context: RpcContext<'_>,
+        request: proto::ReadEndsRequest,
+        sink: UnarySink<proto::ReadEndsResponse>,
+    ) {
+        self.call(&context, sink, move |worker| {
+            let query = wire::ends::query_from_proto(request).map_err(invalid)?;
+            worker.read_ends(&query).map(wire::ends::ends_to_proto)
+        });
+    }
+
+    fn settle_execution(
+        &mut self,
+        context: RpcContext<'_>,
+        request: proto::SettleRequest,
+        sink: UnarySink<proto::SettleResponse>,
+    ) {
+        self.call(&context, sink, move |worker| {
+            let query = wire::ends::settle_from_proto(&request).map_err(invalid)?;
+            let settled = worker.settle(&query)?;
+            Ok(wire::ends::settled_to_proto(&settled))
+        });
+    }
+
     fn read_output(
         &mut self,
         context: RpcContext<'_>,
@@ -428,10 +453,15 @@ impl proto::AgentService for Service {
     fn report_node_status(
         &mut self,
         context: RpcContext<'_>,
-        _: proto::NodeStatusRequest,
+        request: proto::NodeStatusRequest,
         sink: UnarySink<proto::NodeStatusResponse>,
     ) {
         self.supervisor.guard("rpc-server", || {
+            match request.kept.map(wire::ends::mark_from_proto) {
+                Some(Ok(kept)) => self.worker.ends_kept(&kept),
+                Some(Err(error)) => log::warn!("a control plane says what it keeps: {error}"),
+                None => {}
+            }
             let report = wire::node::to_proto(self.worker.node_status());
             Reply::new(sink).send_from(&context, Ok(report));
         });

@@ -2,10 +2,10 @@
 
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ends;
 use super::worker_api::{OnDone, Worker, WorkerError};
 use crate::agent::functions::{Function, FunctionError, Functions};
 use crate::agent::journal::{AcceptedExecution, ExecutionFilter, JournalError};
@@ -24,23 +24,28 @@ use crate::base::threads::Supervisor;
 use crate::base::units::Mib;
 use crate::config::agent::AgentLimits;
 use crate::host::Host;
+use crate::model::ends::{Ends, Mark, Settled};
 use crate::model::execution::{Ending, Executed, ExecutionRecord};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::model::output::Output;
 use crate::rpc::client::Health;
 use crate::sandbox::{Control, StopReason};
+use crate::wire::ends::{EndsQuery, SettleQuery};
 use crate::wire::error::ErrorKind;
 use crate::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, ExecutionQuery};
 use crate::wire::function::{HeldFunction, ReceivedConfig, ReleaseHeader, functions_digest};
 use crate::wire::node::NodeReport;
 use crate::wire::output::{FollowEvent, OutputPiece, OutputQuery, Selection};
-use crate::wire::watch::{Numbered, WatchEvent};
+use crate::wire::watch::WatchEvent;
 
 /// Until a cancelled execution is dead and recorded. The sandbox confirms far sooner, or reports
 /// that it cannot.
 const CANCEL_TIME: Duration = Duration::from_secs(20);
 /// Records in one listing at the most.
 const MAX_LISTED: u32 = 1000;
+/// How long records stay that the control plane, which keeps them, has not fetched: it may be away for
+/// a long weekend.
+const UNKEPT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long an execution's thread waits for the next one before it ends.
 const THREAD_IDLE: Duration = Duration::from_secs(30);
 /// Bytes of an archive that are moved at once.
@@ -49,14 +54,12 @@ const COPY_BYTES: usize = 256 << 10;
 /// See the module's text.
 pub struct AgentWorker {
     id: AgentId,
-    boot_id: String,
     // Before the context: its threads use it until they end.
     runs: Runs,
     context: Arc<Context>,
     functions: Functions,
     admission: Arc<Admission>,
     host: Host,
-    spool_dir: PathBuf,
     output_max: Mib,
     stdin_max: Mib,
 }
@@ -68,7 +71,6 @@ impl AgentWorker {
         context: Context,
         functions: Functions,
         admission: Arc<Admission>,
-        spool_dir: PathBuf,
         limits: &AgentLimits,
         supervisor: &Supervisor,
     ) -> AgentWorker {
@@ -80,13 +82,11 @@ impl AgentWorker {
         };
         AgentWorker {
             id,
-            boot_id: uuid::Uuid::new_v4().to_string(),
             runs: Runs::new(threads, supervisor),
             host: Host::new(context.clock.clone()),
             context: Arc::new(context),
             functions,
             admission,
-            spool_dir,
             output_max: limits.output_max,
             stdin_max: limits.stdin_max,
         }
@@ -107,17 +107,21 @@ impl AgentWorker {
         &self.functions
     }
 
-    /// Forgets records, and their output, whose time is over.
-    pub fn expire(&self, now: Timestamp) {
+    /// Forgets records, and their output, that ended `retention` ago.
+    pub fn expire(&self, now: Timestamp, retention: Duration) {
         loop {
-            let expired = match self.context.journal.expire(now) {
+            let expired = match self
+                .context
+                .journal
+                .expire(now, retention, UNKEPT_RETENTION)
+            {
                 Ok(expired) if expired.is_empty() => return,
                 Ok(expired) => expired,
-                Err(error) => return log::warn!("expired records stay: {error}"),
+                Err(error) => return log::warn!("expired records stay: {}", with_causes(&error)),
             };
             for id in expired {
-                if let Err(error) = output::delete(&self.spool_dir, &id) {
-                    log::warn!("execution {id}: its output stays on disk: {error}");
+                if let Err(error) = output::delete(&self.context.spool_dir, &id) {
+                    log::warn!("its output stays on disk: {}", with_causes(&error));
                 }
             }
         }
@@ -155,7 +159,11 @@ impl AgentWorker {
         };
         let control = Control::new()
             .map_err(|error| WorkerError::new(ErrorKind::AgentAtCapacity, name).because(error))?;
-        let output = OutputLog::create(&self.spool_dir, &request.id, self.output_max.bytes());
+        let output = OutputLog::create(
+            &self.context.spool_dir,
+            &request.id,
+            self.output_max.bytes(),
+        );
         let live = self
             .context
             .live
@@ -191,7 +199,7 @@ impl AgentWorker {
     }
 
     fn recorded_output(&self, id: &ExecutionId) -> Result<OutputLog, WorkerError> {
-        OutputLog::reopen(&self.spool_dir, id).map_err(output_error)
+        OutputLog::reopen(&self.context.spool_dir, id).map_err(output_error)
     }
 
     fn record_of(&self, id: &ExecutionId) -> Result<Option<ExecutionRecord>, WorkerError> {
@@ -390,7 +398,7 @@ impl Worker for AgentWorker {
     fn watch(
         &self,
         left: &Cancel,
-        emit: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
+        emit: &mut dyn FnMut(WatchEvent) -> ControlFlow<()>,
     ) -> Result<(), WorkerError> {
         // First the subscription, then what runs: an end in between is told twice, never not at all.
         let subscription = self
@@ -398,11 +406,7 @@ impl Worker for AgentWorker {
             .events
             .subscribe()
             .ok_or_else(|| WorkerError::new(ErrorKind::Busy, "feed"))?;
-        let running = Numbered {
-            sequence: subscription.after(),
-            event: WatchEvent::Running(self.context.live.running()),
-        };
-        if emit(running).is_break() {
+        if emit(WatchEvent::Running(self.context.live.running())).is_break() {
             return Ok(());
         }
         loop {
@@ -410,18 +414,26 @@ impl Worker for AgentWorker {
                 recv(subscription.ends()) -> ended => ended,
                 recv(left.receiver()) -> _ => return Ok(()),
             };
-            let Ok(ended) = ended else {
+            let Ok((execution, function)) = ended else {
                 // Cut off for being slow, or the agent ends: the listener begins again.
                 return Ok(());
             };
-            let numbered = Numbered {
-                sequence: ended.sequence,
-                event: WatchEvent::Ended(ended.execution, ended.function),
-            };
-            if emit(numbered).is_break() {
+            if emit(WatchEvent::Ended(execution, function)).is_break() {
                 return Ok(());
             }
         }
+    }
+
+    fn read_ends(&self, query: &EndsQuery) -> Result<Ends, WorkerError> {
+        ends::read(&self.context, query)
+    }
+
+    fn ends_kept(&self, kept: &Mark) {
+        self.context.journal.note_kept(kept);
+    }
+
+    fn settle(&self, query: &SettleQuery) -> Result<Settled, WorkerError> {
+        ends::settle(&self.context, &self.id, query)
     }
 
     fn read_output(&self, query: &OutputQuery) -> Result<Option<OutputPiece>, WorkerError> {
@@ -454,6 +466,7 @@ impl Worker for AgentWorker {
             function: query.function.clone(),
             status: query.status,
             before: query.before.clone(),
+            ended_after: query.ended_after.clone(),
         };
         for record in self
             .context
@@ -484,16 +497,18 @@ impl Worker for AgentWorker {
     fn node_status(&self) -> NodeReport {
         let admission = &self.admission;
         let rules = self.functions.rules();
+        let latest = self.context.journal.latest();
         NodeReport {
             agent: self.id.clone(),
             status: self
                 .host
                 .status(admission.running(), admission.max_executions()),
-            boot_id: Some(self.boot_id.clone()),
+            boot_id: Some(latest.boot_id),
             draining: admission.is_draining(),
             functions_digest: Some(functions_digest(&self.functions.list()).to_string()),
             isolation: rules.enforced().to_vec(),
             isolation_missing: rules.missing().to_vec(),
+            ends_sequence: latest.sequence,
         }
     }
 
@@ -546,7 +561,7 @@ fn output_error(error: OutputError) -> WorkerError {
     WorkerError::new(ErrorKind::Storage, error.execution.clone()).because(error)
 }
 
-fn journal_error(error: JournalError) -> WorkerError {
+pub(super) fn journal_error(error: JournalError) -> WorkerError {
     match &error {
         JournalError::Exists { id } => WorkerError::new(ErrorKind::ExecutionExists, id),
         JournalError::AlreadyEnded { .. }

@@ -8,16 +8,18 @@ use std::ops::ControlFlow;
 
 use crate::base::cancel::Cancel;
 use crate::base::causes::with_causes;
+use crate::model::ends::{Ends, Mark, Settled};
 use crate::model::execution::{Executed, ExecutionRecord};
 use crate::model::ids::{ExecutionId, FunctionName};
 use crate::rpc::Refusal;
 use crate::rpc::client::Health;
+use crate::wire::ends::{EndsQuery, SettleQuery};
 use crate::wire::error::ErrorKind;
 use crate::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, ExecutionQuery};
 use crate::wire::function::{HeldFunction, ReceivedConfig, ReleaseHeader};
 use crate::wire::node::NodeReport;
 use crate::wire::output::{FollowEvent, OutputPiece, OutputQuery};
-use crate::wire::watch::Numbered;
+use crate::wire::watch::WatchEvent;
 
 /// Called exactly once with what came of an execution; blocks until the answer is on its way.
 /// Dropped uncalled, it breaks the call off, and the caller learns nothing.
@@ -90,16 +92,32 @@ pub trait Worker: Send + Sync + 'static {
         emit: &mut dyn FnMut(FollowEvent) -> ControlFlow<()>,
     ) -> Result<(), WorkerError>;
 
-    /// Gives the feed of ends to `emit`: first what runs, then every end. Returns when `emit`
-    /// breaks, `left` is pulled, or the feed cannot go on.
+    /// Signals to `emit` first what runs, then every end of an execution that nobody waits for.
+    /// Returns when `emit` breaks, `left` is pulled, or the feed cannot go on.
     ///
     /// # Errors
     /// `Busy` when too many listen already.
     fn watch(
         &self,
         left: &Cancel,
-        emit: &mut dyn FnMut(Numbered) -> ControlFlow<()>,
+        emit: &mut dyn FnMut(WatchEvent) -> ControlFlow<()>,
     ) -> Result<(), WorkerError>;
+
+    /// Ends, with their final records and, where it is short, their output.
+    ///
+    /// # Errors
+    /// `Storage`.
+    fn read_ends(&self, query: &EndsQuery) -> Result<Ends, WorkerError>;
+
+    /// A control plane has kept the ends up to there. Must not block.
+    fn ends_kept(&self, kept: &Mark);
+
+    /// What became of an execution that may never have come here; one that has not has ended as lost
+    /// when this returns, and is refused should it still come.
+    ///
+    /// # Errors
+    /// `Storage`.
+    fn settle(&self, query: &SettleQuery) -> Result<Settled, WorkerError>;
 
     /// A piece of recorded output; `query.limit` is set and bounded.
     ///

@@ -237,6 +237,7 @@ impl Executions {
             // One more than shown, to know whether there are more.
             limit: u32::try_from(limit + 1).unwrap_or(u32::MAX),
             before: listing.before.clone(),
+            ended_after: None,
         };
         let answers = self.ask_all(move |client| client.list_executions(&query));
         let mut records = Vec::new();

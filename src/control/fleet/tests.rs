@@ -149,6 +149,7 @@ fn report(id: &str, boot_id: Option<&str>) -> NodeReport {
         functions_digest: None,
         isolation: Vec::new(),
         isolation_missing: Vec::new(),
+        ends_sequence: 0,
     }
 }
 
