@@ -38,7 +38,13 @@ const CONFINED: [(&str, &[&str], &str); 5] = [
     ),
     (
         "rusqlite",
-        &["store/embedded", "agent/journal", "base/sqlite"],
+        &[
+            "store/embedded",
+            "store/history/sqlite",
+            "store/rows",
+            "agent/journal",
+            "base/sqlite",
+        ],
         "SQL stays behind the store and the journal",
     ),
     ("anyhow", &["bin/", "cli/"], "libraries have typed errors"),

@@ -13,7 +13,9 @@ mod archives;
 mod contract;
 pub mod embedded;
 mod error;
+pub mod history;
 mod idempotency;
+mod rows;
 mod values;
 
 pub use archives::{ArchiveReader, ArchiveUpload, StoredArchive};

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use flux::base::clock::Timestamp;
 use flux::base::units::Mib;
+use flux::model::ends::{Ended, EndedOutput};
+use flux::model::execution::{Ending, ExecutionRecord};
 use flux::model::function::{Behavior, Env, FunctionConfig, HandlerPath};
 use flux::model::ids::{AgentId, ExecutionId, FunctionName};
 use flux::model::isolation::{
     FileIsolation, IsolationRequest, NetworkIsolation, SyscallIsolation, UserIsolation,
 };
+use flux::model::output::Output;
+use flux::store::history::{HistoryStore, SqliteHistory};
 use flux::store::{EmbeddedStore, Store, StoredArchive};
 
 /// One store of its own for each property.
@@ -31,6 +35,27 @@ impl Default for EmbeddedBench {
 impl Bench for EmbeddedBench {
     fn open(&self) -> Box<dyn Store> {
         Box::new(EmbeddedStore::open(self.0.path()).expect("open"))
+    }
+}
+
+/// One history of its own for each property.
+pub trait HistoryBench {
+    /// Opens it; it is empty the first time, and keeps its state from then on. Only one is open
+    /// at a time.
+    fn open(&self) -> Box<dyn HistoryStore>;
+}
+
+pub struct SqliteBench(tempfile::TempDir);
+
+impl Default for SqliteBench {
+    fn default() -> SqliteBench {
+        SqliteBench(tempfile::tempdir().expect("tempdir"))
+    }
+}
+
+impl HistoryBench for SqliteBench {
+    fn open(&self) -> Box<dyn HistoryStore> {
+        Box::new(SqliteHistory::open(self.0.path()).expect("open"))
     }
 }
 
@@ -60,6 +85,26 @@ pub fn agent(id: &str) -> AgentId {
 
 pub fn execution(id: &str) -> ExecutionId {
     ExecutionId::new(id).expect("id")
+}
+
+/// A success on agent `a1` that wrote nothing.
+pub fn ended(id: &str) -> Ended {
+    ended_with(id, EndedOutput::Whole(Output::default()))
+}
+
+/// A success on agent `a1`.
+pub fn ended_with(id: &str, output: EndedOutput) -> Ended {
+    let accepted =
+        ExecutionRecord::accepted(execution(id), agent("a1"), function("f"), 3, at(1000));
+    Ended {
+        record: ExecutionRecord {
+            ending: Some(Ending::Exited(0)),
+            status_at: at(2000),
+            duration: Duration::from_secs(1),
+            ..accepted
+        },
+        output,
+    }
 }
 
 /// With every field set.

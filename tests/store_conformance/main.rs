@@ -1,4 +1,5 @@
-//! Every store keeps the same contract: one test for each property and implementation.
+//! Every store and every history keeps the same contract: one test for each property and
+//! implementation.
 //!
 //! The properties use the public trait alone, which is why they live here and not in the library:
 //! no feature has to switch them on, and none of them can lean on an implementation's inside.
@@ -8,8 +9,11 @@ mod agents;
 mod archives;
 mod bench;
 mod changes;
+mod ends;
 mod functions;
 mod idempotency;
+mod outputs;
+mod records;
 mod routes;
 mod tokens;
 mod versions;
@@ -17,7 +21,7 @@ mod versions;
 /// One module of tests for one implementation. A property that is missing here is reported by the
 /// compiler as dead code.
 macro_rules! conformance {
-    ($module:ident, $bench:ty) => {
+    (store $module:ident, $bench:ty) => {
         conformance! { @each $module, $bench;
             functions: a_function_is_found_as_it_was_stored,
             functions: an_unknown_function_is_absent_and_no_error,
@@ -70,6 +74,31 @@ macro_rules! conformance {
             tokens: a_token_that_is_over_is_absent,
         }
     };
+    (history $module:ident, $bench:ty) => {
+        conformance! { @each $module, $bench;
+            records: an_execution_is_found_as_it_was_kept,
+            records: an_unknown_execution_is_absent_and_no_error,
+            records: a_lazily_kept_execution_is_visible_at_once_and_stays,
+            records: the_first_record_of_an_execution_stays,
+            records: of_simultaneous_records_one_is_kept,
+            records: records_are_listed_newest_first_filtered_and_continued,
+            records: successes_and_others_are_due_at_their_own_age,
+            records: a_reprieved_record_is_not_due_and_not_old_before_its_time,
+            records: a_forgotten_record_takes_its_output_along,
+            records: what_is_forgotten_gives_its_room_back,
+            outputs: output_reads_back_from_any_position,
+            outputs: output_that_comes_later_is_taken_up_once,
+            outputs: output_is_fetched_in_pieces_and_again_after_a_failure,
+            outputs: output_that_nobody_waits_for_is_not_added,
+            outputs: outputs_that_are_still_at_an_agent_are_named,
+            outputs: forgotten_output_leaves_its_record,
+            ends: ends_are_kept_together_with_their_mark,
+            ends: a_mark_follows_its_agent_also_back,
+            ends: an_end_that_came_with_its_answer_is_kept_once,
+            ends: ends_are_released_up_to_the_first_output_that_is_not_here,
+            ends: a_forgotten_agent_takes_what_was_not_fetched,
+        }
+    };
     (@each $module:ident, $bench:ty; $($topic:ident: $property:ident,)*) => {
         mod $module {
             $(
@@ -82,4 +111,5 @@ macro_rules! conformance {
     };
 }
 
-conformance!(embedded, crate::bench::EmbeddedBench);
+conformance!(store embedded, crate::bench::EmbeddedBench);
+conformance!(history sqlite_history, crate::bench::SqliteBench);

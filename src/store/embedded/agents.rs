@@ -3,12 +3,12 @@
 use rusqlite::{Connection, Row, params};
 
 use super::changes;
-use super::rows::{Change, corrupt, refuse};
 use crate::base::sqlite::{all, first, run};
 use crate::model::agent::Agent;
 use crate::model::ids::AgentId;
 use crate::store::contract::Changed;
 use crate::store::error::StoreError;
+use crate::store::rows::{Change, corrupt, refuse};
 use crate::store::values::{Revision, Stored};
 use crate::stored::agent::{decode, encode};
 

@@ -3,10 +3,10 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::rows::{Change as Outcome, corrupt};
 use crate::base::sqlite::{all, run};
 use crate::model::ids::{AgentId, FunctionName};
 use crate::store::contract::{Change, Changed, Changes};
+use crate::store::rows::{Change as Outcome, corrupt};
 use crate::store::values::Revision;
 
 /// Deletions that are remembered. Who has missed more reads everything anew.
@@ -64,7 +64,7 @@ pub(super) fn since(connection: &Connection, since: Revision) -> Outcome<Changes
 
 /// For columns that hold a revision.
 pub(super) fn to_column(revision: Revision) -> i64 {
-    super::rows::to_column(revision.0)
+    crate::store::rows::to_column(revision.0)
 }
 
 /// From a column that holds a revision; `what` and `key` name the entry.

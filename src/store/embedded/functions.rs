@@ -3,7 +3,6 @@
 use rusqlite::{Connection, Row, params};
 
 use super::changes;
-use super::rows::{Change, corrupt};
 use super::versions::VersionRow;
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{all, first, run};
@@ -11,6 +10,7 @@ use crate::model::function::{Function, FunctionConfig};
 use crate::model::ids::FunctionName;
 use crate::store::contract::Changed;
 use crate::store::error::StoreError;
+use crate::store::rows::{Change, corrupt};
 use crate::store::values::{Revision, Stored};
 use crate::stored::config::{decode, encode};
 

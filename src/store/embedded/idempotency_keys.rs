@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
-use super::rows::{Change, corrupt, refuse, to_column};
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{first, run};
 use crate::model::ids::ExecutionId;
 use crate::store::error::StoreError;
 use crate::store::idempotency::{Idempotency, IdempotencyKey, MAX_ANSWER_BYTES, StoredAnswer};
+use crate::store::rows::{Change, corrupt, refuse, to_column};
 
 /// How much of this the database may hold.
 #[derive(Debug, Clone, Copy)]

@@ -17,7 +17,6 @@ mod idempotency_keys;
 mod lazy_routes;
 mod news;
 mod routes;
-mod rows;
 mod schema;
 mod store;
 mod tokens;

@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::rows::{Change, corrupt};
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{all, first, run};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::store::contract::ROUTES_PER_PAGE;
+use crate::store::rows::{Change, corrupt};
 use crate::store::values::Route;
 
 /// Routes that one transaction forgets: others wait for it.

@@ -8,7 +8,6 @@ use super::archive_directory::ArchiveDirectory;
 use super::idempotency_keys::{self, Claim, Limits};
 use super::lazy_routes::LazyRoutes;
 use super::news::News;
-use super::rows::{Change, refuse};
 use super::schema::SCHEMA;
 use super::{agents, changes, functions, routes, tokens, versions};
 use crate::base::atomic_file::{LockFile, create_directory};
@@ -25,6 +24,7 @@ use crate::store::contract::{
 };
 use crate::store::error::StoreError;
 use crate::store::idempotency::{Idempotency, IdempotencyKey, StoredAnswer};
+use crate::store::rows::{Change, refuse};
 use crate::store::values::{EnrolmentToken, Revision, Route, Stored};
 
 type Result<T> = std::result::Result<T, StoreError>;

@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::rows::{Change, corrupt, refuse};
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{first, run};
 use crate::model::ids::AgentId;
 use crate::store::error::StoreError;
+use crate::store::rows::{Change, corrupt, refuse};
 use crate::store::values::EnrolmentToken;
 
 /// Tokens that may wait to be used: more than machines are enrolled at once by anybody.

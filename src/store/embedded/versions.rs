@@ -3,7 +3,6 @@
 use rusqlite::{Connection, Row, params};
 
 use super::functions;
-use super::rows::{Change, corrupt, refuse, to_column};
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{all, run};
 use crate::model::function::{Function, Version};
@@ -11,6 +10,7 @@ use crate::model::ids::{Digest, FunctionName};
 use crate::store::archives::StoredArchive;
 use crate::store::contract::KEPT_VERSIONS;
 use crate::store::error::StoreError;
+use crate::store::rows::{Change, corrupt, refuse, to_column};
 use crate::store::values::Stored;
 
 pub(super) fn add(

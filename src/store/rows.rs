@@ -7,7 +7,7 @@ use crate::base::sqlite::Failure;
 use crate::store::error::StoreError;
 
 /// What reads and changes of this module result in.
-pub(super) type Change<T> = Result<T, Failure<StoreError>>;
+pub(in crate::store) type Change<T> = Result<T, Failure<StoreError>>;
 
 impl From<StoreError> for Failure<StoreError> {
     fn from(error: StoreError) -> Failure<StoreError> {
@@ -22,12 +22,12 @@ impl From<FileError> for Failure<StoreError> {
 }
 
 /// Ends a change with `error`.
-pub(super) fn refuse<T>(error: StoreError) -> Change<T> {
+pub(in crate::store) fn refuse<T>(error: StoreError) -> Change<T> {
     Err(Failure::Refused(error))
 }
 
 /// For `map_err`: names the entry that cannot be read back.
-pub(super) fn corrupt<D: Display>(
+pub(in crate::store) fn corrupt<D: Display>(
     what: &'static str,
     key: &str,
 ) -> impl FnOnce(D) -> Failure<StoreError> {
@@ -42,6 +42,6 @@ pub(super) fn corrupt<D: Display>(
 }
 
 /// Sizes and version numbers, which stay far below 2^63.
-pub(super) fn to_column(number: u64) -> i64 {
+pub(in crate::store) fn to_column(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

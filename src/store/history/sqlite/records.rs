@@ -1,0 +1,197 @@
+//! Records of executions.
+
+use rusqlite::{Connection, Row, params};
+
+use super::outputs;
+use crate::base::clock::Timestamp;
+use crate::base::sqlite::{all, first, run};
+use crate::model::ends::{Ended, EndedOutput};
+use crate::model::execution::{ExecutionRecord, Status};
+use crate::model::ids::ExecutionId;
+use crate::store::history::contract::{Due, KeptOutput, RecordFilter};
+use crate::store::rows::{Change, corrupt, to_column};
+use crate::stored::record::{decode, encode};
+
+/// Sorts behind every execution id, which are letters, digits, `_` and `-`.
+const BEHIND_EVERY_ID: &str = "~";
+
+/// Keeps one, unless it is kept; takes up an output that was not here yet. `sequence` 0 = not known.
+pub(super) fn keep(connection: &Connection, ended: &Ended, sequence: u64) -> Change<()> {
+    let record = &ended.record;
+    let output = KeptOutput::of(&ended.output);
+    let inserted = run(
+        connection,
+        "INSERT OR IGNORE INTO records
+             (id, agent, function, status, ended_at, sequence, output, output_bytes, changes, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            record.id.as_str(),
+            record.agent.as_str(),
+            record.function.as_str(),
+            record.status().as_str(),
+            record.status_at.as_millis(),
+            to_column(sequence),
+            outputs::wholeness_column(output.wholeness),
+            to_column(output.bytes),
+            outputs::changes_column(&output.segments),
+            encode(record),
+        ],
+    )?;
+    let whole = match &ended.output {
+        EndedOutput::Whole(output) => Some(output),
+        EndedOutput::AtAgent => None,
+    };
+    if inserted > 0 {
+        return whole.map_or(Ok(()), |output| {
+            outputs::insert(connection, &record.id, 0, &output.bytes)
+        });
+    }
+    // It came with the answer to its call, say, and is told as an end now.
+    if sequence > 0 {
+        run(
+            connection,
+            "UPDATE records SET sequence = ?2 WHERE id = ?1 AND agent = ?3 AND output = 2",
+            params![
+                record.id.as_str(),
+                to_column(sequence),
+                record.agent.as_str()
+            ],
+        )?;
+    }
+    whole.map_or(Ok(()), |output| {
+        outputs::fill(connection, &record.id, output)
+    })
+}
+
+pub(super) fn get(connection: &Connection, id: &ExecutionId) -> Change<Option<ExecutionRecord>> {
+    first(
+        connection,
+        "SELECT id, body FROM records WHERE id = ?1",
+        [id.as_str()],
+        id_and_body,
+    )?
+    .map(decode_row)
+    .transpose()
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    filter: &RecordFilter,
+    limit: usize,
+) -> Change<Vec<ExecutionRecord>> {
+    let before = filter
+        .before
+        .as_ref()
+        .map_or(BEHIND_EVERY_ID, ExecutionId::as_str);
+    let limit = limit as i64;
+    // One statement for each combination, so that each has its index.
+    let rows = match (&filter.function, filter.status) {
+        (None, None) => all(
+            connection,
+            "SELECT id, body FROM records WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+            params![before, limit],
+            id_and_body,
+        ),
+        (Some(function), None) => all(
+            connection,
+            "SELECT id, body FROM records WHERE id < ?1 AND function = ?3
+             ORDER BY id DESC LIMIT ?2",
+            params![before, limit, function.as_str()],
+            id_and_body,
+        ),
+        (None, Some(status)) => all(
+            connection,
+            "SELECT id, body FROM records WHERE id < ?1 AND status = ?3
+             ORDER BY id DESC LIMIT ?2",
+            params![before, limit, status.as_str()],
+            id_and_body,
+        ),
+        (Some(function), Some(status)) => all(
+            connection,
+            "SELECT id, body FROM records WHERE id < ?1 AND function = ?3 AND status = ?4
+             ORDER BY id DESC LIMIT ?2",
+            params![before, limit, function.as_str(), status.as_str()],
+            id_and_body,
+        ),
+    };
+    rows?.into_iter().map(decode_row).collect()
+}
+
+pub(super) fn due(connection: &Connection, due: &Due, limit: usize) -> Change<Vec<ExecutionId>> {
+    ids(all(
+        connection,
+        "SELECT id FROM records
+         WHERE ended_at <= max(?1, ?2) AND ended_at <= iif(status = ?3, ?1, ?2)
+             AND reprieved_until <= ?4
+         ORDER BY ended_at LIMIT ?5",
+        params![
+            due.successes_before.as_millis(),
+            due.others_before.as_millis(),
+            Status::Success.as_str(),
+            due.now.as_millis(),
+            limit as i64
+        ],
+        |row| row.get(0),
+    )?)
+}
+
+pub(super) fn oldest(
+    connection: &Connection,
+    now: Timestamp,
+    limit: usize,
+) -> Change<Vec<ExecutionId>> {
+    ids(all(
+        connection,
+        "SELECT id FROM records WHERE reprieved_until <= ?1 ORDER BY ended_at LIMIT ?2",
+        params![now.as_millis(), limit as i64],
+        |row| row.get(0),
+    )?)
+}
+
+pub(super) fn reprieve(
+    connection: &Connection,
+    id: &ExecutionId,
+    until: Timestamp,
+) -> Change<bool> {
+    let changed = run(
+        connection,
+        "UPDATE records SET reprieved_until = ?2 WHERE id = ?1",
+        params![id.as_str(), until.as_millis()],
+    )?;
+    Ok(changed > 0)
+}
+
+pub(super) fn forget(connection: &Connection, ids: &[ExecutionId]) -> Change<usize> {
+    let mut forgotten = 0;
+    for id in ids {
+        // Its output goes with it.
+        forgotten += run(
+            connection,
+            "DELETE FROM records WHERE id = ?1",
+            [id.as_str()],
+        )?;
+    }
+    Ok(forgotten)
+}
+
+/// Pages that hold something, times their size.
+pub(super) fn used_bytes(connection: &Connection) -> Change<u64> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let pages = pragma("page_count")? - pragma("freelist_count")?;
+    Ok(pages.unsigned_abs() * pragma("page_size")?.unsigned_abs())
+}
+
+pub(super) fn ids(texts: Vec<String>) -> Change<Vec<ExecutionId>> {
+    texts
+        .into_iter()
+        .map(|id| ExecutionId::new(&id).map_err(corrupt("execution", &id)))
+        .collect()
+}
+
+fn id_and_body(row: &Row<'_>) -> rusqlite::Result<(String, String)> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+fn decode_row((id, body): (String, String)) -> Change<ExecutionRecord> {
+    decode(&body).map_err(corrupt("execution", &id))
+}
