@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::error::CliError;
 use super::table::Table;
+use crate::base::causes::with_causes;
 
 /// How a command shows its data.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +55,9 @@ impl Printer {
     /// # Errors
     /// Stdout cannot be written to.
     pub fn json(self, value: &Value) -> Result<(), CliError> {
-        self.text(&format!("{value:#}\n"))
+        let json = serde_json::to_string_pretty(value)
+            .map_err(|error| CliError::stdout(io::Error::other(error)))?;
+        self.text(&format!("{json}\n"))
     }
 
     /// Text to stdout, as it is.
@@ -85,24 +88,21 @@ pub fn raw_stderr(bytes: &[u8]) {
 
 /// A remark for people, on stderr.
 pub fn note(text: &str) {
-    raw_stderr(format!("flux: {}\n", printable(text)).as_bytes());
+    say("flux", text);
 }
 
 /// A failure and what to do about it, on stderr.
 pub fn failure(error: &CliError) {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    for line in text.lines() {
-        note(line);
-    }
-    let hint = error.hint();
-    if !hint.is_empty() {
-        raw_stderr(format!("hint: {}\n", printable(&hint)).as_bytes());
-    }
+    note(&with_causes(error));
+    say("hint", &error.hint());
+}
+
+/// A text on stderr, of which every line begins with who speaks. A text without lines says nothing.
+pub fn say(speaker: &str, text: &str) {
+    let lines = text
+        .lines()
+        .map(|line| format!("{speaker}: {}\n", printable(line)));
+    raw_stderr(lines.collect::<String>().as_bytes());
 }
 
 /// Without characters that move a terminal's cursor or change its state.

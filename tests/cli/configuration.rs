@@ -27,6 +27,8 @@ fn ends(user: &User, program: &str, args: &[&str], env: &[(&str, &str)]) -> (Opt
         .envs(env.iter().copied());
     let ran = Running::start(&mut command, args).end();
     assert_eq!(ran.stdout(), "", "{program} {args:?}");
+    // What stands for a character that a terminal must not get: none of Flux's own texts has one.
+    assert!(!ran.stderr.contains('\u{fffd}'), "{}", ran.stderr);
     (ran.code, ran.stderr)
 }
 
@@ -35,6 +37,13 @@ fn assert_says(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "no {word:?} in:\n{text}");
     }
+}
+
+#[track_caller]
+fn assert_each_line_begins(text: &str, beginning: &str, lines: usize) {
+    let begins = text.lines().filter(|line| line.starts_with(beginning));
+    assert_eq!(begins.count(), lines, "{text}");
+    assert_eq!(text.lines().count(), lines, "{text}");
 }
 
 /// A minimal flux.yaml in the user's directory, with these lines more.
@@ -90,7 +99,8 @@ fn plain_flux_serves_where_it_finds_a_configuration_and_helps_where_not() {
     if !std::path::Path::new("/etc/flux/flux.yaml").exists() {
         let (code, stderr) = ends(&user, FLUX, &[], &[]);
         assert_eq!(code, Some(2));
-        assert_says(&stderr, &["Usage: flux", "deploy"]);
+        assert_says(&stderr, &["\nUsage: flux", "\n  deploy  "]);
+        assert!(!stderr.starts_with("flux: "), "{stderr}");
     }
     flux_yaml(&user, "api_key: found-in-this-directory\n");
     let mut flux = Daemon::start(FLUX, &[], &[], user.home(), "flux");
@@ -139,13 +149,20 @@ fn checking_a_good_configuration_starts_and_makes_nothing() {
         "agent.yaml",
         &format!("agent_id: a\nstate_dir: {home}/agent\n"),
     );
-    for (program, args) in [
-        (FLUX, ["server", "--check-config"].as_slice()),
-        (FLUX_AGENT, &["--check-config"]),
+    for (program, args, good) in [
+        (
+            FLUX,
+            ["server", "--check-config"].as_slice(),
+            "flux: the configuration is good\n",
+        ),
+        (
+            FLUX_AGENT,
+            &["--check-config"],
+            "flux-agent: the configuration is good\n",
+        ),
     ] {
         let (code, stderr) = ends(&user, program, args, &[]);
-        assert_eq!(code, Some(0), "{stderr}");
-        assert_says(&stderr, &["the configuration is good"]);
+        assert_eq!((code, stderr.as_str()), (Some(0), good));
     }
     assert_eq!(fs::read_dir(user.home()).expect("list").count(), 2);
 }
@@ -177,6 +194,7 @@ fn every_bad_key_is_named_with_its_line_and_nothing_starts() {
             ],
         );
         assert!(!stderr.contains("short\n"), "{stderr}");
+        assert_each_line_begins(&stderr, "flux server: ./flux.yaml, line ", 4);
         let (code, stderr) = ends(&user, FLUX_AGENT, &args[1..], &[]);
         assert_eq!(code, Some(BAD_CONFIGURATION), "{stderr}");
         let words = [
@@ -188,6 +206,7 @@ fn every_bad_key_is_named_with_its_line_and_nothing_starts() {
             "workers",
         ];
         assert_says(&stderr, &words);
+        assert_each_line_begins(&stderr, "flux-agent: ./agent.yaml, line ", 4);
     }
     assert!(!user.path("state").exists());
     user.write("flux.yaml", "api_key: [unclosed\n");

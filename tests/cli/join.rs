@@ -86,7 +86,8 @@ fn an_agent_is_enrolled_joined_registered_drained_and_removed_by_hand() {
     let (code, stderr) = flux_agent(&user, &["join", url, &token, "--config", path], &[]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(
-        stderr.contains("worker-7") && stderr.contains("flux agent register"),
+        stderr.starts_with("flux-agent: joined as worker-7")
+            && stderr.contains("flux agent register"),
         "{stderr}"
     );
     assert_eq!(mode(&user.path("etc/certs/agent-key.pem")), 0o600);

@@ -2,7 +2,6 @@
 //!
 //! Refuses: private keys. It opens certificates only, and changes nothing.
 
-use std::error::Error as _;
 use std::fs;
 use std::path::PathBuf;
 
@@ -10,6 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::base::causes::with_causes;
 use crate::base::clock::{Clock, Timestamp};
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
@@ -79,13 +79,7 @@ fn holder(holder: &Holder) -> String {
 }
 
 fn damage(error: &PkiError) -> Value {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    json!({ "error": text })
+    json!({ "error": with_causes(error) })
 }
 
 fn table(certificates: &Value) -> Table {

@@ -17,6 +17,9 @@ use crate::cli::printer;
 use crate::config::agent::AgentConfig;
 use crate::sandbox::shed_bounding_set;
 
+/// Who speaks, in what this program says to people.
+pub(super) const PROGRAM: &str = "flux-agent";
+
 /// Runs functions for a Flux control plane, each execution an isolated native process
 #[derive(Debug, Parser)]
 #[command(name = "flux-agent", version, args_conflicts_with_subcommands = true)]
@@ -45,7 +48,7 @@ pub fn main() -> ExitCode {
         Some(Command::Join(arguments)) => join::run(arguments),
         None => serve(&arguments),
     };
-    result.unwrap_or_else(|error| exit::not_started("flux-agent", &error))
+    result.unwrap_or_else(|error| exit::not_started(PROGRAM, &error))
 }
 
 fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -56,7 +59,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ));
     }
     if arguments.check_config {
-        printer::note("the configuration is good");
+        printer::say(PROGRAM, "the configuration is good");
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&config.log);

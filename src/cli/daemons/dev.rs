@@ -24,6 +24,7 @@ use crate::config::secret::Secret;
 use crate::config::server::{DEFAULT_HTTP_PORT, ServerConfig};
 use crate::control::agents::AgentError;
 use crate::control::fleet::FleetError;
+use crate::http::StartError;
 use crate::model::ids::AgentId;
 use crate::model::isolation::Loosening;
 use crate::pki::Authority;
@@ -102,17 +103,13 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(exit::after_shutdown(&supervisor))
 }
 
-/// The one failure that a person can only meet here: another program on the usual port.
+/// Says what to do about the one failure that only `flux dev` invites: its usual port is taken.
 fn name_the_way_out(error: anyhow::Error) -> anyhow::Error {
-    let is_taken = error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse)
-    });
-    if is_taken {
-        error.context("choose another port with --listen, or end the program that has this one")
-    } else {
-        error
+    match error.downcast_ref() {
+        Some(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {
+            error.context("choose another port with --listen, or end the program that has this one")
+        }
+        Some(StartError::Listen { .. } | StartError::Resources(_)) | None => error,
     }
 }
 

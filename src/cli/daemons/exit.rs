@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use thiserror::Error;
 
+use crate::base::causes::with_causes;
 use crate::base::threads::Supervisor;
+use crate::cli::printer;
 use crate::config::error::ConfigError;
 
 /// The configuration cannot be used (EX_CONFIG of sysexits.h).
@@ -31,11 +33,13 @@ pub fn after_shutdown(supervisor: &Supervisor) -> ExitCode {
     }
 }
 
-/// Says on standard error why a daemon did not start.
+/// Says on standard error why a daemon did not start: in its log, or to whoever called it while
+/// there is no log.
 pub fn not_started(program: &str, error: &anyhow::Error) -> ExitCode {
-    log::error!("{program} does not run: {error:#}");
+    let text = with_causes(error.as_ref());
+    log::error!("{program} does not run: {text}");
     if log::max_level() == log::LevelFilter::Off {
-        crate::cli::printer::note(&format!("{program}: {error:#}"));
+        printer::say(program, &text);
     }
     if error.is::<ConfigError>() || error.is::<Unsupported>() {
         ExitCode::from(CONFIG)

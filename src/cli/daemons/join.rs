@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::Value;
 
+use super::agent::PROGRAM;
 use crate::base::atomic_file;
 use crate::base::https::system_tls;
 use crate::cli::client::target::check_url;
@@ -66,15 +67,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .open(&invitation.token, &request, &key.key)
         .context("the answer does not come from the fleet that made the token")?;
     write(&config, &invitation, &enrolled, &key.key)?;
-    printer::note(&format!(
-        "joined as {}; wrote {}",
+    let text = format!(
+        "joined as {}; wrote {}\n\
+         next: start flux-agent, then register its address: flux agent register HOST:{}",
         invitation.agent,
-        config.display()
-    ));
-    let port = port(&enrolled);
-    printer::note(&format!(
-        "next: start flux-agent, then register its address: flux agent register HOST:{port}"
-    ));
+        config.display(),
+        port(&enrolled)
+    );
+    printer::say(PROGRAM, &text);
     Ok(ExitCode::SUCCESS)
 }
 

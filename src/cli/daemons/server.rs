@@ -14,6 +14,8 @@ use crate::api::handler::Api;
 use crate::base::clock::Clock;
 use crate::base::threads::Supervisor;
 use crate::base::{process, signals};
+use crate::cli::command::Cli;
+use crate::cli::{exit_code, printer};
 use crate::config::error::ConfigError;
 use crate::config::server::ServerConfig;
 use crate::control::plane::ControlPlane;
@@ -34,9 +36,9 @@ pub struct Arguments {
 pub fn run_if_configured() -> ExitCode {
     let arguments = Arguments::default();
     if let Err(ConfigError::NotFound { .. }) = ServerConfig::load(None) {
-        let mut help = crate::cli::command::Cli::command();
-        crate::cli::printer::note(&help.render_help().to_string());
-        return ExitCode::from(crate::cli::exit_code::ExitCode::Usage.number());
+        let help = Cli::command().render_help().to_string();
+        printer::raw_stderr(help.as_bytes());
+        return exit_code::ExitCode::Usage.into();
     }
     run(&arguments)
 }
@@ -53,7 +55,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = ServerConfig::load(arguments.config.as_deref())?;
     refuse_what_is_not_there_yet(&config)?;
     if arguments.check_config {
-        crate::cli::printer::note("the configuration is good");
+        printer::note("the configuration is good");
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&config.log);
