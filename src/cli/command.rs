@@ -29,18 +29,18 @@ use super::printer;
 /// Runs any executable as a serverless function, on one machine or on a fleet
 #[derive(Debug, Parser)]
 #[command(name = "flux", version, propagate_version = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Which control plane, and how to show its answers.
     #[command(flatten)]
-    pub target: Target,
+    pub(crate) target: Target,
     /// What to do; without it, the control plane where flux.yaml is found.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
 }
 
 /// Every command; each has a file of its own.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the control plane as a daemon, with flux.yaml
     Server(server::Arguments),
     /// Run control plane and agent in one process, on loopback, without configuration
@@ -93,7 +93,7 @@ pub fn main() -> std::process::ExitCode {
 }
 
 /// Runs one command and says on stderr what kept it from success.
-pub fn run(command: &Command, target: &Target) -> ExitCode {
+pub(crate) fn run(command: &Command, target: &Target) -> ExitCode {
     let (result, is_exec) = match command {
         Command::Exec(arguments) => (exec::run(arguments, target), true),
         other => (dispatch(other, target), false),

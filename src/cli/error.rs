@@ -5,10 +5,11 @@ use std::io;
 use thiserror::Error;
 
 use super::exit_code::ExitCode;
+use crate::contract::error::{BadField, ErrorBody};
 
 /// Why a command failed.
 #[derive(Debug, Error)]
-pub enum CliError {
+pub(crate) enum CliError {
     /// The arguments make no sense together, or one of them makes none.
     #[error("{message}")]
     Usage {
@@ -29,12 +30,12 @@ pub enum CliError {
     /// The API refused.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// Something answered that is no Flux.
-    #[error("{url} answered what Flux does not: {what}")]
+    /// An answer came that Flux would not have given.
+    #[error("{url} does not answer as Flux does: {what}")]
     Protocol {
         /// The address that was asked.
         url: String,
-        /// The answer, in short.
+        /// The answer to what, and what it should have been.
         what: String,
     },
     /// Whoever read stdout has gone; not worth a message.
@@ -51,23 +52,51 @@ pub enum CliError {
     },
 }
 
-/// The API's one error shape.
+/// What the API refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message} ({code}, HTTP {status})")]
-pub struct ApiError {
-    /// HTTP's status.
-    pub status: u16,
+pub(crate) struct ApiError {
+    /// HTTP's.
+    pub(crate) status: u16,
     /// Such as `function_not_found`.
-    pub code: String,
-    /// For people.
-    pub message: String,
-    /// What to do; empty when the API does not say.
-    pub hint: String,
+    pub(crate) code: String,
+    /// For people: a line, and one more for each bad field of the request.
+    pub(crate) message: String,
+    /// What to do about it; empty when the API does not say.
+    pub(crate) hint: String,
+}
+
+/// Of an answer that is no error of Flux, shown to the user.
+const SHOWN_CHARACTERS: usize = 200;
+
+impl ApiError {
+    /// From the answer's body. Whoever stands between here and the control plane may have given the
+    /// answer: what is no error of Flux is shown as it is.
+    pub(crate) fn read(status: u16, body: &[u8]) -> ApiError {
+        let error = serde_json::from_slice::<ErrorBody>(body).map(|body| body.error);
+        let mut error = error.unwrap_or_default();
+        if error.code.is_empty() {
+            error.code = "no_code".to_owned();
+        }
+        if error.message.is_empty() {
+            let text = String::from_utf8_lossy(body);
+            error.message = text.trim().chars().take(SHOWN_CHARACTERS).collect();
+        }
+        for BadField { field, message } in &error.fields {
+            error.message.push_str(&format!("\n  {field}: {message}"));
+        }
+        ApiError {
+            status,
+            code: error.code,
+            message: error.message,
+            hint: error.hint,
+        }
+    }
 }
 
 impl CliError {
     /// A wrong command line.
-    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> CliError {
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> CliError {
         CliError::Usage {
             message: message.into(),
             hint: hint.into(),
@@ -75,7 +104,7 @@ impl CliError {
     }
 
     /// For writes to stdout: a closed pipe is an end, everything else a failure.
-    pub fn stdout(error: io::Error) -> CliError {
+    pub(crate) fn stdout(error: io::Error) -> CliError {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return CliError::PipeClosed;
         }
@@ -83,7 +112,7 @@ impl CliError {
     }
 
     /// Of every command but `exec`.
-    pub fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             CliError::Usage { .. } => ExitCode::Usage,
             CliError::Unreachable { .. } | CliError::LostContact { .. } => ExitCode::Unreachable,
@@ -93,7 +122,7 @@ impl CliError {
     }
 
     /// Of `exec`, whose other codes belong to the function.
-    pub fn exec_exit_code(&self) -> ExitCode {
+    pub(crate) fn exec_exit_code(&self) -> ExitCode {
         match self {
             CliError::Usage { .. } => ExitCode::Usage,
             CliError::Api(error) if error.code == "function_not_found" => ExitCode::NotFound,
@@ -107,7 +136,7 @@ impl CliError {
     }
 
     /// What to do about it; empty when nothing is known.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match self {
             CliError::Usage { hint, .. } => hint.clone(),
             CliError::Unreachable { .. } => {
@@ -124,5 +153,28 @@ impl CliError {
             }
             CliError::PipeClosed | CliError::Local(_) => String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_read_whatever_sends_it() {
+        let error = ApiError::read(
+            422,
+            br#"{"error":{"code":"invalid","message":"bad","hint":"fix it","fields":[{"field":"name","message":"is missing"}]}}"#,
+        );
+        assert_eq!(error.message, "bad\n  name: is missing");
+        assert_eq!(
+            (error.code.as_str(), error.hint.as_str()),
+            ("invalid", "fix it")
+        );
+        let proxy = ApiError::read(502, b"<html>Bad gateway</html>");
+        assert_eq!(
+            proxy.to_string(),
+            "<html>Bad gateway</html> (no_code, HTTP 502)"
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 /// One variant for each meaning; [`ExitCode::number`] is the only place with numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitCode {
+pub(crate) enum ExitCode {
     /// Done.
     Ok,
     /// `exec`: the function ran and exited by itself, with this code.
@@ -27,16 +27,16 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// A cancelled execution ends like a program at which somebody pressed Ctrl-C.
-    pub const CANCELLED: ExitCode = ExitCode::Signal(2);
+    pub(crate) const CANCELLED: ExitCode = ExitCode::Signal(2);
     /// The kernel's kill at the memory limit.
-    pub const OUT_OF_MEMORY: ExitCode = ExitCode::Signal(9);
+    pub(crate) const OUT_OF_MEMORY: ExitCode = ExitCode::Signal(9);
     /// The agent's kill at the disk limit.
-    pub const OUT_OF_DISK: ExitCode = ExitCode::Signal(9);
+    pub(crate) const OUT_OF_DISK: ExitCode = ExitCode::Signal(9);
     /// Nobody reads stdout any more.
-    pub const PIPE_CLOSED: ExitCode = ExitCode::Signal(13);
+    pub(crate) const PIPE_CLOSED: ExitCode = ExitCode::Signal(13);
 
     /// What the process exits with.
-    pub const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             ExitCode::Ok => 0,
             ExitCode::Function(code) => code,

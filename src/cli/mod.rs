@@ -11,11 +11,11 @@
 //! from files, the environment or the context file, never from an argument. What every way to end
 //! means to a shell stands in [`exit_code`].
 
-pub mod client;
+mod client;
 pub mod command;
-pub mod commands;
+mod commands;
 pub mod daemons;
-pub mod error;
-pub mod exit_code;
-pub mod printer;
-pub mod table;
+mod error;
+mod exit_code;
+mod printer;
+mod table;

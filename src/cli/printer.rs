@@ -5,7 +5,8 @@
 
 use std::io::{self, Write};
 
-use serde_json::Value;
+use anyhow::Context as _;
+use serde::Serialize;
 
 use super::error::CliError;
 use super::table::Table;
@@ -13,67 +14,70 @@ use crate::base::causes::with_causes;
 
 /// How a command shows its data.
 #[derive(Debug, Clone, Copy)]
-pub struct Printer {
+pub(crate) struct Printer {
     json: bool,
 }
 
 impl Printer {
-    /// `json`: the API's JSON instead of tables.
-    pub fn new(json: bool) -> Printer {
+    /// `json`: the API's JSON, in place of tables and lines.
+    pub(crate) fn new(json: bool) -> Printer {
         Printer { json }
     }
 
-    /// Whether JSON was asked for.
-    pub fn is_json(self) -> bool {
+    pub(crate) fn is_json(self) -> bool {
         self.json
     }
 
-    /// The API's JSON, or what `table` makes of it.
+    /// The answer as JSON, or as the table that `table` makes of it.
     ///
     /// # Errors
     /// Stdout cannot be written to.
-    pub fn show(self, value: &Value, table: impl FnOnce(&Value) -> Table) -> Result<(), CliError> {
+    pub(crate) fn show<T: Serialize>(
+        self,
+        answer: &T,
+        table: impl FnOnce(&T) -> Table,
+    ) -> Result<(), CliError> {
         if self.json {
-            return self.json(value);
+            return json(answer);
         }
-        self.text(&table(value).to_string())
+        raw(table(answer).to_string().as_bytes())
     }
 
-    /// The API's JSON, or one line.
+    /// The answer as JSON, or one line in place of it.
     ///
     /// # Errors
     /// Stdout cannot be written to.
-    pub fn show_line(self, value: &Value, line: &str) -> Result<(), CliError> {
+    pub(crate) fn show_line(self, answer: &impl Serialize, line: &str) -> Result<(), CliError> {
         if self.json {
-            return self.json(value);
+            return json(answer);
         }
-        self.text(&format!("{}\n", printable(line)))
+        raw(format!("{}\n", printable(line)).as_bytes())
     }
+}
 
-    /// One JSON value, indented, and a line break.
-    ///
-    /// # Errors
-    /// Stdout cannot be written to.
-    pub fn json(self, value: &Value) -> Result<(), CliError> {
-        let json = serde_json::to_string_pretty(value)
-            .map_err(|error| CliError::stdout(io::Error::other(error)))?;
-        self.text(&format!("{json}\n"))
-    }
+/// JSON to stdout, indented.
+///
+/// # Errors
+/// Stdout cannot be written to.
+pub(crate) fn json(answer: &impl Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string_pretty(answer).context("encode the answer")?;
+    raw(format!("{text}\n").as_bytes())
+}
 
-    /// Text to stdout, as it is.
-    ///
-    /// # Errors
-    /// Stdout cannot be written to.
-    pub fn text(self, text: &str) -> Result<(), CliError> {
-        raw(text.as_bytes())
-    }
+/// JSON to stdout, on a line of its own.
+///
+/// # Errors
+/// Stdout cannot be written to.
+pub(crate) fn json_line(event: &impl Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string(event).context("encode the event")?;
+    raw(format!("{text}\n").as_bytes())
 }
 
 /// Bytes to stdout at once, as they are.
 ///
 /// # Errors
 /// Stdout cannot be written to.
-pub fn raw(bytes: &[u8]) -> Result<(), CliError> {
+pub(crate) fn raw(bytes: &[u8]) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     stdout
         .write_all(bytes)
@@ -82,23 +86,23 @@ pub fn raw(bytes: &[u8]) -> Result<(), CliError> {
 }
 
 /// Bytes to stderr, as they are. A stderr that nobody reads is no reason to stop.
-pub fn raw_stderr(bytes: &[u8]) {
+pub(crate) fn raw_stderr(bytes: &[u8]) {
     let _ = io::stderr().lock().write_all(bytes);
 }
 
 /// A remark for people, on stderr.
-pub fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     say("flux", text);
 }
 
 /// A failure and what to do about it, on stderr.
-pub fn failure(error: &CliError) {
+pub(crate) fn failure(error: &CliError) {
     note(&with_causes(error));
     say("hint", &error.hint());
 }
 
 /// A text on stderr, of which every line begins with who speaks. A text without lines says nothing.
-pub fn say(speaker: &str, text: &str) {
+pub(crate) fn say(speaker: &str, text: &str) {
     let lines = text
         .lines()
         .map(|line| format!("{speaker}: {}\n", printable(line)));
@@ -106,7 +110,7 @@ pub fn say(speaker: &str, text: &str) {
 }
 
 /// Without characters that move a terminal's cursor or change its state.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::machine::Node;
+use super::null_as_default;
 
 /// An agent, as in `GET /agents`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,22 +21,26 @@ pub struct Agent {
     #[serde(default)]
     pub phase: String,
     /// Executions that are known to run there.
+    #[serde(default)]
     pub active_count: u32,
     /// RFC 3339; null before the first answer.
     pub last_heartbeat: Option<String>,
     /// Of the cloud whose machine it is on; empty for others.
+    #[serde(default)]
     pub provider: String,
     /// The machine's id there.
+    #[serde(default)]
     pub provider_id: String,
     /// The machine's type there.
+    #[serde(default)]
     pub instance_type: String,
     /// The machine's figures; null before the first answer.
     pub node_status: Option<Node>,
     /// What is enforced on every execution that does not ask for less.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub isolation: Vec<String>,
     /// What is not, and why.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub isolation_missing: Vec<MissingIsolation>,
     /// How many functions it holds.
     #[serde(default)]

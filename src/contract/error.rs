@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::null_as_default;
+
 /// The body of every answer that is an error of Flux.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
@@ -20,7 +22,10 @@ pub struct ErrorDetails {
     /// What to do about it, for people.
     pub hint: String,
     /// Every bad field of the request.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub fields: Vec<BadField>,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::null_as_default;
 use super::record::Record;
 
 /// The body of `POST /execute/{name}` and `POST /execute/{name}/async`; everything may be left out.
@@ -43,11 +44,12 @@ pub struct Cancelled {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// Newest first, without their output.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub executions: Vec<Record>,
     /// Pass it as `cursor` for the next page; null at the end.
     pub next_cursor: Option<String>,
     /// Agents whose running executions are missing here.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub unreachable_agents: Vec<String>,
 }
 
@@ -59,8 +61,10 @@ pub struct OutputChunk {
     /// Of its first byte in both streams together.
     pub offset: u64,
     /// Of its first byte in its own stream.
+    #[serde(default)]
     pub stream_offset: u64,
-    /// The bytes.
+    /// The bytes; empty from whoever sends them as `data` alone.
+    #[serde(default)]
     pub data_base64: String,
     /// The same as text; left out where the bytes are no UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]

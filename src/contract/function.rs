@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::null_as_default;
+
 /// A function, as in `GET /functions`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Function {
@@ -14,25 +16,33 @@ pub struct Function {
     /// SHA-256 of its archive.
     pub digest: Option<String>,
     /// Limits of each execution; null is the agent's to say.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub resources: Resources,
     /// In seconds; null = none.
     pub timeout: Option<f64>,
     /// Executions at once on each agent.
+    #[serde(default)]
     pub max_concurrency: u32,
     /// `exit` or `wait`.
+    #[serde(default)]
     pub max_concurrency_behavior: String,
     /// `exit` or `wait`.
+    #[serde(default)]
     pub resource_pressure_behavior: String,
     /// How long a call waits at the most, such as `5m`.
+    #[serde(default)]
     pub max_wait: String,
     /// Names only: values may be secrets.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub env: Vec<String>,
     /// What it asks for; null is the agent's to say.
     #[serde(default)]
     pub isolation: Isolation,
     /// RFC 3339.
+    #[serde(default)]
     pub created_at: String,
     /// RFC 3339.
+    #[serde(default)]
     pub updated_at: String,
 }
 
@@ -99,6 +109,7 @@ pub struct Distribution {
     /// Agents that should have it.
     pub total_agents: usize,
     /// By agent.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub agents: Vec<AgentOutcome>,
 }
 
@@ -110,6 +121,7 @@ pub struct AgentOutcome {
     /// `success`, `failed` or `pending`.
     pub status: String,
     /// For people; a remark on a success.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub message: String,
 }
 

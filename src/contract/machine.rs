@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agent::Agent;
+use super::null_as_default;
 
 /// A machine's figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,7 @@ pub struct Resources {
     /// The control plane's machine.
     pub flux: OwnMachine,
     /// The agents.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub agents: Vec<Agent>,
 }
 

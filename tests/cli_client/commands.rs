@@ -85,49 +85,189 @@ fn a_record_is_shown_without_its_output() {
 
 #[test]
 fn changes_are_sent_as_the_api_takes_them() {
-    for (args, line, status, body) in [
+    let changed = json!({"status": "success", "version": 2, "total_agents": 0, "agents": []});
+    let agent = json!({"id": "a1", "address": "h:1", "status": "draining"});
+    for (args, line, status, body, answer) in [
         (
             ["rollback", "f", "2"].as_slice(),
             "POST /functions/f/rollback",
             200,
             Some(json!({"version": 2})),
+            &changed,
         ),
         (
             &["rollback", "f"],
             "POST /functions/f/rollback",
             200,
             Some(json!({})),
+            &changed,
         ),
-        (&["delete", "f"], "DELETE /functions/f", 200, None),
-        (&["cancel", "e1"], "DELETE /executions/e1", 200, None),
-        (&["versions", "f"], "GET /functions/f/versions", 200, None),
-        (&["functions", "f"], "GET /functions/f", 200, None),
-        (&["agents"], "GET /agents", 200, None),
+        (
+            &["delete", "f"],
+            "DELETE /functions/f",
+            200,
+            None,
+            &json!({"status": "removed", "name": "f"}),
+        ),
+        (
+            &["cancel", "e1"],
+            "DELETE /executions/e1",
+            200,
+            None,
+            &json!({"status": "cancelled", "execution_id": "e1"}),
+        ),
         (
             &["agent", "register", "h:1", "--no-tls"],
             "POST /agents/register",
             201,
             Some(json!({"address": "h:1", "tls": false})),
+            &json!({"status": "registered", "id": "a1", "address": "h:1", "node": null}),
         ),
         (
             &["agent", "drain", "a1"],
             "POST /agents/a1/drain",
             200,
             Some(json!({"drain": true})),
+            &agent,
         ),
         (
             &["agent", "drain", "a1", "--undo"],
             "POST /agents/a1/drain",
             200,
             Some(json!({"drain": false})),
+            &agent,
         ),
-        (&["agent", "remove", "a1"], "DELETE /agents/a1", 200, None),
+        (
+            &["agent", "remove", "a1"],
+            "DELETE /agents/a1",
+            200,
+            None,
+            &json!({"status": "removed", "id": "a1"}),
+        ),
     ] {
-        let (ran, double) = one(line, status, json!({}), args);
+        let (ran, double) = one(line, status, answer.clone(), args);
         ran.exits(0);
         if let Some(body) = body {
             assert_eq!(double.requests()[0].json(), body, "{args:?}");
         }
+    }
+}
+
+/// The documents that commands show, each with something that this program does not know.
+fn documents_with_news() -> [(&'static [&'static str], &'static str, Value); 8] {
+    let function =
+        json!({"name": "f", "handler": "h", "timeout": 60.0, "news": {"a": [1.5, null]}});
+    let agent = json!({"id": "a1", "address": "h:1", "status": "asleep", "news": {"a": 1}});
+    let record =
+        json!({"execution_id": "e1", "status": "paused", "news": {"a": 1}, "output": "text"});
+    let changed = json!({"status": "success", "total_agents": 1, "news": 1,
+        "agents": [{"agent_id": "a1", "status": "success", "message": "", "news": 2}]});
+    [
+        (&["functions", "f"], "GET /functions/f", function.clone()),
+        (&["functions"], "GET /functions", json!([function])),
+        (&["agents"], "GET /agents", json!([agent])),
+        (&["execution", "e1"], "GET /executions/e1", record.clone()),
+        (&["logs", "e1"], "GET /executions/e1", record.clone()),
+        (
+            &["executions"],
+            "GET /executions?limit=20",
+            json!({"executions": [record], "next_cursor": null, "news": true}),
+        ),
+        (&["rollback", "f"], "POST /functions/f/rollback", changed),
+        (
+            &["versions", "f"],
+            "GET /functions/f/versions",
+            json!([{"version": 1, "digest": "d", "size_bytes": 1, "created_at": "t",
+                "active": true, "news": "n"}]),
+        ),
+    ]
+}
+
+#[test]
+fn json_is_the_whole_document_that_the_api_sent() {
+    for (args, line, document) in documents_with_news() {
+        let json: Vec<_> = args.iter().copied().chain(["--json"]).collect();
+        let (ran, _double) = one(line, 200, document.clone(), &json);
+        assert_eq!(ran.exits(0).stdout, format!("{document:#}\n"), "{args:?}");
+    }
+}
+
+#[test]
+fn one_function_agent_or_execution_is_shown_with_all_that_the_api_says_of_it() {
+    let [(function, function_line, f), .., (_, _, _)] = documents_with_news();
+    let (ran, _double) = one(function_line, 200, f, function);
+    let expected = "KEY      VALUE\nhandler  h\nname     f\nnews.a   [1.5,null]\ntimeout  60.0\n";
+    assert_eq!(ran.exits(0).stdout, expected);
+    let agent = json!({"id": "a1", "address": "h:1", "status": "asleep", "news": {"a": 1}});
+    let (ran, _double) = one("GET /agents", 200, json!([agent]), &["agents", "a1"]);
+    assert!(ran.exits(0).stdout.contains("\nnews.a "));
+    let record = json!({"execution_id": "e1", "status": "paused", "news": {"a": 1}});
+    let (ran, _double) = one("GET /executions/e1", 200, record, &["execution", "e1"]);
+    assert_eq!(
+        ran.exits(0).stdout,
+        "KEY           VALUE\nexecution_id  e1\nnews.a        1\nstatus        paused\n"
+    );
+}
+
+#[test]
+fn what_an_older_control_plane_leaves_out_keeps_nothing_from_being_shown() {
+    for (args, line, document, expected) in [
+        (
+            ["functions"].as_slice(),
+            "GET /functions",
+            json!([{"name": "f", "handler": "h", "resources": null, "env": null}]),
+            "FUNCTION  HANDLER  VERSION  UPDATED\nf         h        -        -\n",
+        ),
+        (
+            &["agents"],
+            "GET /agents",
+            json!([{"id": "a1", "address": "h:1", "status": "online", "isolation": null}]),
+            "AGENT  ADDRESS  STATUS  RUNNING  CPU%  MEM%  LAST HEARTBEAT  NOT ENFORCED\n\
+             a1     h:1      online  0        -     -     -               unknown\n",
+        ),
+        (
+            &["executions"],
+            "GET /executions?limit=20",
+            json!({"executions": null, "unreachable_agents": null}),
+            "EXECUTION  FUNCTION  STATUS  REASON  EXIT  AGENT  STARTED  MS\n",
+        ),
+        (
+            &["rollback", "f"],
+            "POST /functions/f/rollback",
+            json!({"status": "success", "total_agents": 0, "agents": null}),
+            "f is at version -\n",
+        ),
+    ] {
+        let (ran, _double) = one(line, 200, document, args);
+        assert_eq!(ran.exits(0).stdout, expected, "{args:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_flux_s_is_a_failure_that_names_what_was_expected() {
+    for (document, expected) in [
+        (
+            json!([{"id": "a1", "address": "h:1"}]),
+            "missing field `status`",
+        ),
+        (
+            json!([{"id": 5, "address": "h:1", "status": "online"}]),
+            "invalid type: integer `5`, expected a string",
+        ),
+        (
+            json!({"agents": []}),
+            "invalid type: map, expected a sequence",
+        ),
+    ] {
+        let (ran, double) = one("GET /agents", 200, document, &["agents"]);
+        let ran = ran.exits(1);
+        let url = double.url();
+        let message = format!(
+            "flux: {url} does not answer as Flux does: the answer to GET /agents cannot be read: {expected}"
+        );
+        assert!(ran.stderr.starts_with(&message), "{ran:?}");
+        assert!(ran.stderr.contains("\nhint: "), "{ran:?}");
+        assert_eq!(ran.stdout, "");
     }
 }
 
@@ -136,7 +276,7 @@ fn an_enrolment_token_is_all_that_stdout_gets() {
     let (ran, double) = one(
         "POST /agents/enroll",
         201,
-        json!({"token": "t0ken", "expires_at": "soon"}),
+        json!({"agent_id": "worker-1", "token": "t0ken", "expires_at": "soon"}),
         &["agent", "enroll", "worker-1"],
     );
     let ran = ran.exits(0);
@@ -151,18 +291,35 @@ fn an_enrolment_token_is_all_that_stdout_gets() {
 #[test]
 fn status_needs_a_ready_control_plane() {
     let double = Double::start();
-    let node = json!({"cpu_percent": 12.5, "memory_percent": 50.0, "memory_used_mb": 1, "memory_total_mb": 2, "active_tasks": 0});
-    double.json("GET /ready", 200, json!({"status": "ready"}));
-    double.json(
-        "GET /resources",
-        200,
-        json!({"flux": {"node": node}, "agents": []}),
-    );
-    let ran = Flux::at(double.url()).run(&["status"]).exits(0);
-    assert!(
-        ran.stdout.contains("ready") && ran.stdout.contains("12.5"),
-        "{ran:?}"
-    );
+    let node = json!({"cpu_percent": 12.5, "memory_percent": 50.0, "memory_used_mb": 1,
+        "memory_total_mb": 2, "active_tasks": 0, "uptime_seconds": 3});
+    let agent = |id: &str, node: &Value| json!({"id": id, "address": "h:1", "status": "online", "node_status": node});
+    let resources = json!({"flux": {"node": node, "news": 1},
+        "agents": [agent("a1", &node), agent("a2", &Value::Null)]});
+    for json in [false, true] {
+        double.json("GET /ready", 200, json!({"status": "ready"}));
+        double.json("GET /resources", 200, resources.clone());
+        let mut args = vec!["status"];
+        args.extend(json.then_some("--json"));
+        let ran = Flux::at(double.url()).run(&args).exits(0);
+        if json {
+            let status =
+                json!({"url": double.url(), "ready": {"status": "ready"}, "resources": resources});
+            assert_eq!(ran.stdout, format!("{status:#}\n"));
+            continue;
+        }
+        let rows: Vec<Vec<&str>> = ran
+            .stdout
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(
+            rows[1],
+            [&double.url(), "ready", "12.5", "50.0", "1/2", "0"]
+        );
+        assert_eq!(rows[2], ["a1", "online", "12.5", "50.0", "1/2", "0"]);
+        assert_eq!(rows[3], ["a2", "online", "-", "-", "-/-", "-"]);
+    }
     let error = json!({"error": {"code": "not_ready", "message": "the store is down"}});
     let (ran, _double) = one("GET /ready", 503, error, &["status"]);
     assert!(ran.exits(1).stderr.contains("the store is down"));
@@ -211,7 +368,7 @@ fn wrong_names_and_unknown_options_are_usage_errors_that_send_nothing() {
 
 #[test]
 fn a_server_cannot_move_the_terminals_cursor() {
-    let answer = json!([{"id": "a\u{1b}[2J", "address": "x\r\ny"}]);
+    let answer = json!([{"id": "a\u{1b}[2J", "address": "x\r\ny", "status": "online"}]);
     let (ran, _double) = one("GET /agents", 200, answer, &["agents"]);
     let ran = ran.exits(0);
     assert!(

@@ -75,6 +75,37 @@ fn agents_that_failed_are_named_and_only_all_of_them_fail_the_deploy() {
 }
 
 #[test]
+fn a_message_of_several_lines_comes_out_as_lines_and_moves_no_cursor() {
+    let double = Double::start();
+    registered(&double);
+    let mut answer = agents(0, &["failed"]);
+    answer["agents"][0]["message"] = json!("one\ntwo\u{1b}[2J");
+    double.json(DEPLOYED, 200, answer);
+    let flux = Flux::at(double.url());
+    let ran = flux.run(&["deploy", &flux.function_directory()]).exits(1);
+    assert!(
+        ran.stderr
+            .starts_with("flux: agent a0: failed (one\nflux: two\u{fffd}[2J); it is brought"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn json_shows_both_answers_to_a_deploy_as_they_came() {
+    let double = Double::start();
+    let first = json!({"status": "success", "total_agents": 0, "agents": [], "news": 1});
+    let second = json!({"status": "success", "total_agents": 0, "agents": [], "news": 2});
+    double.json("PUT /functions", 201, first.clone());
+    double.json(DEPLOYED, 200, second.clone());
+    let flux = Flux::at(double.url());
+    let ran = flux
+        .run(&["deploy", &flux.function_directory(), "--json"])
+        .exits(0);
+    let both = json!({"registered": first, "deployed": second});
+    assert_eq!(ran.stdout, format!("{both:#}\n"));
+}
+
+#[test]
 fn what_would_fail_on_an_agent_fails_before_anything_is_sent() {
     let double = Double::start();
     let flux = Flux::at(double.url());

@@ -45,8 +45,9 @@ fn every_example_is_a_valid_function() {
 fn the_interpreted_examples_deploy_as_they_are() {
     for name in ["access-report", "ticker"] {
         let double = Double::start();
-        double.json("PUT /functions", 201, json!({}));
-        double.json(&format!("PUT /deploy/{name}"), 200, json!({}));
+        let stored = json!({"status": "success", "total_agents": 0, "agents": []});
+        double.json("PUT /functions", 201, stored.clone());
+        double.json(&format!("PUT /deploy/{name}"), 200, stored);
         let directory = examples().join(name).display().to_string();
         Flux::at(double.url()).run(&["deploy", &directory]).exits(0);
         double.requests();

@@ -58,7 +58,7 @@ fn output_goes_where_the_function_wrote_it_and_its_exit_code_is_ours() {
         ("out\n", "err\n")
     );
     let requests = double.requests();
-    assert_eq!(requests[0].json(), json!({"args": []}));
+    assert_eq!(requests[0].json(), json!({}));
     assert_eq!(requests[0].header("x-api-key"), Some("a-key-for-tests"));
     assert_eq!(requests[1].header("last-event-id"), None);
 }
@@ -157,10 +157,7 @@ fn standard_input_beside_an_environment_is_a_text_or_refused() {
     flux.run_with_stdin(&args, b"\xff").exits(2);
     flux.run_with_stdin(&args, b"text\n").exits(0);
     let body = double.requests()[0].json();
-    assert_eq!(
-        body,
-        json!({"args": [], "env": {"A": "1"}, "stdin": "text\n"})
-    );
+    assert_eq!(body, json!({"env": {"A": "1"}, "stdin": "text\n"}));
 }
 
 #[test]
@@ -173,13 +170,13 @@ fn ctrl_c_cancels_the_execution_and_ends_with_130() {
         assert!(is_cancelled.wait_timeout(PATIENCE), "no cancel came");
         send(
             stream,
-            &ended(&json!({"status": "cancelled", "reason": "cancelled"})),
+            &ended(&json!({"execution_id": "e1", "status": "cancelled", "reason": "cancelled"})),
         );
     });
     double.on("DELETE /executions/e1", move |stream| {
         send(
             stream,
-            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"status\":\"cancelled\",\"execution_id\":\"e1\"}",
         );
         cancelled.pull();
     });
@@ -203,7 +200,10 @@ fn ctrl_c_cancels_the_execution_and_ends_with_130() {
         .read_to_string(&mut stderr)
         .expect("UTF-8");
     assert_eq!(status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("cancelling e1"), "{stderr}");
+    assert_eq!(
+        stderr,
+        "flux: cancelling e1; again to leave it behind\nflux: cancelled\n"
+    );
     double.requests();
 }
 
@@ -211,7 +211,8 @@ fn ctrl_c_cancels_the_execution_and_ends_with_130() {
 fn a_reader_that_goes_away_cancels_the_execution_quietly() {
     let (double, flux) = started();
     double.events(EVENTS, &output("stdout", 0, "nobody reads this\n"));
-    double.json("DELETE /executions/e1", 200, json!({}));
+    let cancelled = json!({"status": "cancelled", "execution_id": "e1"});
+    double.json("DELETE /executions/e1", 200, cancelled);
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let output = flux
@@ -253,7 +254,10 @@ fn every_other_end_has_its_own_code_and_a_remark() {
         (json!({"reason": "cancelled"}), 130, "cancelled"),
     ] {
         let (double, flux) = started();
-        double.events(EVENTS, &ended(&record));
+        let mut whole = json!({"execution_id": "e1", "status": "failed"});
+        let parts = record.as_object().expect("an object").clone();
+        whole.as_object_mut().expect("an object").extend(parts);
+        double.events(EVENTS, &ended(&whole));
         let ran = flux.run(&["exec", "hello"]).exits(code);
         assert!(ran.stderr.contains(remark), "{ran:?}");
     }
@@ -287,20 +291,18 @@ fn json_shows_the_record_instead_of_the_output() {
         EVENTS,
         &[output("stdout", 0, "out\n"), ended(&exited(3))].concat(),
     );
-    let record =
-        json!({"execution_id": "e1", "reason": "exited", "exit_code": 3, "output": "out\n"});
+    let record = json!({"execution_id": "e1", "status": "failed", "reason": "exited",
+        "exit_code": 3, "output": "out\n", "news": 1});
     double.json("GET /executions/e1", 200, record.clone());
     let ran = flux.run(&["exec", "hello", "--json"]).exits(3);
-    assert_eq!(
-        serde_json::from_str::<Value>(&ran.stdout).expect("JSON"),
-        record
-    );
+    assert_eq!(ran.stdout, format!("{record:#}\n"));
 }
 
 #[test]
 fn an_execution_id_that_is_none_is_never_put_into_a_path() {
     let double = Double::start();
-    double.json(START, 202, json!({"execution_id": "../agents"}));
+    let answer = json!({"status": "accepted", "execution_id": "../agents"});
+    double.json(START, 202, answer);
     Flux::at(double.url()).run(&["exec", "hello"]).exits(125);
     assert_eq!(double.requests().len(), 1);
 }
@@ -319,6 +321,58 @@ fn logs_follow_one_stream_to_the_end() {
         .run(&["logs", "e1", "--follow", "--stream", "stderr"])
         .exits(0);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", "err\n"));
+}
+
+#[test]
+fn events_are_shown_as_they_came_one_a_line() {
+    let double = Double::start();
+    let chunk = json!({"stream": "stdout", "offset": 0, "stream_offset": 0, "data_base64": "aGkK",
+        "data": "hi\n", "news": 1});
+    let record = json!({"execution_id": "e1", "status": "success", "news": 2});
+    let events = format!(
+        "event: output\nid: 3\ndata: {chunk}\n\nevent: news\ndata: 1\n\n{}",
+        ended(&record)
+    );
+    double.events(EVENTS, &events);
+    let ran = Flux::at(double.url())
+        .run(&["logs", "e1", "--follow", "--json"])
+        .exits(0);
+    assert_eq!(ran.stdout, format!("{chunk}\n{record}\n"));
+}
+
+#[test]
+fn output_that_is_sent_as_text_alone_is_output() {
+    let (double, flux) = started();
+    let chunk = json!({"stream": "stdout", "offset": 0, "data": "hi\n"});
+    let events = format!(
+        "event: output\nid: 3\ndata: {chunk}\n\n{}",
+        ended(&exited(0))
+    );
+    double.events(EVENTS, &events);
+    assert_eq!(flux.run(&["exec", "hello"]).exits(0).stdout, "hi\n");
+}
+
+#[test]
+fn an_event_that_is_not_flux_s_ends_the_following() {
+    for (event, message) in [
+        (
+            "event: output\nid: 3\ndata: {\"stream\": \"stdout\"}\n\n",
+            "an event \"output\" cannot be read: missing field `offset`",
+        ),
+        (
+            "event: output\nid: 3\ndata: {\"stream\": \"video\", \"offset\": 0}\n\n",
+            "event 3 holds no output that can be decoded",
+        ),
+        (
+            "event: ended\ndata: {\"status\": \"success\"}\n\n",
+            "an event \"ended\" cannot be read: missing field `execution_id`",
+        ),
+    ] {
+        let (double, flux) = started();
+        double.events(EVENTS, event);
+        let ran = flux.run(&["exec", "hello"]).exits(125);
+        assert!(ran.stderr.contains(message), "{ran:?}");
+    }
 }
 
 #[test]

@@ -12,11 +12,11 @@ use crate::config::secret::Secret;
 
 /// A control plane and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Context {
+pub(crate) struct Context {
     /// `http://` or `https://`, without a slash at the end.
-    pub url: String,
+    pub(crate) url: String,
     /// Sent to that address only.
-    pub api_key: Secret,
+    pub(crate) api_key: Secret,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -34,7 +34,7 @@ const VERSION: u32 = 1;
 ///
 /// # Errors
 /// Neither variable is set.
-pub fn default_path() -> anyhow::Result<PathBuf> {
+pub(crate) fn default_path() -> anyhow::Result<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let directory = match (variable("XDG_CONFIG_HOME"), variable("HOME")) {
         (Some(config), _) => PathBuf::from(config),
@@ -48,7 +48,7 @@ pub fn default_path() -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// A file that cannot be read, or is none that `write` made.
-pub fn read(path: &Path) -> anyhow::Result<Option<Context>> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<Option<Context>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -74,7 +74,7 @@ pub fn read(path: &Path) -> anyhow::Result<Option<Context>> {
 ///
 /// # Errors
 /// The directory or the file cannot be written.
-pub fn write(path: &Path, context: &Context) -> anyhow::Result<()> {
+pub(crate) fn write(path: &Path, context: &Context) -> anyhow::Result<()> {
     let stored = Stored {
         version: VERSION,
         url: context.url.clone(),

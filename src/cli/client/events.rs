@@ -10,24 +10,24 @@ const MAX_EVENT_BYTES: usize = 16 << 20;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Event {
+pub(crate) struct Event {
     /// `output`, `ended` and so on.
-    pub name: String,
+    pub(crate) name: String,
     /// For `Last-Event-ID`; empty when the event has none.
-    pub id: String,
+    pub(crate) id: String,
     /// JSON.
-    pub data: String,
+    pub(crate) data: String,
 }
 
 /// The events of one answer.
 #[derive(Debug)]
-pub struct Events<R> {
+pub(crate) struct Events<R> {
     reader: BufReader<R>,
 }
 
 impl<R: Read> Events<R> {
     /// Reads from the body of an answer.
-    pub fn new(body: R) -> Events<R> {
+    pub(crate) fn new(body: R) -> Events<R> {
         Events {
             reader: BufReader::new(body),
         }
@@ -37,7 +37,7 @@ impl<R: Read> Events<R> {
     ///
     /// # Errors
     /// The connection's, and `InvalidData` for what is no event stream of Flux.
-    pub fn next_event(&mut self) -> io::Result<Option<Event>> {
+    pub(crate) fn next_event(&mut self) -> io::Result<Option<Event>> {
         let mut event = Event::default();
         let mut size = 0;
         loop {

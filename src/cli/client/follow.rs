@@ -5,50 +5,40 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 use ureq::http::Method;
 
+use super::call::Call;
+use super::chunk::Chunk;
+use super::document::Document;
 use super::events::{Event, Events};
-use super::http::{Call, Client};
+use super::http::Client;
 use crate::base::backoff::Backoff;
 use crate::base::cancel::Cancel;
 use crate::cli::error::CliError;
+use crate::contract::record::Record;
 use crate::model::ids::ExecutionId;
-use crate::model::output::Stream;
 
 /// Without any event or lasting connection for so long, the contact counts as lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A piece of live output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chunk {
-    /// Where it was written.
-    pub stream: Stream,
-    /// Of its first byte in the merged output.
-    pub offset: u64,
-    /// Never empty.
-    pub data: Vec<u8>,
-    /// As the API sent it.
-    pub json: Value,
-}
-
 /// Hands every chunk to `on_chunk` and returns the final record.
 ///
 /// # Errors
 /// The API's refusal, a lost contact, or what `on_chunk` says.
-pub fn follow(
+pub(crate) fn follow(
     client: &Client,
     id: &ExecutionId,
     mut on_chunk: impl FnMut(&Chunk) -> Result<(), CliError>,
-) -> Result<Value, CliError> {
+) -> Result<Document<Record>, CliError> {
     let mut progress = Progress::default();
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     let mut last_contact = Instant::now();
     loop {
         match connection(client, id, &mut progress, &mut on_chunk) {
-            Ok(Ended::WithRecord(record)) => return Ok(record),
+            Ok(Ended::WithRecord(record)) => return Ok(*record),
             Ok(Ended::CutOff { lasted }) if lasted >= LONGEST_PAUSE => {
                 last_contact = Instant::now();
                 backoff.reset();
@@ -76,7 +66,7 @@ struct Progress {
 }
 
 enum Ended {
-    WithRecord(Value),
+    WithRecord(Box<Document<Record>>),
     CutOffAfterEvents,
     /// Nothing came: a quiet function, or a server that hangs up at once.
     CutOff {
@@ -112,7 +102,7 @@ fn connection(
         had_events = true;
         match event.name.as_str() {
             "output" => progress.output(client, event, on_chunk)?,
-            "ended" => return Ok(Ended::WithRecord(json(client, &event)?)),
+            "ended" => return Ok(Ended::WithRecord(read(client, &event)?)),
             // What later versions add.
             _ => {}
         }
@@ -126,7 +116,13 @@ impl Progress {
         event: Event,
         on_chunk: &mut impl FnMut(&Chunk) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
-        let mut chunk = parse(json(client, &event)?).ok_or_else(|| no_event(client))?;
+        let chunk = Chunk::new(read(client, &event)?);
+        let mut chunk = chunk.ok_or_else(|| {
+            client.protocol(format!(
+                "event {} holds no output that can be decoded",
+                event.id
+            ))
+        })?;
         let end = chunk.offset.saturating_add(chunk.data.len() as u64);
         let known = self.next_offset.saturating_sub(chunk.offset);
         let known = usize::try_from(known)
@@ -143,33 +139,13 @@ impl Progress {
     }
 }
 
-fn parse(json: Value) -> Option<Chunk> {
-    let stream = match json["stream"].as_str()? {
-        "stdout" => Stream::Stdout,
-        "stderr" => Stream::Stderr,
-        _ => return None,
-    };
-    let data = match json["data_base64"].as_str() {
-        Some(text) => openssl::base64::decode_block(text).ok()?,
-        None => json["data"].as_str()?.as_bytes().to_vec(),
-    };
-    Some(Chunk {
-        stream,
-        offset: json["offset"].as_u64()?,
-        data,
-        json,
+fn read<T: DeserializeOwned>(client: &Client, event: &Event) -> Result<T, CliError> {
+    serde_json::from_str(&event.data).map_err(|error| {
+        client.protocol(format!(
+            "an event \"{}\" cannot be read: {error}",
+            event.name
+        ))
     })
-}
-
-fn json(client: &Client, event: &Event) -> Result<Value, CliError> {
-    serde_json::from_str(&event.data).map_err(|_| no_event(client))
-}
-
-fn no_event(client: &Client) -> CliError {
-    CliError::Protocol {
-        url: client.url().to_owned(),
-        what: "an event that Flux does not send".to_owned(),
-    }
 }
 
 /// Whether the same request may succeed later.

@@ -14,13 +14,14 @@ use crate::base::threads::{Joined, Supervisor};
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer;
+use crate::contract::execution::Cancelled;
 use crate::model::ids::ExecutionId;
 
 /// For the final event of an execution whose cancellation was confirmed.
 const LAST_EVENT_GRACE: Duration = Duration::from_secs(5);
 
 /// Cancels on the first signal, until it is dropped.
-pub struct CancelOnInterrupt {
+pub(crate) struct CancelOnInterrupt {
     // Dropped in this order: the thread ends when the trigger is pulled, or the signals end.
     done: Trigger,
     _thread: Joined,
@@ -28,7 +29,7 @@ pub struct CancelOnInterrupt {
 }
 
 /// The first signal to come is noticed from here on.
-pub struct Watch {
+pub(crate) struct Watch {
     supervisor: Supervisor,
     signals: SignalWatcher,
 }
@@ -37,7 +38,7 @@ pub struct Watch {
 ///
 /// # Errors
 /// The system's refusal.
-pub fn watch() -> Result<Watch, CliError> {
+pub(crate) fn watch() -> Result<Watch, CliError> {
     let supervisor = Supervisor::new();
     let signals = signals::watch(&supervisor).context("watch for signals")?;
     Ok(Watch {
@@ -51,7 +52,11 @@ impl Watch {
     ///
     /// # Errors
     /// The system's refusal of a thread.
-    pub fn cancel(self, client: Client, id: ExecutionId) -> Result<CancelOnInterrupt, CliError> {
+    pub(crate) fn cancel(
+        self,
+        client: Client,
+        id: ExecutionId,
+    ) -> Result<CancelOnInterrupt, CliError> {
         let (done, is_done) = cancel::pair();
         let interrupted = self.supervisor.shutdown();
         let thread = self
@@ -86,7 +91,7 @@ fn wait_for(interrupted: &Cancel, is_done: &Cancel) -> bool {
 
 fn cancel(client: &Client, id: &ExecutionId, is_done: &Cancel) {
     printer::note(&format!("cancelling {id}; again to leave it behind"));
-    if let Err(error) = client.delete(&format!("/executions/{id}")) {
+    if let Err(error) = client.delete::<Cancelled>(&format!("/executions/{id}")) {
         printer::failure(&error);
     }
     // The main thread reads the final event and ends; when it cannot, this one does it.

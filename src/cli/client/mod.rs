@@ -1,10 +1,21 @@
-//! What the commands share towards a control plane: which one it is, calls, live output, and what a
-//! record means to a shell.
+//! What the commands share towards a control plane.
+//!
+//! ```text
+//! target, context        which control plane, with which key
+//! call, http             requests and answers; document: an answer, and the JSON that it came as
+//! events, chunk, follow  live output, over as many connections as it takes
+//! interrupt              Ctrl-C while an execution is followed
+//! record, distribution   what the answers mean to people and to shells
+//! ```
 
-pub mod context;
-pub mod events;
-pub mod follow;
-pub mod http;
-pub mod interrupt;
-pub mod record;
-pub mod target;
+pub(super) mod call;
+pub(super) mod chunk;
+pub(super) mod context;
+pub(super) mod distribution;
+pub(super) mod document;
+pub(super) mod events;
+pub(super) mod follow;
+pub(super) mod http;
+pub(super) mod interrupt;
+pub(super) mod record;
+pub(super) mod target;

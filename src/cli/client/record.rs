@@ -1,13 +1,12 @@
 //! What the record of an execution means to a shell and to people.
 
-use serde_json::Value;
-
 use crate::cli::exit_code::ExitCode;
-use crate::cli::table::{Table, cell};
+use crate::cli::table::{Cell, Table};
+use crate::contract::record::Record;
 use crate::model::execution::Ending;
 
 /// The exit code of `exec` for a final record.
-pub fn exit_code(record: &Value) -> ExitCode {
+pub(crate) fn exit_code(record: &Record) -> ExitCode {
     match ending(record) {
         Some(Ending::Exited(code)) => ExitCode::Function(code.to_le_bytes()[0]),
         Some(Ending::Signalled(signal)) => {
@@ -20,13 +19,13 @@ pub fn exit_code(record: &Value) -> ExitCode {
         Some(Ending::Lost) => ExitCode::FluxFailed,
         Some(Ending::SpawnFailed) => ExitCode::NotStarted,
         // An agent of another implementation says no reason; the status is what there is.
-        None if record["status"] == "success" => ExitCode::Ok,
+        None if record.status == "success" => ExitCode::Ok,
         None => ExitCode::Failure,
     }
 }
 
 /// What a person should know about the end beyond the function's own output; empty when nothing.
-pub fn remark(record: &Value) -> String {
+pub(crate) fn remark(record: &Record) -> String {
     let what = match ending(record) {
         Some(Ending::Exited(_)) => return String::new(),
         Some(Ending::Signalled(signal)) => format!("the function was ended by signal {signal}"),
@@ -36,38 +35,32 @@ pub fn remark(record: &Value) -> String {
         Some(Ending::Cancelled) => "cancelled".to_owned(),
         Some(Ending::Lost) => "the agent was lost while the function ran".to_owned(),
         Some(Ending::SpawnFailed) => "the function could not be started".to_owned(),
-        None => cell(record, "status"),
+        None => record.status.cell(),
     };
-    match record["error"].as_str() {
-        Some(error) if !error.is_empty() => format!("{what}: {error}"),
-        Some(_) | None => what,
+    if record.error.is_empty() {
+        return what;
     }
+    format!("{what}: {}", record.error)
 }
 
-/// Records as rows.
-pub fn table(records: &Value) -> Table {
+pub(crate) fn table(records: &[Record]) -> Table {
     Table::of(
         records,
         &[
-            ("EXECUTION", "execution_id"),
-            ("FUNCTION", "function_name"),
-            ("STATUS", "status"),
-            ("REASON", "reason"),
-            ("EXIT", "exit_code"),
-            ("AGENT", "agent_id"),
-            ("STARTED", "started_at"),
-            ("MS", "duration_ms"),
+            ("EXECUTION", |record| record.execution_id.cell()),
+            ("FUNCTION", |record| record.function_name.cell()),
+            ("STATUS", |record| record.status.cell()),
+            ("REASON", |record| record.reason.cell()),
+            ("EXIT", |record| record.exit_code.cell()),
+            ("AGENT", |record| record.agent_id.cell()),
+            ("STARTED", |record| record.started_at.cell()),
+            ("MS", |record| record.duration_ms.cell()),
         ],
     )
 }
 
-fn ending(record: &Value) -> Option<Ending> {
-    let number = |key: &str| record[key].as_i64().and_then(|n| i32::try_from(n).ok());
-    Ending::from_parts(
-        record["reason"].as_str()?,
-        number("exit_code"),
-        number("signal"),
-    )
+fn ending(record: &Record) -> Option<Ending> {
+    Ending::from_parts(record.reason.as_deref()?, record.exit_code, record.signal)
 }
 
 #[cfg(test)]
@@ -88,11 +81,15 @@ mod tests {
             (json!({"reason": "cancelled"}), 130),
             (json!({"reason": "lost"}), 125),
             (json!({"reason": "spawn_failed"}), 126),
+            (json!({"reason": "invented_later"}), 1),
             (json!({"status": "success"}), 0),
-            (json!({"status": "failed"}), 1),
             (json!({}), 1),
         ] {
-            assert_eq!(exit_code(&record).number(), number, "{record}");
+            let mut whole = json!({"execution_id": "e1", "status": "failed"});
+            let parts = record.as_object().expect("an object").clone();
+            whole.as_object_mut().expect("an object").extend(parts);
+            let read: Record = serde_json::from_value(whole).expect("a record");
+            assert_eq!(exit_code(&read).number(), number, "{record}");
         }
     }
 }

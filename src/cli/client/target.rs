@@ -14,22 +14,22 @@ use crate::cli::error::CliError;
 use crate::config::secret::Secret;
 
 /// Names the control plane when no `--url` does.
-pub const URL_VARIABLE: &str = "FLUX_URL";
+pub(crate) const URL_VARIABLE: &str = "FLUX_URL";
 /// Holds the key when no `--api-key-file` does.
-pub const KEY_VARIABLE: &str = "FLUX_API_KEY";
+pub(crate) const KEY_VARIABLE: &str = "FLUX_API_KEY";
 
 /// Options that every command has.
 #[derive(Debug, Clone, Args)]
-pub struct Target {
+pub(crate) struct Target {
     /// The control plane, such as http://127.0.0.1:7227 [env: FLUX_URL; else from `flux login`]
     #[arg(long, global = true, value_name = "URL")]
-    pub url: Option<String>,
+    pub(crate) url: Option<String>,
     /// A file with the API key [env: the key itself in FLUX_API_KEY; else from `flux login`]
     #[arg(long, global = true, value_name = "FILE")]
-    pub api_key_file: Option<PathBuf>,
+    pub(crate) api_key_file: Option<PathBuf>,
     /// Print the API's JSON
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 impl Target {
@@ -37,7 +37,7 @@ impl Target {
     ///
     /// # Errors
     /// None is named, its URL is none, or a file cannot be read.
-    pub fn client(&self) -> Result<Client, CliError> {
+    pub(crate) fn client(&self) -> Result<Client, CliError> {
         let variable = |name| {
             std::env::var(name)
                 .ok()
@@ -65,7 +65,7 @@ impl Target {
 ///
 /// # Errors
 /// Anything else.
-pub fn check_url(text: &str) -> Result<String, CliError> {
+pub(crate) fn check_url(text: &str) -> Result<String, CliError> {
     let url = text.trim().trim_end_matches('/');
     let rest = url
         .strip_prefix("http://")

@@ -1,19 +1,19 @@
 //! `flux agent`: what an operator does with one agent.
 
 use clap::{Args, Subcommand};
-use serde_json::json;
 
+use crate::cli::client::document::Document;
 use crate::cli::client::http::Client;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
-use crate::cli::printer::{self, Printer, printable};
-use crate::cli::table::cell;
+use crate::cli::printer::{self, Printer};
+use crate::contract::agent::{Agent, Drain, Enroll, Enrolled, Register, Registered, Removed};
 use crate::model::ids::AgentId;
 
 /// Enrols, registers, drains or removes an agent
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
 }
@@ -52,25 +52,24 @@ enum Action {
 ///
 /// # Errors
 /// A wrong id, no answer, or the API's refusal.
-pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let printer = Printer::new(target.json);
     match &arguments.action {
         Action::Enroll { id } => enroll(&target.client()?, &agent_id(id)?, printer),
         Action::Register { address, no_tls } => {
-            let body = json!({ "address": address, "tls": !no_tls });
-            let answer = target.client()?.post("/agents/register", &body)?;
-            let line = format!(
-                "registered {} at {}",
-                cell(&answer, "id"),
-                cell(&answer, "address")
-            );
+            let body = Register {
+                address: address.clone(),
+                tls: Some(!no_tls),
+            };
+            let answer: Document<Registered> = target.client()?.post("/agents/register", &body)?;
+            let line = format!("registered {} at {}", answer.id, answer.address);
             printer.show_line(&answer, &line)
         }
         Action::Drain { id, undo } => {
             let id = agent_id(id)?;
-            let answer = target
-                .client()?
-                .post(&format!("/agents/{id}/drain"), &json!({ "drain": !undo }))?;
+            let body = Drain { drain: !undo };
+            let path = format!("/agents/{id}/drain");
+            let answer: Document<Agent> = target.client()?.post(&path, &body)?;
             let line = if *undo {
                 // Its status is still that of an agent which has to be looked at.
                 format!("{id} gets work again once it holds every function")
@@ -81,7 +80,7 @@ pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError>
         }
         Action::Remove { id } => {
             let id = agent_id(id)?;
-            let answer = target.client()?.delete(&format!("/agents/{id}"))?;
+            let answer: Document<Removed> = target.client()?.delete(&format!("/agents/{id}"))?;
             printer.show_line(&answer, &format!("removed {id}"))
         }
     }?;
@@ -90,19 +89,18 @@ pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError>
 
 /// The token alone goes to stdout, so that a script can take it; what to do with it to stderr.
 fn enroll(client: &Client, id: &AgentId, printer: Printer) -> Result<(), CliError> {
-    let answer = client.post("/agents/enroll", &json!({ "agent_id": id.as_str() }))?;
-    let token = answer["token"].as_str().unwrap_or_default();
-    if token.is_empty() {
-        return Err(CliError::Protocol {
-            url: client.url().to_owned(),
-            what: "no token".to_owned(),
-        });
+    let body = Enroll {
+        agent_id: id.to_string(),
+    };
+    let answer: Document<Enrolled> = client.post("/agents/enroll", &body)?;
+    if answer.token.is_empty() {
+        return Err(client.protocol("the answer to POST /agents/enroll holds no token"));
     }
-    printer.show_line(&answer, token)?;
+    printer.show_line(&answer, &answer.token)?;
     let url = client.url();
-    let expires = printable(&cell(&answer, "expires_at"));
     printer::note(&format!(
-        "good for one use until {expires}; on the new machine:"
+        "good for one use until {}; on the new machine:",
+        answer.expires_at
     ));
     printer::raw_stderr(
         format!("  flux-agent join {url} TOKEN\n(or `-` in place of TOKEN, to read it from standard input)\n").as_bytes(),

@@ -2,101 +2,89 @@
 
 use anyhow::anyhow;
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::cli::client::document::Document;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::Printer;
-use crate::cli::table::{Table, cell};
+use crate::cli::table::{Cell, Table};
+use crate::contract::agent::Agent;
+use crate::contract::machine::Node;
 use crate::model::ids::AgentId;
 
 /// Lists agents, or shows one
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Only this one, in full: also what it does not enforce, and why
     id: Option<String>,
 }
-
-/// Columns of the list, before what is not enforced.
-const COLUMNS: [(&str, &str); 7] = [
-    ("AGENT", "id"),
-    ("ADDRESS", "address"),
-    ("STATUS", "status"),
-    ("RUNNING", "active_count"),
-    ("CPU%", "node_status.cpu_percent"),
-    ("MEM%", "node_status.memory_percent"),
-    ("LAST HEARTBEAT", "last_heartbeat"),
-];
 
 /// Runs the command.
 ///
 /// # Errors
 /// A wrong or unknown id, no answer, or the API's refusal.
-pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let printer = Printer::new(target.json);
     let id = arguments.id.as_deref().map(AgentId::new).transpose();
     let id = id.map_err(|error| CliError::usage(error.to_string(), ""))?;
-    let agents = target.client()?.get("/agents")?;
+    let agents: Vec<Document<Agent>> = target.client()?.get("/agents")?;
     match id {
         Some(id) => printer.show(find(&agents, &id)?, facts)?,
-        None => printer.show(&agents, table)?,
+        None => printer.show(&agents, |agents| table(agents))?,
     }
     Ok(ExitCode::Ok)
 }
 
-fn find<'a>(agents: &'a Value, id: &AgentId) -> Result<&'a Value, CliError> {
-    let mut agents = agents.as_array().into_iter().flatten();
+fn find<'a>(agents: &'a [Document<Agent>], id: &AgentId) -> Result<&'a Document<Agent>, CliError> {
+    let mut agents = agents.iter();
     agents
-        .find(|agent| agent["id"] == id.as_str())
+        .find(|agent| agent.id == id.as_str())
         .ok_or_else(|| CliError::Local(anyhow!("no agent {id}; flux agents lists them")))
 }
 
-fn table(agents: &Value) -> Table {
-    let mut heads: Vec<_> = COLUMNS.iter().map(|(head, _)| *head).collect();
-    heads.push("NOT ENFORCED");
-    let mut table = Table::new(&heads);
-    for agent in agents.as_array().into_iter().flatten() {
-        let mut row: Vec<_> = COLUMNS.iter().map(|(_, path)| cell(agent, path)).collect();
-        row.push(not_enforced(agent));
-        table.row(row);
-    }
-    table
+fn table(agents: &[Document<Agent>]) -> Table {
+    Table::of(
+        agents,
+        &[
+            ("AGENT", |agent| agent.id.cell()),
+            ("ADDRESS", |agent| agent.address.cell()),
+            ("STATUS", |agent| agent.status.cell()),
+            ("RUNNING", |agent| agent.active_count.cell()),
+            ("CPU%", |agent| figure(agent, |node| node.cpu_percent)),
+            ("MEM%", |agent| figure(agent, |node| node.memory_percent)),
+            ("LAST HEARTBEAT", |agent| agent.last_heartbeat.cell()),
+            ("NOT ENFORCED", |agent| not_enforced(agent)),
+        ],
+    )
+}
+
+fn figure(agent: &Agent, of: fn(&Node) -> f64) -> String {
+    agent.node_status.as_ref().map(of).cell()
 }
 
 /// One that says nothing about isolation is not asked yet, or not of this implementation.
-fn not_enforced(agent: &Value) -> String {
-    if words(agent, "isolation").next().is_none() {
+fn not_enforced(agent: &Agent) -> String {
+    if agent.isolation.is_empty() {
         return "unknown".to_owned();
     }
-    let missing: Vec<_> = missing(agent).map(|(what, _)| what).collect();
-    if missing.is_empty() {
-        return "-".to_owned();
-    }
-    missing.join(",")
+    let missing = agent.isolation_missing.iter();
+    let missing: Vec<_> = missing.map(|missing| missing.what.as_str()).collect();
+    missing.join(",").cell()
 }
 
 /// As for every object, but with one line for each thing that is not enforced.
-fn facts(agent: &Value) -> Table {
-    let mut agent = agent.clone();
-    let enforced: Vec<_> = words(&agent, "isolation").collect();
-    let enforced = enforced.join(", ");
-    let reasons = missing(&agent).map(|(what, reason)| (what.to_owned(), reason.into()));
-    let reasons = Value::Object(reasons.collect());
-    agent["isolation"] = enforced.into();
-    agent["isolation_missing"] = reasons;
-    Table::facts(&agent)
-}
-
-fn words<'a>(agent: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
-    let values = agent[key].as_array().into_iter().flatten();
-    values.filter_map(Value::as_str)
-}
-
-/// What is missing, and why.
-fn missing(agent: &Value) -> impl Iterator<Item = (&str, &str)> {
-    let missing = agent["isolation_missing"].as_array().into_iter().flatten();
-    missing.filter_map(|missing| Some((missing["what"].as_str()?, missing["reason"].as_str()?)))
+fn facts(agent: &Document<Agent>) -> Table {
+    let enforced = agent.isolation.join(", ");
+    let missing = agent.isolation_missing.iter();
+    let reasons: Map<_, _> = missing
+        .map(|missing| (missing.what.clone(), missing.reason.clone().into()))
+        .collect();
+    let mut fields = agent.fields();
+    fields.insert("isolation".to_owned(), enforced.into());
+    fields.insert("isolation_missing".to_owned(), Value::Object(reasons));
+    Table::facts(&fields)
 }
 
 #[cfg(test)]
@@ -105,13 +93,23 @@ mod tests {
 
     use super::*;
 
-    fn agents() -> Value {
-        json!([
-            {"id": "a1", "isolation": ["user", "files"], "isolation_missing": [
-                {"what": "memory", "reason": "no controller"}, {"what": "cpu", "reason": "none"}]},
-            {"id": "a2", "isolation": ["user"], "isolation_missing": []},
-            {"id": "a3", "isolation": []},
-        ])
+    fn agents() -> Vec<Document<Agent>> {
+        let agent = |id: &str, isolation: Value, missing: Value| {
+            json!({
+                "id": id, "address": "h:1", "status": "online",
+                "isolation": isolation, "isolation_missing": missing, "later": {"news": 1},
+            })
+        };
+        let missing = json!([
+            {"what": "memory", "reason": "no controller"},
+            {"what": "cpu", "reason": "none"},
+        ]);
+        let agents = json!([
+            agent("a1", json!(["user", "files"]), missing),
+            agent("a2", json!(["user"]), json!([])),
+            agent("a3", json!([]), json!([])),
+        ]);
+        serde_json::from_value(agents).expect("agents")
     }
 
     #[test]
@@ -135,6 +133,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("user, files"), "{text}");
+        assert!(text.contains("later.news"), "{text}");
         let stranger = AgentId::new("b").expect("id");
         assert!(find(&agents, &stranger).is_err());
     }

@@ -2,15 +2,17 @@
 
 use clap::Args;
 
+use crate::cli::client::document::Document;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::Printer;
+use crate::contract::execution::Cancelled;
 use crate::model::ids::ExecutionId;
 
 /// Cancels an execution: its processes are dead when this returns
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The execution
     id: String,
 }
@@ -19,10 +21,10 @@ pub struct Arguments {
 ///
 /// # Errors
 /// A wrong id, no answer, or the API's refusal.
-pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let id = ExecutionId::new(&arguments.id)
         .map_err(|error| CliError::usage(error.to_string(), "flux executions lists them"))?;
-    let answer = target.client()?.delete(&format!("/executions/{id}"))?;
+    let answer: Document<Cancelled> = target.client()?.delete(&format!("/executions/{id}"))?;
     Printer::new(target.json).show_line(&answer, &format!("cancelled {id}"))?;
     Ok(ExitCode::Ok)
 }

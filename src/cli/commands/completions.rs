@@ -13,7 +13,7 @@ use crate::cli::printer;
 #[command(
     after_help = "For bash: flux completions bash > /usr/share/bash-completion/completions/flux"
 )]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The shell
     shell: Shell,
 }
@@ -22,7 +22,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// Stdout cannot be written to.
-pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "flux", &mut script);
     printer::raw(&script)?;

@@ -10,17 +10,20 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Value, json};
+use serde::Serialize;
 use ureq::http::Method;
 
 use super::pack::directory::Package;
-use crate::cli::client::http::{Call, Client};
+use crate::cli::client::call::Call;
+use crate::cli::client::distribution;
+use crate::cli::client::document::Document;
+use crate::cli::client::http::Client;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::{self, Printer};
-use crate::cli::table::{Table, cell};
 use crate::config::function::{MAX_FUNCTION_YAML_BYTES, parse_function_yaml};
+use crate::contract::function::Distribution;
 use crate::model::function::FunctionConfig;
 use crate::model::ids::FunctionName;
 
@@ -31,7 +34,7 @@ use crate::model::ids::FunctionName;
 __pycache__, and what .fluxignore names (a name or path with * on each line). \
 Compiled functions are built first: `# build: COMMAND` in function.yaml says how."
 )]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Holds function.yaml and the code
     #[arg(default_value = ".")]
     directory: PathBuf,
@@ -41,7 +44,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// A bad function.yaml, a missing handler, no answer, or the API's refusal.
-pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let yaml = read_yaml(&arguments.directory)?;
     let config = parse(&arguments.directory, &yaml)?;
     let package = Package::collect(&arguments.directory)?;
@@ -49,47 +52,27 @@ pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError>
     let mut archive = tempfile::tempfile().context("create a temporary file")?;
     package.write(&mut archive)?;
     let client = target.client()?;
-    let registered = client.json(
-        Call::new(Method::PUT, "/functions").header("content-type", "application/yaml"),
-        yaml.as_bytes(),
-    )?;
-    let deployed = upload(&client, &config.name, archive)?;
-    let answer = json!({ "registered": registered, "deployed": deployed });
-    Printer::new(target.json).show(&answer, |answer| table(&answer["deployed"]))?;
-    note_failures(&deployed);
-    summary(&config.name, &deployed);
-    Ok(exit_code(&deployed))
+    let answer = Answer {
+        registered: register(&client, &yaml)?,
+        deployed: upload(&client, &config.name, archive)?,
+    };
+    let deployed = &answer.deployed;
+    Printer::new(target.json).show(&answer, |answer| distribution::table(&answer.deployed))?;
+    distribution::note_failures(deployed);
+    if deployed.total_agents == 0 {
+        printer::note(&format!(
+            "{} is stored; agents get it when they come",
+            config.name
+        ));
+    }
+    Ok(distribution::exit_code(deployed))
 }
 
-/// Says on stderr which agents an answer with `agents` reports a failure of.
-pub(super) fn note_failures(answer: &Value) {
-    for agent in answer["agents"].as_array().into_iter().flatten() {
-        if agent["status"] != "success" {
-            printer::note(&format!(
-                "agent {}: {} ({}); it is brought up to date before it gets traffic",
-                cell(agent, "agent_id"),
-                cell(agent, "status"),
-                cell(agent, "message"),
-            ));
-        }
-    }
-}
-
-fn summary(name: &FunctionName, deployed: &Value) {
-    if deployed["total_agents"] == 0 {
-        printer::note(&format!("{name} is stored; agents get it when they come"));
-    }
-}
-
-/// A deploy that no agent took is worth a failure, although it is stored and goes on.
-fn exit_code(deployed: &Value) -> ExitCode {
-    let total = deployed["total_agents"].as_u64().unwrap_or_default();
-    let done = deployed["deployed_count"].as_u64().unwrap_or(total);
-    if total > 0 && done == 0 {
-        ExitCode::Failure
-    } else {
-        ExitCode::Ok
-    }
+/// What `--json` shows: the answers to both requests.
+#[derive(Serialize)]
+struct Answer {
+    deployed: Document<Distribution>,
+    registered: Document<Distribution>,
 }
 
 fn read_yaml(directory: &Path) -> Result<String, CliError> {
@@ -140,7 +123,16 @@ fn build_hint(yaml: &str) -> Option<&str> {
         .map(str::trim)
 }
 
-fn upload(client: &Client, name: &FunctionName, mut archive: File) -> Result<Value, CliError> {
+fn register(client: &Client, yaml: &str) -> Result<Document<Distribution>, CliError> {
+    let call = Call::new(Method::PUT, "/functions").header("content-type", "application/yaml");
+    client.json(call, yaml.as_bytes())
+}
+
+fn upload(
+    client: &Client,
+    name: &FunctionName,
+    mut archive: File,
+) -> Result<Document<Distribution>, CliError> {
     let length = archive.metadata().context("measure the archive")?.len();
     archive.rewind().context("rewind the archive")?;
     let bar = progress(length);
@@ -163,15 +155,4 @@ fn progress(length: u64) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-fn table(deployed: &Value) -> Table {
-    Table::of(
-        &deployed["agents"],
-        &[
-            ("AGENT", "agent_id"),
-            ("STATUS", "status"),
-            ("MESSAGE", "message"),
-        ],
-    )
 }

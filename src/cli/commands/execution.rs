@@ -1,18 +1,19 @@
 //! `flux execution`: one record.
 
 use clap::Args;
-use serde_json::Value;
 
+use crate::cli::client::document::Document;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::Printer;
 use crate::cli::table::Table;
+use crate::contract::record::Record;
 use crate::model::ids::ExecutionId;
 
 /// Shows one execution's record
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The execution
     id: String,
 }
@@ -21,19 +22,17 @@ pub struct Arguments {
 ///
 /// # Errors
 /// A wrong id, no answer, or the API's refusal.
-pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let id = ExecutionId::new(&arguments.id)
         .map_err(|error| CliError::usage(error.to_string(), "flux executions lists them"))?;
-    let record = target.client()?.get(&format!("/executions/{id}"))?;
+    let record: Document<Record> = target.client()?.get(&format!("/executions/{id}"))?;
     Printer::new(target.json).show(&record, facts)?;
     Ok(ExitCode::Ok)
 }
 
 /// Without the output, which `flux logs` shows as it is.
-fn facts(record: &Value) -> Table {
-    let mut record = record.clone();
-    if let Some(object) = record.as_object_mut() {
-        object.remove("output");
-    }
-    Table::facts(&record)
+fn facts(record: &Document<Record>) -> Table {
+    let mut fields = record.fields();
+    fields.remove("output");
+    Table::facts(&fields)
 }

@@ -3,18 +3,20 @@
 use clap::Args;
 use ureq::http::Method;
 
-use crate::cli::client::http::Call;
+use crate::cli::client::call::Call;
+use crate::cli::client::document::Document;
 use crate::cli::client::record;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::{self, Printer};
+use crate::contract::execution::Page;
 use crate::model::execution::Status;
 use crate::model::ids::FunctionName;
 
 /// Lists executions, newest first
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Only of this function
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
@@ -33,7 +35,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// A wrong name, no answer, or the API's refusal.
-pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let mut call =
         Call::new(Method::GET, "/executions").query("limit", &arguments.limit.to_string());
     if let Some(name) = &arguments.function {
@@ -47,19 +49,14 @@ pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError>
     if let Some(cursor) = &arguments.cursor {
         call = call.query("cursor", cursor);
     }
-    let answer = target.client()?.json(call, ())?;
-    Printer::new(target.json).show(&answer, |answer| record::table(&answer["executions"]))?;
-    for agent in answer["unreachable_agents"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
-        let agent = agent.as_str().unwrap_or("?");
+    let page: Document<Page> = target.client()?.json(call, ())?;
+    Printer::new(target.json).show(&page, |page| record::table(&page.executions))?;
+    for agent in &page.unreachable_agents {
         printer::note(&format!(
             "agent {agent} cannot be reached: its executions are missing here"
         ));
     }
-    if let Some(cursor) = answer["next_cursor"].as_str() {
+    if let Some(cursor) = &page.next_cursor {
         printer::note(&format!("there are more: --cursor {cursor}"));
     }
     Ok(ExitCode::Ok)

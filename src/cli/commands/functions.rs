@@ -1,18 +1,19 @@
 //! `flux functions`: all of them, or one.
 
 use clap::Args;
-use serde_json::Value;
 
+use crate::cli::client::document::Document;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::Printer;
-use crate::cli::table::Table;
+use crate::cli::table::{Cell, Table};
+use crate::contract::function::Function;
 use crate::model::ids::FunctionName;
 
 /// Lists functions, or shows one
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Only this one, in full
     name: Option<String>,
 }
@@ -21,28 +22,32 @@ pub struct Arguments {
 ///
 /// # Errors
 /// A wrong name, no answer, or the API's refusal.
-pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let printer = Printer::new(target.json);
     match &arguments.name {
         Some(name) => {
             let name =
                 FunctionName::new(name).map_err(|error| CliError::usage(error.to_string(), ""))?;
-            let function = target.client()?.get(&format!("/functions/{name}"))?;
-            printer.show(&function, Table::facts)?;
+            let path = format!("/functions/{name}");
+            let function: Document<Function> = target.client()?.get(&path)?;
+            printer.show(&function, |function| Table::facts(&function.fields()))?;
         }
-        None => printer.show(&target.client()?.get("/functions")?, table)?,
+        None => {
+            let functions: Document<Vec<Function>> = target.client()?.get("/functions")?;
+            printer.show(&functions, |functions| table(functions))?;
+        }
     }
     Ok(ExitCode::Ok)
 }
 
-fn table(functions: &Value) -> Table {
+fn table(functions: &[Function]) -> Table {
     Table::of(
         functions,
         &[
-            ("FUNCTION", "name"),
-            ("HANDLER", "handler"),
-            ("VERSION", "active_version"),
-            ("UPDATED", "updated_at"),
+            ("FUNCTION", |function| function.name.cell()),
+            ("HANDLER", |function| function.handler.cell()),
+            ("VERSION", |function| function.active_version.cell()),
+            ("UPDATED", |function| function.updated_at.cell()),
         ],
     )
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::base::atomic_file;
 use crate::cli::client::target::Target;
@@ -18,7 +18,7 @@ use crate::model::ids::FunctionName;
 
 /// Writes a new function's directory, ready to deploy
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The function, and its directory
     name: String,
     /// What it is written in
@@ -38,6 +38,13 @@ enum Language {
     Go,
 }
 
+/// What `--json` shows.
+#[derive(Serialize)]
+struct Written<'a> {
+    directory: &'a str,
+    files: Vec<String>,
+}
+
 /// Name, text, and whether it is to be executed. `{name}` stands for the function's name.
 type Template = (&'static str, &'static str, bool);
 
@@ -45,7 +52,7 @@ type Template = (&'static str, &'static str, bool);
 ///
 /// # Errors
 /// A wrong name, a directory that is there, or files that cannot be written.
-pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let name = FunctionName::new(&arguments.name)
         .map_err(|error| CliError::usage(error.to_string(), ""))?;
     let directory = PathBuf::from(name.as_str());
@@ -61,7 +68,10 @@ pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError>
         atomic_file::write(&path, text.as_bytes(), mode).map_err(anyhow::Error::new)?;
         written.push(path.display().to_string());
     }
-    let answer = json!({ "directory": name.as_str(), "files": written });
+    let answer = Written {
+        directory: name.as_str(),
+        files: written,
+    };
     let line = format!("wrote {name}/; its README.md says how to deploy it");
     Printer::new(target.json).show_line(&answer, &line)?;
     Ok(ExitCode::Ok)

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 
 use anyhow::Context as _;
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::cli::client::context::{self, Context};
 use crate::cli::client::http::Client;
@@ -13,6 +13,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::{self, Printer};
 use crate::config::secret::Secret;
+use crate::contract::function::Function;
 
 /// Remembers a control plane and its key for later commands
 #[derive(Debug, Args)]
@@ -20,16 +21,23 @@ use crate::config::secret::Secret;
     after_help = "The key is asked for on a terminal, and read from stdin otherwise; \
 --api-key-file reads it from a file."
 )]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The control plane
     url: String,
+}
+
+/// What `--json` shows.
+#[derive(Serialize)]
+struct LoggedIn<'a> {
+    context: String,
+    url: &'a str,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// No key, one that the control plane refuses, or a context file that cannot be written.
-pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let url = check_url(&arguments.url)?;
     let text = match &target.api_key_file {
         Some(path) => std::fs::read_to_string(path)
@@ -45,12 +53,14 @@ pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError>
     }
     let api_key = Secret::new(api_key.to_owned());
     // Answers to a good key only, and is cheap.
-    Client::new(url.clone(), Some(api_key.clone())).get("/functions")?;
+    Client::new(url.clone(), Some(api_key.clone())).get::<Vec<Function>>("/functions")?;
     let path = context::default_path()?;
     let context = Context { url, api_key };
     context::write(&path, &context)?;
-    let path = path.display().to_string();
-    let answer = json!({ "url": context.url, "context": path });
+    let answer = LoggedIn {
+        context: path.display().to_string(),
+        url: &context.url,
+    };
     Printer::new(target.json).show_line(&answer, &format!("logged in to {}", context.url))?;
     Ok(ExitCode::Ok)
 }

@@ -1,18 +1,17 @@
 //! `flux logs`: the output of one execution, so far or to its end.
 
-use std::io;
-
 use clap::Args;
-use serde_json::Value;
 use ureq::http::Method;
 
-use super::exec;
+use crate::cli::client::call::Call;
+use crate::cli::client::document::Document;
 use crate::cli::client::follow;
-use crate::cli::client::http::{Call, Client};
+use crate::cli::client::http::Client;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
-use crate::cli::printer::{self, Printer};
+use crate::cli::printer;
+use crate::contract::record::Record;
 use crate::model::ids::ExecutionId;
 use crate::model::output::Stream;
 
@@ -22,7 +21,7 @@ use crate::model::output::Stream;
     after_help = "Without --follow both outputs go to stdout, in the order in which they were written; \
 with it each goes where the function wrote it. With --json: the record, or one event a line."
 )]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The execution
     id: String,
     /// Wait for more until the execution ends
@@ -37,14 +36,17 @@ pub struct Arguments {
 ///
 /// # Errors
 /// A wrong id, no answer, or the API's refusal.
-pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let id = ExecutionId::new(&arguments.id)
         .map_err(|error| CliError::usage(error.to_string(), "flux executions lists them"))?;
     let client = target.client()?;
     let stream = arguments.stream.as_deref();
     match (arguments.follow, target.json) {
         (true, is_json) => follow_output(&client, &id, stream, is_json)?,
-        (false, true) => Printer::new(true).json(&client.get(&format!("/executions/{id}"))?)?,
+        (false, true) => {
+            let record: Document<Record> = client.get(&format!("/executions/{id}"))?;
+            printer::json(&record)?;
+        }
         (false, false) => so_far(&client, &id, stream)?,
     }
     Ok(ExitCode::Ok)
@@ -61,12 +63,15 @@ fn follow_output(
         if !is_wanted(chunk.stream) {
             Ok(())
         } else if is_json {
-            line(&chunk.json)
+            printer::json_line(&chunk.event)
         } else {
-            exec::write(chunk)
+            chunk.show()
         }
     })?;
-    if is_json { line(&ended) } else { Ok(()) }
+    if is_json {
+        printer::json_line(&ended)?;
+    }
+    Ok(())
 }
 
 /// Answers may come in parts; the first empty one is the end of what there is.
@@ -85,11 +90,4 @@ fn so_far(client: &Client, id: &ExecutionId, stream: Option<&str>) -> Result<(),
         printer::raw(&bytes)?;
         offset += bytes.len() as u64;
     }
-}
-
-fn line(value: &Value) -> Result<(), CliError> {
-    let mut line =
-        serde_json::to_vec(value).map_err(|error| CliError::stdout(io::Error::other(error)))?;
-    line.push(b'\n');
-    printer::raw(&line)
 }

@@ -3,21 +3,21 @@
 //! Each has its options as `Arguments` and does its work in `run`. `pack/` makes the archive that
 //! `deploy` sends.
 
-pub mod agent;
-pub mod agents;
-pub mod cancel;
-pub mod completions;
-pub mod delete;
-pub mod deploy;
-pub mod exec;
-pub mod execution;
-pub mod executions;
-pub mod functions;
-pub mod init;
-pub mod login;
-pub mod logs;
+pub(super) mod agent;
+pub(super) mod agents;
+pub(super) mod cancel;
+pub(super) mod completions;
+pub(super) mod delete;
+pub(super) mod deploy;
+pub(super) mod exec;
+pub(super) mod execution;
+pub(super) mod executions;
+pub(super) mod functions;
+pub(super) mod init;
+pub(super) mod login;
+pub(super) mod logs;
 mod pack;
-pub mod pki;
-pub mod rollback;
-pub mod status;
-pub mod versions;
+pub(super) mod pki;
+pub(super) mod rollback;
+pub(super) mod status;
+pub(super) mod versions;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::base::causes::with_causes;
 use crate::base::clock::{Clock, Timestamp};
@@ -15,7 +15,7 @@ use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::Printer;
-use crate::cli::table::Table;
+use crate::cli::table::{Cell, Table};
 use crate::pki::{Expiry, Holder, PkiError, expiries};
 
 /// Lists the certificates of this machine and when they end
@@ -24,7 +24,7 @@ use crate::pki::{Expiry, Holder, PkiError, expiries};
     after_help = "Reads the files of the control plane's machine; asks nobody. Ends with 1 when a \
 certificate has ended or cannot be read."
 )]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// `certs_dir` of flux.yaml
     #[arg(long, value_name = "DIR", default_value = "/etc/flux/certs")]
     certs_dir: PathBuf,
@@ -36,7 +36,7 @@ const MILLIS_PER_DAY: i64 = 86_400_000;
 ///
 /// # Errors
 /// The directory cannot be read.
-pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     // To the list, a directory that is not there is an empty one; to a person, a wrong path.
     fs::read_dir(&arguments.certs_dir)
         .with_context(|| format!("read {}", arguments.certs_dir.display()))?;
@@ -45,14 +45,11 @@ pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError>
     let is_good = found
         .iter()
         .all(|entry| matches!(entry, Ok(expiry) if expiry.not_after > now));
-    let certificates = found
+    let certificates: Vec<_> = found
         .iter()
-        .map(|entry| match entry {
-            Ok(expiry) => facts(expiry, now),
-            Err(error) => damage(error),
-        })
+        .map(|entry| Certificate::new(entry, now))
         .collect();
-    Printer::new(target.json).show(&Value::Array(certificates), table)?;
+    Printer::new(target.json).show(&certificates, |certificates| table(certificates))?;
     Ok(if is_good {
         ExitCode::Ok
     } else {
@@ -60,14 +57,36 @@ pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError>
     })
 }
 
-fn facts(expiry: &Expiry, now: Timestamp) -> Value {
-    let left = expiry.not_after.as_millis() - now.as_millis();
-    json!({
-        "holder": holder(&expiry.holder),
-        "file": expiry.path.display().to_string(),
-        "not_after": expiry.not_after.to_rfc3339(),
-        "days_left": left.div_euclid(MILLIS_PER_DAY),
-    })
+/// One certificate, or what keeps it from being read.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Certificate {
+    Read {
+        days_left: i64,
+        file: String,
+        holder: String,
+        not_after: String,
+    },
+    Damaged {
+        error: String,
+    },
+}
+
+impl Certificate {
+    fn new(entry: &Result<Expiry, PkiError>, now: Timestamp) -> Certificate {
+        match entry {
+            Ok(expiry) => Certificate::Read {
+                days_left: (expiry.not_after.as_millis() - now.as_millis())
+                    .div_euclid(MILLIS_PER_DAY),
+                file: expiry.path.display().to_string(),
+                holder: holder(&expiry.holder),
+                not_after: expiry.not_after.to_rfc3339(),
+            },
+            Err(error) => Certificate::Damaged {
+                error: with_causes(error),
+            },
+        }
+    }
 }
 
 fn holder(holder: &Holder) -> String {
@@ -78,19 +97,26 @@ fn holder(holder: &Holder) -> String {
     }
 }
 
-fn damage(error: &PkiError) -> Value {
-    json!({ "error": with_causes(error) })
-}
-
-fn table(certificates: &Value) -> Table {
-    Table::of(
-        certificates,
-        &[
-            ("HOLDER", "holder"),
-            ("DAYS LEFT", "days_left"),
-            ("NOT AFTER", "not_after"),
-            ("FILE", "file"),
-            ("ERROR", "error"),
-        ],
-    )
+fn table(certificates: &[Certificate]) -> Table {
+    let mut table = Table::new(&["HOLDER", "DAYS LEFT", "NOT AFTER", "FILE", "ERROR"]);
+    for certificate in certificates {
+        table.row(match certificate {
+            Certificate::Read {
+                days_left,
+                file,
+                holder,
+                not_after,
+            } => [
+                holder.cell(),
+                days_left.cell(),
+                not_after.cell(),
+                file.cell(),
+                "".cell(),
+            ],
+            Certificate::Damaged { error } => {
+                ["".cell(), "".cell(), "".cell(), "".cell(), error.cell()]
+            }
+        });
+    }
+    table
 }

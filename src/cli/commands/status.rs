@@ -1,69 +1,70 @@
 //! `flux status`: is the control plane ready, and what do its machines do.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
 
+use crate::cli::client::document::Document;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::Printer;
-use crate::cli::table::{Table, cell};
+use crate::cli::table::{Cell, Table};
+use crate::contract::machine::{Node, Resources, State};
 
 /// Whether the control plane is ready, and what its machines do
 #[derive(Debug, Args)]
-pub struct Arguments {}
+pub(crate) struct Arguments {}
+
+/// What is shown: two answers, and where they come from.
+#[derive(Serialize)]
+struct Status<'a> {
+    ready: Document<State>,
+    resources: Document<Resources>,
+    url: &'a str,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// No answer, not ready, or the API's refusal.
-pub fn run(_: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(_: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let client = target.client()?;
-    let ready = client.get("/ready")?;
-    let resources = client.get("/resources")?;
-    let answer = json!({ "url": client.url(), "ready": ready, "resources": resources });
-    Printer::new(target.json).show(&answer, table)?;
+    let status = Status {
+        ready: client.get("/ready")?,
+        resources: client.get("/resources")?,
+        url: client.url(),
+    };
+    Printer::new(target.json).show(&status, table)?;
     Ok(ExitCode::Ok)
 }
 
-fn table(answer: &Value) -> Table {
+fn table(status: &Status) -> Table {
     let mut table = Table::new(&["MACHINE", "STATUS", "CPU%", "MEM%", "MEM MB", "RUNNING"]);
-    let ready = cell(&answer["ready"], "status");
-    let node = &answer["resources"]["flux"]["node"];
-    table.row(
-        [cell(answer, "url"), ready]
-            .into_iter()
-            .chain(figures(node)),
+    let mut row = |machine: &str, status: &str, node: Option<&Node>| {
+        table.row(
+            [machine.cell(), status.cell()]
+                .into_iter()
+                .chain(figures(node)),
+        );
+    };
+    row(
+        status.url,
+        &status.ready.status,
+        Some(&status.resources.flux.node),
     );
-    for agent in answer["resources"]["agents"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
-        let id = match cell(agent, "id") {
-            absent if absent == "-" => cell(agent, "agent_id"),
-            id => id,
-        };
-        let node = if agent["node_status"].is_object() {
-            &agent["node_status"]
-        } else {
-            &agent["node"]
-        };
-        table.row([id, cell(agent, "status")].into_iter().chain(figures(node)));
+    for agent in &status.resources.agents {
+        row(&agent.id, &agent.status, agent.node_status.as_ref());
     }
     table
 }
 
-fn figures(node: &Value) -> [String; 4] {
-    let memory = format!(
-        "{}/{}",
-        cell(node, "memory_used_mb"),
-        cell(node, "memory_total_mb")
-    );
+fn figures(node: Option<&Node>) -> [String; 4] {
+    let used = node.map(|node| node.memory_used_mb).cell();
+    let total = node.map(|node| node.memory_total_mb).cell();
     [
-        cell(node, "cpu_percent"),
-        cell(node, "memory_percent"),
-        memory,
-        cell(node, "active_tasks"),
+        node.map(|node| node.cpu_percent).cell(),
+        node.map(|node| node.memory_percent).cell(),
+        format!("{used}/{total}"),
+        node.map(|node| node.active_tasks).cell(),
     ]
 }

@@ -1,18 +1,19 @@
 //! `flux versions`.
 
 use clap::Args;
-use serde_json::Value;
 
+use crate::cli::client::document::Document;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::Printer;
-use crate::cli::table::Table;
+use crate::cli::table::{Cell, Table};
+use crate::contract::function::Version;
 use crate::model::ids::FunctionName;
 
 /// Lists a function's versions
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The function
     name: String,
 }
@@ -21,25 +22,24 @@ pub struct Arguments {
 ///
 /// # Errors
 /// A wrong name, no answer, or the API's refusal.
-pub fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
+pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let name = FunctionName::new(&arguments.name)
         .map_err(|error| CliError::usage(error.to_string(), ""))?;
-    let answer = target
-        .client()?
-        .get(&format!("/functions/{name}/versions"))?;
-    Printer::new(target.json).show(&answer, table)?;
+    let path = format!("/functions/{name}/versions");
+    let versions: Document<Vec<Version>> = target.client()?.get(&path)?;
+    Printer::new(target.json).show(&versions, |versions| table(versions))?;
     Ok(ExitCode::Ok)
 }
 
-fn table(versions: &Value) -> Table {
+fn table(versions: &[Version]) -> Table {
     Table::of(
         versions,
         &[
-            ("VERSION", "version"),
-            ("ACTIVE", "active"),
-            ("BYTES", "size_bytes"),
-            ("CREATED", "created_at"),
-            ("DIGEST", "digest"),
+            ("VERSION", |version| version.version.cell()),
+            ("ACTIVE", |version| version.active.cell()),
+            ("BYTES", |version| version.size_bytes.cell()),
+            ("CREATED", |version| version.created_at.cell()),
+            ("DIGEST", |version| version.digest.cell()),
         ],
     )
 }

@@ -23,7 +23,7 @@ pub(super) const PROGRAM: &str = "flux-agent";
 /// Runs functions for a Flux control plane, each execution an isolated native process
 #[derive(Debug, Parser)]
 #[command(name = "flux-agent", version, args_conflicts_with_subcommands = true)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// agent.yaml; else $AGENT_CONFIG, ./agent.yaml, /etc/flux-agent/agent.yaml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,

@@ -35,17 +35,17 @@ const AGENT_ID: &str = "local";
 
 /// Options of `flux dev`.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Where the API listens; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_HTTP_PORT)))]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Where everything is kept; default: /var/lib/flux/dev as root, else ~/.local/state/flux/dev
     #[arg(long, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 /// Runs until a signal, a failed start or a panic.
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match serve(arguments) {
         Ok(code) => code,
         Err(error) => exit::not_started("flux dev", &error),

@@ -10,17 +10,17 @@ use crate::cli::printer;
 use crate::config::error::ConfigError;
 
 /// The configuration cannot be used (EX_CONFIG of sysexits.h).
-pub const CONFIG: u8 = 78;
+pub(crate) const CONFIG: u8 = 78;
 /// A thread panicked (EX_SOFTWARE of sysexits.h).
-pub const PANIC: u8 = 70;
+pub(crate) const PANIC: u8 = 70;
 
 /// A key that is known and cannot be followed in this version.
 #[derive(Debug, Error)]
 #[error("{0}")]
-pub struct Unsupported(pub &'static str);
+pub(crate) struct Unsupported(pub &'static str);
 
 /// After an orderly end: success, unless a panic was what ended it.
-pub fn after_shutdown(supervisor: &Supervisor) -> ExitCode {
+pub(crate) fn after_shutdown(supervisor: &Supervisor) -> ExitCode {
     match supervisor.first_panic() {
         None => {
             log::info!("ended");
@@ -35,7 +35,7 @@ pub fn after_shutdown(supervisor: &Supervisor) -> ExitCode {
 
 /// Says on standard error why a daemon did not start: in its log, or to whoever called it while
 /// there is no log.
-pub fn not_started(program: &str, error: &anyhow::Error) -> ExitCode {
+pub(crate) fn not_started(program: &str, error: &anyhow::Error) -> ExitCode {
     let text = with_causes(error.as_ref());
     log::error!("{program} does not run: {text}");
     if log::max_level() == log::LevelFilter::Off {

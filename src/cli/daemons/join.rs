@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use serde_json::Value;
 
 use super::agent::PROGRAM;
 use crate::base::atomic_file;
 use crate::base::https::system_tls;
 use crate::cli::client::target::check_url;
+use crate::cli::error::ApiError;
 use crate::cli::printer;
 use crate::pki::enrolment::{EnrolAnswer, EnrolRequest, Enrolled};
 use crate::pki::invitation::Invitation;
@@ -32,7 +32,7 @@ const MAX_TOKEN_BYTES: u64 = 4096;
 
 /// Gets this machine's agent its certificate and configuration
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The control plane, such as http://10.0.0.1:7227
     url: String,
     /// What `flux agent enroll ID` printed; `-` reads it from standard input
@@ -47,7 +47,7 @@ pub struct Arguments {
 /// # Errors
 /// A token that is none, a configuration that is there already, no answer, a refusal, an answer
 /// that is not proven, a directory that cannot be written.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let invitation: Invitation = read_token(&arguments.token)?
         .parse()
         .context("the token cannot be used")?;
@@ -127,17 +127,14 @@ fn ask(url: &str, request: &EnrolRequest) -> anyhow::Result<EnrolAnswer> {
         return serde_json::from_slice(&body)
             .with_context(|| format!("{url} gave another answer than expected"));
     }
-    let error: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let text = |field: &str| {
-        error["error"][field]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let error = ApiError::read(status.as_u16(), &body);
+    if error.hint.is_empty() {
+        bail!("{url} refused ({status}): {}", error.message);
+    }
     bail!(
         "{url} refused ({status}): {}; {}",
-        text("message"),
-        text("hint")
+        error.message,
+        error.hint
     );
 }
 

@@ -13,7 +13,7 @@ use crate::rpc::LOG_TARGET;
 
 /// Starts logging with the configuration's filter; `RUST_LOG` wins over it, for a look into a
 /// running installation without a change to its files.
-pub fn start(filter: &str) {
+pub(crate) fn start(filter: &str) {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_owned());
     let mut builder = env_logger::Builder::new();
     if !filter.contains(LOG_TARGET) {

@@ -2,8 +2,8 @@
 //! end; and how an agent's machine joins a fleet.
 
 pub mod agent;
-pub mod dev;
+pub(crate) mod dev;
 mod exit;
 mod join;
 mod logging;
-pub mod server;
+pub(crate) mod server;

@@ -23,17 +23,17 @@ use crate::http::{Limits, ListenConfig, Server, TlsConfig};
 
 /// Options of `flux server`.
 #[derive(Debug, Args, Default)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// flux.yaml; else $FLUX_CONFIG, ./flux.yaml, /etc/flux/flux.yaml
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Read the configuration, say what is wrong with it, and do not start
     #[arg(long)]
-    pub check_config: bool,
+    pub(crate) check_config: bool,
 }
 
 /// Plain `flux`: the server where a configuration is found, else the usage.
-pub fn run_if_configured() -> ExitCode {
+pub(crate) fn run_if_configured() -> ExitCode {
     let arguments = Arguments::default();
     if let Err(ConfigError::NotFound { .. }) = ServerConfig::load(None) {
         let help = Cli::command().render_help().to_string();
@@ -44,7 +44,7 @@ pub fn run_if_configured() -> ExitCode {
 }
 
 /// Runs until a signal, a failed start or a panic.
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match serve(arguments) {
         Ok(code) => code,
         Err(error) => exit::not_started("flux server", &error),
@@ -73,7 +73,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// The control plane behind its HTTP server; shared with `flux dev`.
-pub struct FrontDoor {
+pub(crate) struct FrontDoor {
     // Before the control plane: its handlers use it.
     server: Server,
     control: Arc<ControlPlane>,
@@ -85,7 +85,10 @@ impl FrontDoor {
     ///
     /// # Errors
     /// Whatever keeps either from starting.
-    pub fn open(config: &ServerConfig, supervisor: &Supervisor) -> anyhow::Result<FrontDoor> {
+    pub(crate) fn open(
+        config: &ServerConfig,
+        supervisor: &Supervisor,
+    ) -> anyhow::Result<FrontDoor> {
         let control = Arc::new(ControlPlane::start(config, &Clock::system(), supervisor)?);
         let limits = Limits {
             connections: config.limits.http_connections.get() as usize,
@@ -116,17 +119,17 @@ impl FrontDoor {
     }
 
     /// Where it is.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.server.local_addr())
     }
 
     /// The control plane itself.
-    pub fn control(&self) -> &ControlPlane {
+    pub(crate) fn control(&self) -> &ControlPlane {
         &self.control
     }
 
     /// Takes nothing new, lets requests end until the deadline, then goes.
-    pub fn shut_down(self, config: &ServerConfig) {
+    pub(crate) fn shut_down(self, config: &ServerConfig) {
         self.server.stop_accepting();
         self.control.begin_shutdown();
         if !self

@@ -21,17 +21,17 @@ const MAX_DEPTH: usize = 32;
 
 /// What goes into the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Package {
+pub(crate) struct Package {
     files: Vec<PackagedFile>,
 }
 
 /// One file of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackagedFile {
+pub(crate) struct PackagedFile {
     /// In the archive: relative, with slashes.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether its owner may execute it.
-    pub is_executable: bool,
+    pub(crate) is_executable: bool,
     path: PathBuf,
 }
 
@@ -40,7 +40,7 @@ impl Package {
     ///
     /// # Errors
     /// Something cannot be read, is neither file nor directory, or is too much.
-    pub fn collect(directory: &Path) -> anyhow::Result<Package> {
+    pub(crate) fn collect(directory: &Path) -> anyhow::Result<Package> {
         let ignore = match fs::read_to_string(directory.join(".fluxignore")) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -59,7 +59,7 @@ impl Package {
     }
 
     /// By name.
-    pub fn files(&self) -> &[PackagedFile] {
+    pub(crate) fn files(&self) -> &[PackagedFile] {
         &self.files
     }
 
@@ -67,7 +67,7 @@ impl Package {
     ///
     /// # Errors
     /// A file cannot be read, or the archive not be written.
-    pub fn write(&self, archive: impl Write + Seek) -> anyhow::Result<()> {
+    pub(crate) fn write(&self, archive: impl Write + Seek) -> anyhow::Result<()> {
         let mut zip = ZipWriter::new(archive);
         for file in &self.files {
             let mode = if file.is_executable { 0o755 } else { 0o644 };

@@ -18,14 +18,14 @@ const ALWAYS: [&str; 8] = [
 
 /// A set of patterns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IgnoreRules {
+pub(crate) struct IgnoreRules {
     names: Vec<String>,
     paths: Vec<String>,
 }
 
 impl IgnoreRules {
     /// The fixed patterns, and those of a `.fluxignore`.
-    pub fn new(fluxignore: &str) -> IgnoreRules {
+    pub(crate) fn new(fluxignore: &str) -> IgnoreRules {
         let mut rules = IgnoreRules {
             names: ALWAYS.map(str::to_owned).to_vec(),
             // The control plane has it from its own upload.
@@ -48,7 +48,7 @@ impl IgnoreRules {
     }
 
     /// Whether `path` (relative, with slashes) stays out; a directory takes what is below with it.
-    pub fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
         self.names.iter().any(|pattern| wildcard(pattern, name))
             || self.paths.iter().any(|pattern| {

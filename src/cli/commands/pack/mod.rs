@@ -2,5 +2,5 @@
 //!
 //! `ignore` says which files stay behind, `directory` packs the others.
 
-pub mod directory;
-pub mod ignore;
+pub(crate) mod directory;
+pub(crate) mod ignore;
