@@ -1,4 +1,4 @@
-//! `flux` itself: the options that all commands share, and which command it is.
+//! `flux` itself: which command it is, and how its end becomes the process's.
 
 use clap::{Parser, Subcommand};
 
@@ -30,26 +30,24 @@ use super::printer;
 #[derive(Debug, Parser)]
 #[command(name = "flux", version, propagate_version = true)]
 pub(crate) struct Cli {
-    /// Which control plane, and how to show its answers.
     #[command(flatten)]
     pub(crate) target: Target,
-    /// What to do; without it, the control plane where flux.yaml is found.
+    /// Without one: `server` where there is a configuration for it, else the help.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
 
-/// Every command; each has a file of its own.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the control plane as a daemon, with flux.yaml
+    /// Run the control plane as a daemon, as flux.yaml configures it
     Server(server::Arguments),
-    /// Run control plane and agent in one process, on loopback, without configuration
+    /// Run a control plane and an agent in one process, on loopback, without configuration
     Dev(dev::Arguments),
     /// Write a new function's directory, ready to deploy
     Init(init::Arguments),
     /// Register the function in a directory and deploy its code
     Deploy(deploy::Arguments),
-    /// Start a function and show its output live; ends with its exit code
+    /// Run a function, show its output live, and exit with its exit code
     Exec(exec::Arguments),
     /// List executions
     Executions(executions::Arguments),
@@ -57,13 +55,13 @@ pub(crate) enum Command {
     Execution(execution::Arguments),
     /// Show one execution's output
     Logs(logs::Arguments),
-    /// Cancel an execution: its processes are dead when this returns
+    /// Cancel an execution; its processes are dead when this returns
     Cancel(cancel::Arguments),
     /// List functions, or show one
     Functions(functions::Arguments),
     /// List a function's versions
     Versions(versions::Arguments),
-    /// Go back to the version before, or to a given one
+    /// Go back to the previous version, or to a given one
     Rollback(rollback::Arguments),
     /// Delete a function and its versions
     Delete(delete::Arguments),
@@ -75,63 +73,55 @@ pub(crate) enum Command {
     Pki(pki::Arguments),
     /// Remember a control plane and its key for later commands
     Login(login::Arguments),
-    /// Whether the control plane is ready, and what its machines do
+    /// Show whether the control plane is ready, and what its machines are doing
     Status(status::Arguments),
     /// Print a shell's completion script
     Completions(completions::Arguments),
 }
 
-/// Reads the command line and runs it; help, version and usage errors end the process in clap.
+/// Reads the command line and does what it says. For help, version and a command line that is wrong,
+/// clap ends the process itself.
 pub fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
-    match &cli.command {
-        Some(Command::Server(arguments)) => server::run(arguments),
-        Some(Command::Dev(arguments)) => dev::run(arguments),
-        Some(command) => run(command, &cli.target).into(),
-        None => server::run_if_configured(),
-    }
-}
-
-/// Runs one command and says on stderr what kept it from success.
-pub(crate) fn run(command: &Command, target: &Target) -> ExitCode {
-    let (result, is_exec) = match command {
-        Command::Exec(arguments) => (exec::run(arguments, target), true),
-        other => (dispatch(other, target), false),
+    let Cli { target, command } = Cli::parse();
+    let Some(command) = command else {
+        return server::run_if_configured();
     };
-    match result {
-        Ok(code) => code,
-        Err(CliError::PipeClosed) => ExitCode::PIPE_CLOSED,
-        Err(error) => {
-            printer::failure(&error);
-            if is_exec {
-                error.exec_exit_code()
-            } else {
-                error.exit_code()
-            }
+    let result = match &command {
+        Command::Server(arguments) => return server::run(arguments),
+        Command::Dev(arguments) => return dev::run(arguments),
+        Command::Exec(arguments) => {
+            return end(exec::run(arguments, &target), CliError::exec_exit_code);
         }
-    }
+        Command::Init(arguments) => init::run(arguments, &target),
+        Command::Deploy(arguments) => deploy::run(arguments, &target),
+        Command::Executions(arguments) => executions::run(arguments, &target),
+        Command::Execution(arguments) => execution::run(arguments, &target),
+        Command::Logs(arguments) => logs::run(arguments, &target),
+        Command::Cancel(arguments) => cancel::run(arguments, &target),
+        Command::Functions(arguments) => functions::run(arguments, &target),
+        Command::Versions(arguments) => versions::run(arguments, &target),
+        Command::Rollback(arguments) => rollback::run(arguments, &target),
+        Command::Delete(arguments) => delete::run(arguments, &target),
+        Command::Agents(arguments) => agents::run(arguments, &target),
+        Command::Agent(arguments) => agent::run(arguments, &target),
+        Command::Pki(arguments) => pki::run(arguments, &target),
+        Command::Login(arguments) => login::run(arguments, &target),
+        Command::Status(arguments) => status::run(arguments, &target),
+        Command::Completions(arguments) => completions::run(arguments),
+    };
+    end(result, CliError::exit_code)
 }
 
-fn dispatch(command: &Command, target: &Target) -> Result<ExitCode, CliError> {
-    match command {
-        // Daemons, started in main: they end with codes of their own.
-        Command::Server(_) | Command::Dev(_) => Ok(ExitCode::Failure),
-        Command::Init(arguments) => init::run(arguments, target),
-        Command::Deploy(arguments) => deploy::run(arguments, target),
-        Command::Exec(arguments) => exec::run(arguments, target),
-        Command::Executions(arguments) => executions::run(arguments, target),
-        Command::Execution(arguments) => execution::run(arguments, target),
-        Command::Logs(arguments) => logs::run(arguments, target),
-        Command::Cancel(arguments) => cancel::run(arguments, target),
-        Command::Functions(arguments) => functions::run(arguments, target),
-        Command::Versions(arguments) => versions::run(arguments, target),
-        Command::Rollback(arguments) => rollback::run(arguments, target),
-        Command::Delete(arguments) => delete::run(arguments, target),
-        Command::Agents(arguments) => agents::run(arguments, target),
-        Command::Agent(arguments) => agent::run(arguments, target),
-        Command::Pki(arguments) => pki::run(arguments, target),
-        Command::Login(arguments) => login::run(arguments, target),
-        Command::Status(arguments) => status::run(arguments, target),
-        Command::Completions(arguments) => completions::run(arguments),
-    }
+/// Says on stderr what kept a command from success; `code_of` gives a failure its exit code.
+fn end(
+    result: Result<ExitCode, CliError>,
+    code_of: fn(&CliError) -> ExitCode,
+) -> std::process::ExitCode {
+    let code = result.unwrap_or_else(|error| {
+        if !matches!(error, CliError::PipeClosed) {
+            printer::failure(&error);
+        }
+        code_of(&error)
+    });
+    code.into()
 }

@@ -1,4 +1,4 @@
-//! What a command can fail with, and what the user is told to do about it.
+//! Why a command fails, what the user is told to do about it, and the exit code for it.
 
 use std::io;
 
@@ -7,13 +7,11 @@ use thiserror::Error;
 use super::exit_code::ExitCode;
 use crate::contract::error::{BadField, ErrorBody};
 
-/// Why a command failed.
 #[derive(Debug, Error)]
 pub(crate) enum CliError {
-    /// The arguments make no sense together, or one of them makes none.
+    /// An argument is wrong, or arguments do not go together; nothing was sent.
     #[error("{message}")]
     Usage {
-        /// What is wrong.
         message: String,
         /// What would be right.
         hint: String,
@@ -21,9 +19,7 @@ pub(crate) enum CliError {
     /// No answer came.
     #[error("cannot reach {url}")]
     Unreachable {
-        /// The control plane.
         url: String,
-        /// The reason.
         #[source]
         source: Box<ureq::Error>,
     },
@@ -33,23 +29,19 @@ pub(crate) enum CliError {
     /// An answer came that Flux would not have given.
     #[error("{url} does not answer as Flux does: {what}")]
     Protocol {
-        /// The address that was asked.
         url: String,
         /// The answer to what, and what it should have been.
         what: String,
     },
-    /// Whoever read stdout has gone; not worth a message.
+    /// Whoever read stdout has gone, which is not worth a message.
     #[error("stdout is closed")]
     PipeClosed,
-    /// Anything local: files, the terminal, signals.
+    /// Something on this machine failed: a file, the terminal, signals.
     #[error(transparent)]
     Local(#[from] anyhow::Error),
-    /// A connection to a live stream could not be had again in time.
-    #[error("lost the contact to execution {execution_id}, which may go on without it")]
-    LostContact {
-        /// What was followed.
-        execution_id: String,
-    },
+    /// A live stream broke off and could not be taken up again in time.
+    #[error("lost contact with execution {execution_id}, which may still be running")]
+    LostContact { execution_id: String },
 }
 
 /// What the API refused, and why.
@@ -95,7 +87,6 @@ impl ApiError {
 }
 
 impl CliError {
-    /// A wrong command line.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> CliError {
         CliError::Usage {
             message: message.into(),
@@ -103,7 +94,7 @@ impl CliError {
         }
     }
 
-    /// For writes to stdout: a closed pipe is an end, everything else a failure.
+    /// For a failed write to stdout: a closed pipe is an ordinary end, everything else a failure.
     pub(crate) fn stdout(error: io::Error) -> CliError {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return CliError::PipeClosed;
@@ -111,7 +102,7 @@ impl CliError {
         CliError::Local(anyhow::Error::new(error).context("write to stdout"))
     }
 
-    /// Of every command but `exec`.
+    /// For every command but `exec`.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             CliError::Usage { .. } => ExitCode::Usage,
@@ -121,7 +112,7 @@ impl CliError {
         }
     }
 
-    /// Of `exec`, whose other codes belong to the function.
+    /// For `exec`, whose other codes belong to the function.
     pub(crate) fn exec_exit_code(&self) -> ExitCode {
         match self {
             CliError::Usage { .. } => ExitCode::Usage,
@@ -135,21 +126,21 @@ impl CliError {
         }
     }
 
-    /// What to do about it; empty when nothing is known.
+    /// What to do about it; empty where there is nothing to say.
     pub(crate) fn hint(&self) -> String {
         match self {
             CliError::Usage { hint, .. } => hint.clone(),
             CliError::Unreachable { .. } => {
-                "is it running? `flux status` asks it; --url or FLUX_URL name another".to_owned()
+                "is it running? --url or FLUX_URL name another one".to_owned()
             }
-            // The API's own hint is about headers.
+            // In place of the API's own hint, which is about headers.
             CliError::Api(error) if error.status == 401 => {
                 "log in with `flux login URL`, or set FLUX_API_KEY or --api-key-file".to_owned()
             }
             CliError::Api(error) => error.hint.clone(),
             CliError::Protocol { .. } => "is that the address of a Flux control plane?".to_owned(),
             CliError::LostContact { execution_id } => {
-                format!("look again with `flux logs {execution_id} --follow`")
+                format!("follow it again with `flux logs {execution_id} --follow`")
             }
             CliError::PipeClosed | CliError::Local(_) => String::new(),
         }

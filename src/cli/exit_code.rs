@@ -1,4 +1,5 @@
-//! Every way in which `flux` ends, as a shell sees it. docs/cli.md has the same table for people.
+//! Every way in which `flux` ends, as a shell sees it. docs/cli.md has the same table, and a test
+//! compares them.
 
 /// One variant for each meaning; [`ExitCode::number`] is the only place with numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,15 +14,15 @@ pub(crate) enum ExitCode {
     Usage,
     /// The control plane does not answer (EX_UNAVAILABLE of sysexits.h).
     Unreachable,
-    /// `exec`: the execution ran into its timeout (as timeout(1)).
+    /// `exec`: the execution ran into its timeout (the code of timeout(1)).
     TimedOut,
-    /// `exec`: Flux failed, not the function: refused, unreachable, or the agent was lost.
+    /// `exec`: Flux failed and not the function: it refused, could not be reached, or lost the agent.
     FluxFailed,
-    /// `exec`: the handler is there and cannot be started (as a shell).
+    /// `exec`: the handler is there and cannot be started (a shell's code for that).
     NotStarted,
-    /// `exec`: there is no such function (as a shell: command not found).
+    /// `exec`: there is no such function (a shell's code for "command not found").
     NotFound,
-    /// Ended by a signal, here or at the function: 128 + its number (as a shell).
+    /// A signal ended this program or the function: 128 + its number (a shell's code for that).
     Signal(u8),
 }
 

@@ -55,7 +55,8 @@ impl Printer {
     }
 }
 
-/// JSON to stdout, indented.
+/// JSON to stdout, indented. A document's keys come in alphabetical order; what a command puts
+/// together itself declares its fields in that order, too.
 ///
 /// # Errors
 /// Stdout cannot be written to.

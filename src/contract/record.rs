@@ -13,7 +13,7 @@ use super::null_as_default;
 use crate::base::units::Mib;
 use crate::model::execution::{Ending, Executed, ExecutionRecord};
 
-/// See the module's text.
+/// One execution, running or ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Of this run.

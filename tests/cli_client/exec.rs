@@ -202,7 +202,7 @@ fn ctrl_c_cancels_the_execution_and_ends_with_130() {
     assert_eq!(status.code(), Some(130), "{stderr}");
     assert_eq!(
         stderr,
-        "flux: cancelling e1; again to leave it behind\nflux: cancelled\n"
+        "flux: cancelling e1; another Ctrl-C leaves it behind\nflux: cancelled\n"
     );
     double.requests();
 }

@@ -1,6 +1,7 @@
-//! The context file: which control plane, with which key. Written by `flux login` and `flux dev`.
+//! The context file, in which `flux login` and `flux dev` leave a control plane's address and key for
+//! later commands.
 //!
-//! Invariants: readable by its owner only; whole or absent.
+//! Invariants: only its owner can read it; it is whole or absent.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::base::atomic_file;
 use crate::config::secret::Secret;
 
-/// A control plane and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Context {
     /// `http://` or `https://`, without a slash at the end.
     pub(crate) url: String,
-    /// Sent to that address only.
+    /// To be sent to that address only.
     pub(crate) api_key: Secret,
 }
 
@@ -27,7 +27,7 @@ struct Stored {
     api_key: String,
 }
 
-/// Of the file's form; another one is refused.
+/// The file's form; a file of another one is refused.
 const VERSION: u32 = 1;
 
 /// `$XDG_CONFIG_HOME/flux/context.json`, else `~/.config/flux/context.json`.
@@ -44,10 +44,10 @@ pub(crate) fn default_path() -> anyhow::Result<PathBuf> {
     Ok(directory.join("flux").join("context.json"))
 }
 
-/// What stands at `path`; `None` when there is no file.
+/// `None` when there is no file.
 ///
 /// # Errors
-/// A file that cannot be read, or is none that `write` made.
+/// A file that cannot be read, or was not made by [`write`].
 pub(crate) fn read(path: &Path) -> anyhow::Result<Option<Context>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,

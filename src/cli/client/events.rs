@@ -4,11 +4,10 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-/// One event's text; a chunk of output is at most a few hundred KiB, a final record without its
-/// output less.
+/// Of one event. A chunk of output has a few hundred KiB at the most, and a final record without its
+/// output has less.
 const MAX_EVENT_BYTES: usize = 16 << 20;
 
-/// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Event {
     /// `output`, `ended` and so on.
@@ -26,17 +25,16 @@ pub(crate) struct Events<R> {
 }
 
 impl<R: Read> Events<R> {
-    /// Reads from the body of an answer.
     pub(crate) fn new(body: R) -> Events<R> {
         Events {
             reader: BufReader::new(body),
         }
     }
 
-    /// The next event; `None` at the end of the answer. A half event at the end is none.
+    /// The next event; `None` at the end of the answer. An event that the end cuts off does not count.
     ///
     /// # Errors
-    /// The connection's, and `InvalidData` for what is no event stream of Flux.
+    /// The connection's, and `InvalidData` for an event that is too large or no UTF-8.
     pub(crate) fn next_event(&mut self) -> io::Result<Option<Event>> {
         let mut event = Event::default();
         let mut size = 0;

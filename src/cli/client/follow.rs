@@ -19,15 +19,15 @@ use crate::cli::error::CliError;
 use crate::contract::record::Record;
 use crate::model::ids::ExecutionId;
 
-/// Without any event or lasting connection for so long, the contact counts as lost.
+/// After this long without an event or a connection that lasts, contact counts as lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Hands every chunk to `on_chunk` and returns the final record.
+/// Hands every chunk to `on_chunk`, and returns the final record.
 ///
 /// # Errors
-/// The API's refusal, a lost contact, or what `on_chunk` says.
+/// The API's refusal, contact that is lost, or what `on_chunk` says.
 pub(crate) fn follow(
     client: &Client,
     id: &ExecutionId,
@@ -89,7 +89,7 @@ fn connection(
     let since = Instant::now();
     let mut had_events = false;
     loop {
-        // An error of the connection and its end are the same: take it up again.
+        // A connection that fails is taken up again like one that ends.
         let Ok(Some(event)) = events.next_event() else {
             return Ok(if had_events {
                 Ended::CutOffAfterEvents
@@ -103,7 +103,7 @@ fn connection(
         match event.name.as_str() {
             "output" => progress.output(client, event, on_chunk)?,
             "ended" => return Ok(Ended::WithRecord(read(client, &event)?)),
-            // What later versions add.
+            // Events that later versions add.
             _ => {}
         }
     }

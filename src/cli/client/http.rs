@@ -19,8 +19,8 @@ use crate::config::secret::Secret;
 
 /// To connect, and for the first byte of an ordinary answer's head.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two bytes. A sync answer may be minutes away, but no command here waits for one; a live
-/// stream shows a sign of life more often than this, and is taken up again when it does not.
+/// Between two bytes. A synchronous execution's answer may be minutes away, but no command here waits
+/// for one; a live stream shows signs of life more often than this, and is taken up again otherwise.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Enough for a record with the most output that an agent keeps, and the escapes in it.
 const MAX_ANSWER_BYTES: u64 = 512 << 20;

@@ -1,6 +1,6 @@
-//! Ctrl-C while an execution is followed: cancels it there, instead of leaving it behind.
+//! Ctrl-C while an execution is followed: cancels the execution, which would otherwise go on alone.
 //!
-//! A second Ctrl-C ends at once; the signal watcher of `base` sees to that.
+//! A second Ctrl-C ends this program at once; the signal watcher of `base` sees to that.
 
 use std::process;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::cli::printer;
 use crate::contract::execution::Cancelled;
 use crate::model::ids::ExecutionId;
 
-/// For the final event of an execution whose cancellation was confirmed.
+/// How long the final event of an execution may take to come after its cancel was confirmed.
 const LAST_EVENT_GRACE: Duration = Duration::from_secs(5);
 
-/// Cancels on the first signal, until it is dropped.
+/// Cancels the execution on the first signal, until this is dropped.
 pub(crate) struct CancelOnInterrupt {
     // Dropped in this order: the thread ends when the trigger is pulled, or the signals end.
     done: Trigger,
@@ -28,7 +28,7 @@ pub(crate) struct CancelOnInterrupt {
     _signals: SignalWatcher,
 }
 
-/// The first signal to come is noticed from here on.
+/// Remembers the first signal.
 pub(crate) struct Watch {
     supervisor: Supervisor,
     signals: SignalWatcher,
@@ -90,11 +90,11 @@ fn wait_for(interrupted: &Cancel, is_done: &Cancel) -> bool {
 }
 
 fn cancel(client: &Client, id: &ExecutionId, is_done: &Cancel) {
-    printer::note(&format!("cancelling {id}; again to leave it behind"));
+    printer::note(&format!("cancelling {id}; another Ctrl-C leaves it behind"));
     if let Err(error) = client.delete::<Cancelled>(&format!("/executions/{id}")) {
         printer::failure(&error);
     }
-    // The main thread reads the final event and ends; when it cannot, this one does it.
+    // The main thread reads the final event and ends the process; when it cannot, this one does.
     if !is_done.wait_timeout(LAST_EVENT_GRACE) {
         process::exit(i32::from(ExitCode::CANCELLED.number()));
     }

@@ -6,6 +6,7 @@
 //! events, chunk, follow  live output, over as many connections as it takes
 //! interrupt              Ctrl-C while an execution is followed
 //! record, distribution   what the answers mean to people and to shells
+//! names                  names and ids that are checked before they are sent
 //! ```
 
 pub(super) mod call;
@@ -17,5 +18,6 @@ pub(super) mod events;
 pub(super) mod follow;
 pub(super) mod http;
 pub(super) mod interrupt;
+pub(super) mod names;
 pub(super) mod record;
 pub(super) mod target;

@@ -1,11 +1,11 @@
-//! What the record of an execution means to a shell and to people.
+//! What the record of an execution means to shells and to people.
 
 use crate::cli::exit_code::ExitCode;
 use crate::cli::table::{Cell, Table};
 use crate::contract::record::Record;
 use crate::model::execution::Ending;
 
-/// The exit code of `exec` for a final record.
+/// What `exec` ends with after a final record.
 pub(crate) fn exit_code(record: &Record) -> ExitCode {
     match ending(record) {
         Some(Ending::Exited(code)) => ExitCode::Function(code.to_le_bytes()[0]),
@@ -18,13 +18,13 @@ pub(crate) fn exit_code(record: &Record) -> ExitCode {
         Some(Ending::Cancelled) => ExitCode::CANCELLED,
         Some(Ending::Lost) => ExitCode::FluxFailed,
         Some(Ending::SpawnFailed) => ExitCode::NotStarted,
-        // An agent of another implementation says no reason; the status is what there is.
+        // A legacy agent gives no reason, and a newer one may give an unknown one: the status counts.
         None if record.status == "success" => ExitCode::Ok,
         None => ExitCode::Failure,
     }
 }
 
-/// What a person should know about the end beyond the function's own output; empty when nothing.
+/// What a person should know about the end that the function's own output does not say; can be empty.
 pub(crate) fn remark(record: &Record) -> String {
     let what = match ending(record) {
         Some(Ending::Exited(_)) => return String::new(),

@@ -13,10 +13,8 @@ use super::http::Client;
 use crate::cli::error::CliError;
 use crate::config::secret::Secret;
 
-/// Names the control plane when no `--url` does.
-pub(crate) const URL_VARIABLE: &str = "FLUX_URL";
-/// Holds the key when no `--api-key-file` does.
-pub(crate) const KEY_VARIABLE: &str = "FLUX_API_KEY";
+const URL_VARIABLE: &str = "FLUX_URL";
+const KEY_VARIABLE: &str = "FLUX_API_KEY";
 
 /// Options that every command has.
 #[derive(Debug, Clone, Args)]
@@ -27,16 +25,16 @@ pub(crate) struct Target {
     /// A file with the API key [env: the key itself in FLUX_API_KEY; else from `flux login`]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
-    /// Print the API's JSON
+    /// Print the API's JSON in place of tables
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
 impl Target {
-    /// A client for the control plane that is named, by option, environment or context file.
+    /// A client of the control plane that an option, the environment or the context file names.
     ///
     /// # Errors
-    /// None is named, its URL is none, or a file cannot be read.
+    /// None is named, its URL is no URL, or a file cannot be read.
     pub(crate) fn client(&self) -> Result<Client, CliError> {
         let variable = |name| {
             std::env::var(name)
@@ -48,7 +46,7 @@ impl Target {
             Some(path) => Some(read_key(path)?),
             None => variable(KEY_VARIABLE).map(Secret::new),
         };
-        // A complete answer needs no context file, nor a HOME to find it in.
+        // With both, no context file is needed, nor a HOME to find it in.
         let context = if url.is_some() && key.is_some() {
             None
         } else {
@@ -61,10 +59,10 @@ impl Target {
     }
 }
 
-/// `http://` or `https://` with a host, and no slash at the end.
+/// The URL without a slash at its end.
 ///
 /// # Errors
-/// Anything else.
+/// It does not begin with `http://` or `https://`, names no host, or has a user, a query or a fragment.
 pub(crate) fn check_url(text: &str) -> Result<String, CliError> {
     let url = text.trim().trim_end_matches('/');
     let rest = url
@@ -79,8 +77,8 @@ pub(crate) fn check_url(text: &str) -> Result<String, CliError> {
         return Ok(url.to_owned());
     }
     Err(CliError::usage(
-        "the URL of the control plane starts with http:// or https:// and has no user in it",
-        "such as http://127.0.0.1:7227",
+        "the URL of a control plane starts with http:// or https:// and has no user in it",
+        "write it as http://127.0.0.1:7227",
     ))
 }
 
@@ -94,7 +92,7 @@ fn choose(
         (None, Some(context)) => context.url.clone(),
         (None, None) => {
             return Err(CliError::usage(
-                "no control plane is named",
+                "it is not known which control plane to ask",
                 "start one here with `flux dev`, or name one with `flux login URL`, --url or FLUX_URL",
             ));
         }

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::client::document::Document;
 use crate::cli::client::http::Client;
+use crate::cli::client::names;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
@@ -20,42 +21,38 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Print a token with which a new agent gets its certificate, once
+    /// Print a one-time token with which a new agent gets its certificate
     Enroll {
         /// The new agent's id
         id: String,
     },
-    /// Add an agent that runs already, by its address
+    /// Add an agent that is running, by its address
     Register {
         /// host:port
         address: String,
-        /// It speaks no TLS
+        /// Reach it without TLS
         #[arg(long)]
         no_tls: bool,
     },
-    /// Give it nothing new; what runs there goes on to its end
+    /// Send an agent nothing new; what runs there goes on to its end
     Drain {
         /// The agent
         id: String,
-        /// Give it work again
+        /// Take the drain back: send it work again
         #[arg(long)]
         undo: bool,
     },
-    /// Forget it
+    /// Remove an agent from the fleet
     Remove {
         /// The agent
         id: String,
     },
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// A wrong id, no answer, or the API's refusal.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let printer = Printer::new(target.json);
     match &arguments.action {
-        Action::Enroll { id } => enroll(&target.client()?, &agent_id(id)?, printer),
+        Action::Enroll { id } => enroll(&target.client()?, &names::agent(id)?, printer),
         Action::Register { address, no_tls } => {
             let body = Register {
                 address: address.clone(),
@@ -66,12 +63,12 @@ pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, Cl
             printer.show_line(&answer, &line)
         }
         Action::Drain { id, undo } => {
-            let id = agent_id(id)?;
+            let id = names::agent(id)?;
             let body = Drain { drain: !undo };
             let path = format!("/agents/{id}/drain");
             let answer: Document<Agent> = target.client()?.post(&path, &body)?;
             let line = if *undo {
-                // Its status is still that of an agent which has to be looked at.
+                // Its status says nothing yet: before it gets work, it is brought up to date.
                 format!("{id} gets work again once it holds every function")
             } else {
                 format!("{id} is draining")
@@ -79,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, Cl
             printer.show_line(&answer, &line)
         }
         Action::Remove { id } => {
-            let id = agent_id(id)?;
+            let id = names::agent(id)?;
             let answer: Document<Removed> = target.client()?.delete(&format!("/agents/{id}"))?;
             printer.show_line(&answer, &format!("removed {id}"))
         }
@@ -87,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, Cl
     Ok(ExitCode::Ok)
 }
 
-/// The token alone goes to stdout, so that a script can take it; what to do with it to stderr.
+/// Prints the token alone on stdout, where a script can take it, and what to do with it on stderr.
 fn enroll(client: &Client, id: &AgentId, printer: Printer) -> Result<(), CliError> {
     let body = Enroll {
         agent_id: id.to_string(),
@@ -106,8 +103,4 @@ fn enroll(client: &Client, id: &AgentId, printer: Printer) -> Result<(), CliErro
         format!("  flux-agent join {url} TOKEN\n(or `-` in place of TOKEN, to read it from standard input)\n").as_bytes(),
     );
     Ok(())
-}
-
-fn agent_id(text: &str) -> Result<AgentId, CliError> {
-    AgentId::new(text).map_err(|error| CliError::usage(error.to_string(), "flux agents lists them"))
 }

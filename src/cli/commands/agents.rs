@@ -1,10 +1,11 @@
-//! `flux agents`: all of them, or one.
+//! `flux agents`: lists all agents, or shows one.
 
 use anyhow::anyhow;
 use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::cli::client::document::Document;
+use crate::cli::client::names;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
@@ -17,18 +18,13 @@ use crate::model::ids::AgentId;
 /// Lists agents, or shows one
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Only this one, in full: also what it does not enforce, and why
+    /// Show only this one, in full, with what it does not enforce and why
     id: Option<String>,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// A wrong or unknown id, no answer, or the API's refusal.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let printer = Printer::new(target.json);
-    let id = arguments.id.as_deref().map(AgentId::new).transpose();
-    let id = id.map_err(|error| CliError::usage(error.to_string(), ""))?;
+    let id = arguments.id.as_deref().map(names::agent).transpose()?;
     let agents: Vec<Document<Agent>> = target.client()?.get("/agents")?;
     match id {
         Some(id) => printer.show(find(&agents, &id)?, facts)?,
@@ -38,10 +34,9 @@ pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, Cl
 }
 
 fn find<'a>(agents: &'a [Document<Agent>], id: &AgentId) -> Result<&'a Document<Agent>, CliError> {
-    let mut agents = agents.iter();
-    agents
-        .find(|agent| agent.id == id.as_str())
-        .ok_or_else(|| CliError::Local(anyhow!("no agent {id}; flux agents lists them")))
+    let agent = agents.iter().find(|agent| agent.id == id.as_str());
+    agent
+        .ok_or_else(|| CliError::Local(anyhow!("there is no agent {id}; `flux agents` lists them")))
 }
 
 fn table(agents: &[Document<Agent>]) -> Table {
@@ -64,7 +59,7 @@ fn figure(agent: &Agent, of: fn(&Node) -> f64) -> String {
     agent.node_status.as_ref().map(of).cell()
 }
 
-/// One that says nothing about isolation is not asked yet, or not of this implementation.
+/// An agent that says nothing about isolation was not asked yet, or is of the legacy implementation.
 fn not_enforced(agent: &Agent) -> String {
     if agent.isolation.is_empty() {
         return "unknown".to_owned();
@@ -74,7 +69,7 @@ fn not_enforced(agent: &Agent) -> String {
     missing.join(",").cell()
 }
 
-/// As for every object, but with one line for each thing that is not enforced.
+/// All that the API says, with a line for each thing that is not enforced.
 fn facts(agent: &Document<Agent>) -> Table {
     let enforced = agent.isolation.join(", ");
     let missing = agent.isolation_missing.iter();

@@ -1,4 +1,4 @@
-//! `flux completions`.
+//! `flux completions`: prints the completion script of a shell.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
@@ -18,10 +18,6 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// Stdout cannot be written to.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "flux", &mut script);

@@ -1,7 +1,7 @@
 //! `flux deploy`: registers the function of a directory and uploads its code.
 //!
-//! Checks before it sends what would fail later on an agent: the YAML, and that the handler is
-//! there and may be executed. A line `# build: COMMAND` in function.yaml is shown, never run.
+//! Checks, before anything is sent, what would fail on an agent later: the YAML, and that the handler
+//! is there and executable. A line `# build: COMMAND` in function.yaml is shown, never run.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Seek};
@@ -30,9 +30,9 @@ use crate::model::ids::FunctionName;
 /// Registers the function in a directory and deploys its code
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Everything in the directory is deployed but function.yaml, version control, target, \
-__pycache__, and what .fluxignore names (a name or path with * on each line). \
-Compiled functions are built first: `# build: COMMAND` in function.yaml says how."
+    after_help = "Everything in the directory is deployed except function.yaml, version control, target, \
+__pycache__, and what .fluxignore names (a name or a path on each line, with * for any text). \
+Build compiled functions first: a line `# build: COMMAND` in function.yaml says how."
 )]
 pub(crate) struct Arguments {
     /// Holds function.yaml and the code
@@ -40,10 +40,6 @@ pub(crate) struct Arguments {
     directory: PathBuf,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// A bad function.yaml, a missing handler, no answer, or the API's refusal.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let yaml = read_yaml(&arguments.directory)?;
     let config = parse(&arguments.directory, &yaml)?;
@@ -61,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, Cl
     distribution::note_failures(deployed);
     if deployed.total_agents == 0 {
         printer::note(&format!(
-            "{} is stored; agents get it when they come",
+            "{} is stored; agents get it when they join",
             config.name
         ));
     }
@@ -101,10 +97,10 @@ fn check_handler(package: &Package, config: &FunctionConfig, yaml: &str) -> Resu
     let handler = config.handler.as_str();
     let Some(file) = package.files().iter().find(|file| file.name == handler) else {
         return Err(CliError::usage(
-            format!("the handler {handler} is not among the files to deploy"),
+            format!("the handler {handler} is not one of the files to deploy"),
             match build_hint(yaml) {
                 Some(command) => format!("build it first: {command}"),
-                None => "is it ignored, or not built yet?".to_owned(),
+                None => "does .fluxignore name it, or is it not built yet?".to_owned(),
             },
         ));
     };
@@ -112,7 +108,7 @@ fn check_handler(package: &Package, config: &FunctionConfig, yaml: &str) -> Resu
         return Ok(());
     }
     Err(CliError::usage(
-        format!("the handler {handler} may not be executed"),
+        format!("the handler {handler} is not executable"),
         format!("chmod +x {handler}"),
     ))
 }
@@ -143,7 +139,7 @@ fn upload(
     result
 }
 
-/// For people at a terminal only.
+/// Shown on a terminal only.
 fn progress(length: u64) -> ProgressBar {
     let target = if io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()

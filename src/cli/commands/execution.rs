@@ -1,15 +1,15 @@
-//! `flux execution`: one record.
+//! `flux execution`: shows the record of one execution.
 
 use clap::Args;
 
 use crate::cli::client::document::Document;
+use crate::cli::client::names;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::Printer;
 use crate::cli::table::Table;
 use crate::contract::record::Record;
-use crate::model::ids::ExecutionId;
 
 /// Shows one execution's record
 #[derive(Debug, Args)]
@@ -18,13 +18,8 @@ pub(crate) struct Arguments {
     id: String,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// A wrong id, no answer, or the API's refusal.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
-    let id = ExecutionId::new(&arguments.id)
-        .map_err(|error| CliError::usage(error.to_string(), "flux executions lists them"))?;
+    let id = names::execution(&arguments.id)?;
     let record: Document<Record> = target.client()?.get(&format!("/executions/{id}"))?;
     Printer::new(target.json).show(&record, facts)?;
     Ok(ExitCode::Ok)

@@ -1,10 +1,11 @@
-//! `flux executions`: records, newest first, a page at a time.
+//! `flux executions`: lists records, the newest first, a page at a time.
 
 use clap::Args;
 use ureq::http::Method;
 
 use crate::cli::client::call::Call;
 use crate::cli::client::document::Document;
+use crate::cli::client::names;
 use crate::cli::client::record;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
@@ -12,35 +13,29 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::{self, Printer};
 use crate::contract::execution::Page;
 use crate::model::execution::Status;
-use crate::model::ids::FunctionName;
 
 /// Lists executions, newest first
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Only of this function
+    /// Only executions of this function
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
-    /// Only with this status
+    /// Only executions with this status
     #[arg(long, value_parser = ["running", "success", "failed", "cancelled"])]
     status: Option<String>,
-    /// At most so many
+    /// List at most this many
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// Where the page before ended
+    /// Go on where the previous page ended
     #[arg(long)]
     cursor: Option<String>,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// A wrong name, no answer, or the API's refusal.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let mut call =
         Call::new(Method::GET, "/executions").query("limit", &arguments.limit.to_string());
     if let Some(name) = &arguments.function {
-        let name =
-            FunctionName::new(name).map_err(|error| CliError::usage(error.to_string(), ""))?;
+        let name = names::function(name)?;
         call = call.query("function", name.as_str());
     }
     if let Some(status) = arguments.status.as_deref().and_then(Status::parse) {

@@ -1,33 +1,28 @@
-//! `flux functions`: all of them, or one.
+//! `flux functions`: lists all functions, or shows one.
 
 use clap::Args;
 
 use crate::cli::client::document::Document;
+use crate::cli::client::names;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::Printer;
 use crate::cli::table::{Cell, Table};
 use crate::contract::function::Function;
-use crate::model::ids::FunctionName;
 
 /// Lists functions, or shows one
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Only this one, in full
+    /// Show only this one, in full
     name: Option<String>,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// A wrong name, no answer, or the API's refusal.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let printer = Printer::new(target.json);
     match &arguments.name {
         Some(name) => {
-            let name =
-                FunctionName::new(name).map_err(|error| CliError::usage(error.to_string(), ""))?;
+            let name = names::function(name)?;
             let path = format!("/functions/{name}");
             let function: Document<Function> = target.client()?.get(&path)?;
             printer.show(&function, |function| Table::facts(&function.fields()))?;

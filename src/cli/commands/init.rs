@@ -1,6 +1,6 @@
-//! `flux init`: a new function's directory, ready to deploy.
+//! `flux init`: writes a new function's directory, ready to deploy.
 //!
-//! Refuses to write into anything that is there already.
+//! Refuses to write into a directory that is there already.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::base::atomic_file;
+use crate::cli::client::names;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::Printer;
-use crate::model::ids::FunctionName;
 
 /// Writes a new function's directory, ready to deploy
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The function, and its directory
+    /// The name of the function and of its directory
     name: String,
     /// What it is written in
     #[arg(long, value_enum, default_value_t = Language::Sh)]
@@ -45,16 +45,12 @@ struct Written<'a> {
     files: Vec<String>,
 }
 
-/// Name, text, and whether it is to be executed. `{name}` stands for the function's name.
+/// A file's name, its text, in which `{name}` stands for the function's name, and whether it is
+/// executable.
 type Template = (&'static str, &'static str, bool);
 
-/// Runs the command.
-///
-/// # Errors
-/// A wrong name, a directory that is there, or files that cannot be written.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
-    let name = FunctionName::new(&arguments.name)
-        .map_err(|error| CliError::usage(error.to_string(), ""))?;
+    let name = names::function(&arguments.name)?;
     let directory = PathBuf::from(name.as_str());
     create(&directory)?;
     let mut written = Vec::new();
@@ -82,7 +78,7 @@ fn create(directory: &Path) -> Result<(), CliError> {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(CliError::usage(
             format!("{} is there already", directory.display()),
-            "choose another name, or remove it",
+            "choose another name, or remove the directory",
         )),
         Err(error) => Err(anyhow::Error::new(error)
             .context(format!("create {}", directory.display()))

@@ -1,4 +1,4 @@
-//! `flux login`: tries a key, and remembers it with its address.
+//! `flux login`: tries a key, and remembers it together with the control plane's address.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -33,10 +33,6 @@ struct LoggedIn<'a> {
     url: &'a str,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// No key, one that the control plane refuses, or a context file that cannot be written.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let url = check_url(&arguments.url)?;
     let text = match &target.api_key_file {
@@ -48,11 +44,11 @@ pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, Cl
     if api_key.is_empty() {
         return Err(CliError::usage(
             "the key is empty",
-            "it is `api_key` in flux.yaml",
+            "the control plane has it as `api_key` in flux.yaml",
         ));
     }
     let api_key = Secret::new(api_key.to_owned());
-    // Answers to a good key only, and is cheap.
+    // A cheap request that only a good key is answered.
     Client::new(url.clone(), Some(api_key.clone())).get::<Vec<Function>>("/functions")?;
     let path = context::default_path()?;
     let context = Context { url, api_key };
@@ -82,7 +78,7 @@ fn read_key() -> Result<String, CliError> {
     Ok(line)
 }
 
-/// The terminal shows nothing that is typed, until this is dropped.
+/// Keeps the terminal from showing what is typed, until it is dropped.
 #[cfg(unix)]
 struct HiddenInput(nix::sys::termios::Termios);
 
@@ -102,7 +98,7 @@ impl HiddenInput {
 impl Drop for HiddenInput {
     fn drop(&mut self) {
         use nix::sys::termios::{SetArg, tcsetattr};
-        // Nothing better can be done about a terminal that has gone.
+        // Nothing can be done about a terminal that has gone.
         let _ = tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &self.0);
     }
 }

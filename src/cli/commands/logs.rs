@@ -1,4 +1,4 @@
-//! `flux logs`: the output of one execution, so far or to its end.
+//! `flux logs`: shows the output of one execution, so far or to its end.
 
 use clap::Args;
 use ureq::http::Method;
@@ -7,6 +7,7 @@ use crate::cli::client::call::Call;
 use crate::cli::client::document::Document;
 use crate::cli::client::follow;
 use crate::cli::client::http::Client;
+use crate::cli::client::names;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
@@ -18,8 +19,9 @@ use crate::model::output::Stream;
 /// Shows one execution's output
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without --follow both outputs go to stdout, in the order in which they were written; \
-with it each goes where the function wrote it. With --json: the record, or one event a line."
+    after_help = "Without --follow, stdout and stderr both go to stdout, in the order in which they were \
+written; with it, each goes where the function wrote it. --json prints the record, or with --follow \
+one event a line."
 )]
 pub(crate) struct Arguments {
     /// The execution
@@ -27,18 +29,13 @@ pub(crate) struct Arguments {
     /// Wait for more until the execution ends
     #[arg(long, short)]
     follow: bool,
-    /// Only this output
+    /// Show only this stream
     #[arg(long, value_parser = ["stdout", "stderr"])]
     stream: Option<String>,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// A wrong id, no answer, or the API's refusal.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
-    let id = ExecutionId::new(&arguments.id)
-        .map_err(|error| CliError::usage(error.to_string(), "flux executions lists them"))?;
+    let id = names::execution(&arguments.id)?;
     let client = target.client()?;
     let stream = arguments.stream.as_deref();
     match (arguments.follow, target.json) {
@@ -74,7 +71,7 @@ fn follow_output(
     Ok(())
 }
 
-/// Answers may come in parts; the first empty one is the end of what there is.
+/// Asks for one part after the other; the first empty one is the end of what there is.
 fn so_far(client: &Client, id: &ExecutionId, stream: Option<&str>) -> Result<(), CliError> {
     let mut offset: u64 = 0;
     loop {

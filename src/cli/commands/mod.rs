@@ -1,7 +1,8 @@
-//! The commands of `flux` that are clients of a control plane, or work on files: a file each.
+//! The commands of `flux` that ask a control plane or work on files, a file each.
 //!
-//! Each has its options as `Arguments` and does its work in `run`. `pack/` makes the archive that
-//! `deploy` sends.
+//! Each has its options as `Arguments`, which clap reads and of whose doc comments it makes the help,
+//! and does its work in `run`: that shows the answer and returns the exit code, or an error for
+//! whoever called it to show. `pack/` makes the archive that `deploy` sends.
 
 pub(super) mod agent;
 pub(super) mod agents;

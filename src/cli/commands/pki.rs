@@ -1,6 +1,6 @@
-//! `flux pki`: the certificates of this machine, read from their files.
+//! `flux pki`: lists the certificates of this machine, from their files.
 //!
-//! Refuses: private keys. It opens certificates only, and changes nothing.
+//! Opens certificates only, never a private key, and changes nothing.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,11 +18,11 @@ use crate::cli::printer::Printer;
 use crate::cli::table::{Cell, Table};
 use crate::pki::{Expiry, Holder, PkiError, expiries};
 
-/// Lists the certificates of this machine and when they end
+/// Lists the certificates of this machine and when they expire
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Reads the files of the control plane's machine; asks nobody. Ends with 1 when a \
-certificate has ended or cannot be read."
+    after_help = "Reads files on the control plane's machine, and asks nobody. Exits with 1 when a \
+certificate has expired or cannot be read."
 )]
 pub(crate) struct Arguments {
     /// `certs_dir` of flux.yaml
@@ -32,12 +32,8 @@ pub(crate) struct Arguments {
 
 const MILLIS_PER_DAY: i64 = 86_400_000;
 
-/// Runs the command.
-///
-/// # Errors
-/// The directory cannot be read.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
-    // To the list, a directory that is not there is an empty one; to a person, a wrong path.
+    // `expiries` takes a directory that is not there for an empty one; here it is a wrong path.
     fs::read_dir(&arguments.certs_dir)
         .with_context(|| format!("read {}", arguments.certs_dir.display()))?;
     let found = expiries(&arguments.certs_dir).map_err(anyhow::Error::new)?;

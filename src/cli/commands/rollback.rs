@@ -1,18 +1,18 @@
-//! `flux rollback`.
+//! `flux rollback`: makes an earlier version of a function the active one.
 
 use clap::Args;
 
 use crate::cli::client::distribution;
 use crate::cli::client::document::Document;
+use crate::cli::client::names;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::Printer;
 use crate::cli::table::Cell;
 use crate::contract::function::{Distribution, Rollback};
-use crate::model::ids::FunctionName;
 
-/// Goes back to the version before, or to a given one
+/// Goes back to the previous version, or to a given one
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The function
@@ -22,13 +22,8 @@ pub(crate) struct Arguments {
     number: Option<u64>,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// A wrong name, no answer, or the API's refusal.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
-    let name = FunctionName::new(&arguments.name)
-        .map_err(|error| CliError::usage(error.to_string(), ""))?;
+    let name = names::function(&arguments.name)?;
     let body = Rollback {
         version: arguments.number,
     };

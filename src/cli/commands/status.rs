@@ -1,4 +1,4 @@
-//! `flux status`: is the control plane ready, and what do its machines do.
+//! `flux status`: shows whether the control plane is ready, and what its machines are doing.
 
 use clap::Args;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::cli::printer::Printer;
 use crate::cli::table::{Cell, Table};
 use crate::contract::machine::{Node, Resources, State};
 
-/// Whether the control plane is ready, and what its machines do
+/// Shows whether the control plane is ready, and what its machines are doing
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 
@@ -23,10 +23,6 @@ struct Status<'a> {
     url: &'a str,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// No answer, not ready, or the API's refusal.
 pub(crate) fn run(_: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let client = target.client()?;
     let status = Status {

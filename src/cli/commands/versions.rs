@@ -1,15 +1,15 @@
-//! `flux versions`.
+//! `flux versions`: lists the kept versions of a function.
 
 use clap::Args;
 
 use crate::cli::client::document::Document;
+use crate::cli::client::names;
 use crate::cli::client::target::Target;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::Printer;
 use crate::cli::table::{Cell, Table};
 use crate::contract::function::Version;
-use crate::model::ids::FunctionName;
 
 /// Lists a function's versions
 #[derive(Debug, Args)]
@@ -18,13 +18,8 @@ pub(crate) struct Arguments {
     name: String,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// A wrong name, no answer, or the API's refusal.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
-    let name = FunctionName::new(&arguments.name)
-        .map_err(|error| CliError::usage(error.to_string(), ""))?;
+    let name = names::function(&arguments.name)?;
     let path = format!("/functions/{name}/versions");
     let versions: Document<Vec<Version>> = target.client()?.get(&path)?;
     Printer::new(target.json).show(&versions, |versions| table(versions))?;

@@ -17,20 +17,20 @@ use crate::cli::printer;
 use crate::config::agent::AgentConfig;
 use crate::sandbox::shed_bounding_set;
 
-/// Who speaks, in what this program says to people.
+/// How this program calls itself in what it says to people.
 pub(super) const PROGRAM: &str = "flux-agent";
 
 /// Runs functions for a Flux control plane, each execution an isolated native process
 #[derive(Debug, Parser)]
 #[command(name = "flux-agent", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
-    /// agent.yaml; else $AGENT_CONFIG, ./agent.yaml, /etc/flux-agent/agent.yaml
+    /// The agent.yaml to read; else $AGENT_CONFIG, ./agent.yaml, /etc/flux-agent/agent.yaml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Read the configuration, say what is wrong with it, and do not start
+    /// Read the configuration and say what is wrong with it, without starting
     #[arg(long)]
     check_config: bool,
-    /// What to do instead of serving.
+    /// Without one, the agent serves.
     #[command(subcommand)]
     command: Option<Command>,
 }

@@ -30,16 +30,14 @@ use crate::model::isolation::Loosening;
 use crate::pki::Authority;
 use crate::sandbox::shed_bounding_set;
 
-/// The one agent's id.
 const AGENT_ID: &str = "local";
 
-/// Options of `flux dev`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Where the API listens; port 0 takes a free one
+    /// Where the API listens; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_HTTP_PORT)))]
     pub(crate) listen: SocketAddr,
-    /// Where everything is kept; default: /var/lib/flux/dev as root, else ~/.local/state/flux/dev
+    /// Where everything is kept; by default /var/lib/flux/dev as root, else ~/.local/state/flux/dev
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
 }
@@ -55,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if !arguments.listen.ip().is_loopback() {
         bail!(
-            "--listen {}: flux dev serves the loopback address only; use flux server for others",
+            "--listen {}: `flux dev` serves the loopback address only; use `flux server` for others",
             arguments.listen
         );
     }
@@ -63,7 +61,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(directory) => std::path::absolute(directory).context("find the state directory")?,
         None => default_state_dir()?,
     };
-    // Traversable: as root, functions run as another user and have to reach their code below it.
+    // Others may pass through: as root, functions run as another user and reach their code below it.
     atomic_file::create_directory(&state_dir, 0o711)?;
     logging::start("warn");
     process::keep_memory_small();
@@ -79,8 +77,8 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         state_dir.join("certs"),
     );
     config.listen = arguments.listen;
-    // Before the control plane, which remembers it from the last time and calls it at once: a
-    // refused connection is not tried again as soon as the registration needs it.
+    // Before the control plane, which remembers the agent from the last time and dials it at once:
+    // after a refused connection, the next try would come too late for the registration below.
     let agent = start_agent(&state_dir, &config.certs_dir, &supervisor)?;
     let front = FrontDoor::open(&config, &supervisor).map_err(name_the_way_out)?;
     register(&front, &agent)?;
@@ -97,7 +95,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
     supervisor.shutdown().wait();
     printer::note("ending; a second Ctrl-C ends at once");
-    // The front first: calls that wait for an execution get its end before the agent goes.
+    // The front door first: calls that wait for an execution get its end before the agent goes.
     front.shut_down(&config);
     agent.shut_down();
     Ok(exit::after_shutdown(&supervisor))
@@ -132,7 +130,7 @@ fn start_agent(
         key_file: layout.agent_key(&id),
     });
     config.public_ip_lookup = None;
-    // One's own machine, and one's own functions: what they ask for by name they get.
+    // Machine and functions are the same person's: what a function asks for by name it gets.
     config.isolation.allow = Loosening::ALL.to_vec();
     atomic_file::create_directory(&agent_dir, 0o711)?;
     config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, usual_port(&agent_dir)));
@@ -142,7 +140,7 @@ fn start_agent(
     Ok(agent)
 }
 
-/// The port of the last time, if it is free: executions of that time are then still found.
+/// The port of the last time, if it is free: with it, executions of that time are still found.
 fn usual_port(agent_dir: &Path) -> u16 {
     fs::read_to_string(agent_dir.join("port"))
         .ok()

@@ -1,4 +1,4 @@
-//! How the daemons end: the same for `flux server`, `flux dev` and `flux-agent`.
+//! How the daemons end, which is the same for `flux server`, `flux dev` and `flux-agent`.
 
 use std::process::ExitCode;
 
@@ -14,12 +14,12 @@ pub(crate) const CONFIG: u8 = 78;
 /// A thread panicked (EX_SOFTWARE of sysexits.h).
 pub(crate) const PANIC: u8 = 70;
 
-/// A key that is known and cannot be followed in this version.
+/// A key of the configuration that is known, and that this version cannot follow.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(crate) struct Unsupported(pub &'static str);
 
-/// After an orderly end: success, unless a panic was what ended it.
+/// After an orderly end: success, unless a panic brought it about.
 pub(crate) fn after_shutdown(supervisor: &Supervisor) -> ExitCode {
     match supervisor.first_panic() {
         None => {

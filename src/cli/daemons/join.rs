@@ -24,13 +24,13 @@ use crate::pki::join::key_and_request;
 use crate::wire::names::JOIN_TOKEN_HEADER;
 
 const DEFAULT_CONFIG: &str = "/etc/flux-agent/agent.yaml";
-/// An answer holds two certificates.
+/// Room for two certificates.
 const MAX_ANSWER_BYTES: u64 = 256 << 10;
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// A token's text is a few hundred characters.
+/// Room for a token, which has a few hundred characters.
 const MAX_TOKEN_BYTES: u64 = 4096;
 
-/// Gets this machine's agent its certificate and configuration
+/// Gets a certificate and a configuration for this machine's agent
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The control plane, such as http://10.0.0.1:7227
@@ -42,11 +42,11 @@ pub(crate) struct Arguments {
     config: PathBuf,
 }
 
-/// Joins, or says what kept it from joining; nothing is written then.
+/// Joins, or writes nothing.
 ///
 /// # Errors
-/// A token that is none, a configuration that is there already, no answer, a refusal, an answer
-/// that is not proven, a directory that cannot be written.
+/// A token that is no token, a configuration that is there already, a directory that cannot be
+/// written to, no answer, a refusal, or an answer without the proof.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let invitation: Invitation = read_token(&arguments.token)?
         .parse()
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = std::path::absolute(&arguments.config).context("find the configuration file")?;
     if config.exists() {
         bail!(
-            "{} is there already: move it away to join anew, or give another place with --config",
+            "{} is there already: move it away to join again, or name another place with --config",
             config.display()
         );
     }
@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Before anything is asked: an answer that cannot be kept would use the token up.
+/// Called before anything is asked, because an answer that cannot be kept would use the token up.
 fn expect_writable(config: &Path) -> anyhow::Result<()> {
     let existing = config
         .ancestors()
@@ -125,7 +125,7 @@ fn ask(url: &str, request: &EnrolRequest) -> anyhow::Result<EnrolAnswer> {
         .with_context(|| format!("read the answer of {url}"))?;
     if status.is_success() {
         return serde_json::from_slice(&body)
-            .with_context(|| format!("{url} gave another answer than expected"));
+            .with_context(|| format!("{url} does not answer as Flux does"));
     }
     let error = ApiError::read(status.as_u16(), &body);
     if error.hint.is_empty() {
@@ -155,7 +155,7 @@ fn write(
         0o644,
     )?;
     atomic_file::write(&certs.join("ca.pem"), enrolled.ca.as_bytes(), 0o644)?;
-    // Last: with it the agent can start.
+    // The configuration comes last, because with it the agent can start.
     let yaml = format!(
         "# Written by flux-agent join. Every other key has its default: see example.agent.yaml.\n\
          agent_id: {}\n\

@@ -1,4 +1,4 @@
-//! The daemons' log: one line an event on standard error, where the service manager takes it.
+//! The daemons' log: one line for each event, on standard error, where the service manager takes it.
 //!
 //! For the journal a line begins with its priority instead of time and level, which the journal
 //! keeps itself (sd-daemon(3)): `journalctl -p warning` then finds what it should.
@@ -11,19 +11,19 @@ use log::{Level, Record};
 use crate::base::clock::Clock;
 use crate::rpc::LOG_TARGET;
 
-/// Starts logging with the configuration's filter; `RUST_LOG` wins over it, for a look into a
-/// running installation without a change to its files.
+/// Starts logging with the configuration's filter. `RUST_LOG` wins over it, so that one can look into
+/// an installation without changing its files.
 pub(crate) fn start(filter: &str) {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_owned());
     let mut builder = env_logger::Builder::new();
     if !filter.contains(LOG_TARGET) {
-        // The library reports each stranger's failed handshake as an error of its own; what
-        // matters of its news comes back to us as the outcome of a call.
+        // The library reports each stranger's failed handshake as an error of its own. Whatever
+        // matters comes back to us as the outcome of a call.
         builder.filter_module(LOG_TARGET, log::LevelFilter::Off);
     }
     let format: Format = if is_journal() { for_journal } else { for_file };
     let started = builder.parse_filters(&filter).format(format).try_init();
-    // A second start in one process (a test, `flux dev`) keeps the first.
+    // A second start in the same process keeps the first one's settings.
     drop(started);
 }
 
@@ -43,7 +43,7 @@ fn for_journal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     writeln!(out, "<{}>{}", priority(record.level()), record.args())
 }
 
-/// As syslog(3) numbers them.
+/// Numbers of syslog(3).
 fn priority(level: Level) -> u8 {
     match level {
         Level::Error => 3,
@@ -53,9 +53,9 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Whether standard error is the journal's: `JOURNAL_STREAM` has the device and inode of the stream
-/// that systemd connected (systemd.exec(5)). The variable alone is inherited by whatever a service
-/// starts, also where its standard error goes elsewhere.
+/// Whether standard error is the journal: `JOURNAL_STREAM` holds the device and inode of the stream
+/// that systemd connected (systemd.exec(5)). They are compared, because whatever a service starts
+/// inherits the variable, also where its standard error goes elsewhere.
 fn is_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
         return false;

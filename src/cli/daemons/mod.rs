@@ -1,5 +1,5 @@
-//! The programs that stay: control plane, agent, or both in one process, and how they start and
-//! end; and how an agent's machine joins a fleet.
+//! The programs that stay: the control plane, the agent, or both in one process. How they start and
+//! end, and how an agent's machine joins a fleet.
 
 pub mod agent;
 pub(crate) mod dev;

@@ -21,18 +21,17 @@ use crate::config::server::ServerConfig;
 use crate::control::plane::ControlPlane;
 use crate::http::{Limits, ListenConfig, Server, TlsConfig};
 
-/// Options of `flux server`.
 #[derive(Debug, Args, Default)]
 pub(crate) struct Arguments {
-    /// flux.yaml; else $FLUX_CONFIG, ./flux.yaml, /etc/flux/flux.yaml
+    /// The flux.yaml to read; else $FLUX_CONFIG, ./flux.yaml, /etc/flux/flux.yaml
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Read the configuration, say what is wrong with it, and do not start
+    /// Read the configuration and say what is wrong with it, without starting
     #[arg(long)]
     pub(crate) check_config: bool,
 }
 
-/// Plain `flux`: the server where a configuration is found, else the usage.
+/// What plain `flux` does: the server where a configuration is found, else the help.
 pub(crate) fn run_if_configured() -> ExitCode {
     let arguments = Arguments::default();
     if let Err(ConfigError::NotFound { .. }) = ServerConfig::load(None) {
@@ -118,17 +117,16 @@ impl FrontDoor {
         })
     }
 
-    /// Where it is.
+    /// Where the API is, with the real port.
     pub(crate) fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.server.local_addr())
     }
 
-    /// The control plane itself.
     pub(crate) fn control(&self) -> &ControlPlane {
         &self.control
     }
 
-    /// Takes nothing new, lets requests end until the deadline, then goes.
+    /// Takes no new requests, and gives those under way until the deadline to end.
     pub(crate) fn shut_down(self, config: &ServerConfig) {
         self.server.stop_accepting();
         self.control.begin_shutdown();

@@ -14,10 +14,10 @@ use ureq::http::Method;
 use super::run::Arguments;
 use crate::base::units::parse_duration;
 use crate::cli::client::call::Call;
+use crate::cli::client::names;
 use crate::cli::error::CliError;
 use crate::contract::execution::Execute;
 use crate::model::function::{Env, check_env};
-use crate::model::ids::FunctionName;
 
 /// Standard input that is read into memory and sent; the control plane's own limit is lower.
 const MAX_STDIN_BYTES: u64 = 48 << 20;
@@ -31,10 +31,9 @@ pub(super) struct Request {
 
 impl Request {
     /// # Errors
-    /// An argument that can be nothing of a request, or a file that cannot be read.
+    /// An argument that cannot be sent, or a file that cannot be read.
     pub(super) fn new(arguments: &Arguments) -> Result<Request, CliError> {
-        let name = FunctionName::new(&arguments.name)
-            .map_err(|error| CliError::usage(error.to_string(), ""))?;
+        let name = names::function(&arguments.name)?;
         let env = environment(&arguments.environment)?;
         let stdin = arguments.stdin.as_deref().map(read_stdin).transpose()?;
         let mut call = Call::new(Method::POST, format!("/execute/{name}/async"));
@@ -70,7 +69,7 @@ fn raw(mut call: Call, args: &[String], stdin: Vec<u8>) -> Request {
 fn json(call: Call, args: Vec<String>, env: Env, stdin: Vec<u8>) -> Result<Request, CliError> {
     let stdin = String::from_utf8(stdin).map_err(|_| {
         CliError::usage(
-            "standard input that is no UTF-8 goes neither with --env nor with arguments over 4 KiB",
+            "standard input has to be UTF-8 beside --env or more than 4 KiB of arguments",
             "put such values into the function's YAML, or into the input",
         )
     })?;

@@ -19,32 +19,32 @@ use crate::contract::execution::{Accepted, Cancelled};
 use crate::contract::record::Record;
 use crate::model::ids::ExecutionId;
 
-/// Starts a function and shows its output live; ends with the function's own exit code
+/// Runs a function, shows its output live, and exits with the function's exit code
 #[derive(Debug, Args)]
 #[command(
     after_help = "Ctrl-C cancels the execution. With --async --follow it only stops following.\n\
-Exit codes beside the function's own: 124 timed out, 125 Flux failed, 126 not startable, \
-127 no such function, 128+n signal n."
+Exit codes beside the function's own: 124 it timed out, 125 Flux failed, 126 it could not be started, \
+127 there is no such function, 128+n signal n ended it."
 )]
 pub(crate) struct Arguments {
     /// The function
     pub(super) name: String,
-    /// Print the execution's id and return at once
+    /// Print the execution's id and return without waiting
     #[arg(long = "async")]
     detach: bool,
-    /// Show the output until the end: the default without --async
+    /// With --async: show the output to the end all the same
     #[arg(long)]
     follow: bool,
     /// Standard input for the function: a file, or - for this command's own
     #[arg(long, value_name = "FILE")]
     pub(super) stdin: Option<PathBuf>,
-    /// An addition to the function's environment
+    /// Add a variable to the function's environment; can be given several times
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub(super) environment: Vec<String>,
-    /// Shortens the function's timeout for this execution, such as 30s
+    /// Shorten the function's timeout for this execution, such as to 30s
     #[arg(long, value_name = "DURATION")]
     pub(super) timeout: Option<String>,
-    /// The same key gives the first answer again, and never a second execution
+    /// Make it safe to repeat: the same key gives the same execution, never a second one
     #[arg(long, value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
     /// Arguments for the function
@@ -52,10 +52,6 @@ pub(crate) struct Arguments {
     pub(super) args: Vec<String>,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// Whatever kept Flux from running the function or showing its end.
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     let request = Request::new(arguments)?;
     let client = target.client()?;
@@ -75,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, Cl
     let result = show(&client, &id, printer);
     drop(guard);
     if matches!(result, Err(CliError::PipeClosed)) {
-        // As a local process would have met SIGPIPE. Its failure has no reader left either.
+        // As SIGPIPE would have ended a local process. Nobody is left to read about a failure.
         let _ = client.delete::<Cancelled>(&format!("/executions/{id}"));
     }
     result
@@ -94,7 +90,7 @@ fn show(client: &Client, id: &ExecutionId, printer: Printer) -> Result<ExitCode,
     }
     let record = follow::follow(client, id, Chunk::show)?;
     if record.truncated {
-        printer::note("the output was longer than the agent keeps; its rest is lost");
+        printer::note("the output was longer than the agent keeps; the rest of it is lost");
     }
     printer::note(&record::remark(&record));
     Ok(record::exit_code(&record))
@@ -102,7 +98,7 @@ fn show(client: &Client, id: &ExecutionId, printer: Printer) -> Result<ExitCode,
 
 fn show_record(client: &Client, id: &ExecutionId) -> Result<ExitCode, CliError> {
     let ended = follow::follow(client, id, |_| Ok(()))?;
-    // The event leaves the output out; the record has it.
+    // The event is a record without the output.
     let record: Document<Record> = client.get(&format!("/executions/{id}")).unwrap_or(ended);
     printer::json(&record)?;
     Ok(record::exit_code(&record))

@@ -1,8 +1,8 @@
 //! A function's directory as a zip archive.
 //!
-//! Invariants: the same files give the same bytes, whenever and wherever (sorted names, fixed
-//! times, modes 0755 or 0644). Refuses symbolic links and special files, which mean something else
-//! on the machine where they arrive.
+//! Invariant: the same files give the same bytes, whenever and wherever they are packed: names are
+//! sorted, times fixed, modes 0755 or 0644. Refuses symbolic links and special files, which would mean
+//! something else on the machine where they arrive.
 
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
@@ -19,27 +19,24 @@ const MAX_FILES: usize = 20_000;
 /// Directories below each other; no source tree comes near.
 const MAX_DEPTH: usize = 32;
 
-/// What goes into the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Package {
     files: Vec<PackagedFile>,
 }
 
-/// One file of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PackagedFile {
     /// In the archive: relative, with slashes.
     pub(crate) name: String,
-    /// Whether its owner may execute it.
     pub(crate) is_executable: bool,
     path: PathBuf,
 }
 
 impl Package {
-    /// Finds the files of `directory`, by the rules of its `.fluxignore`.
+    /// Finds the files of `directory` that its `.fluxignore` does not name.
     ///
     /// # Errors
-    /// Something cannot be read, is neither file nor directory, or is too much.
+    /// Something cannot be read or is neither file nor directory, or there is too much of it.
     pub(crate) fn collect(directory: &Path) -> anyhow::Result<Package> {
         let ignore = match fs::read_to_string(directory.join(".fluxignore")) {
             Ok(text) => text,
@@ -58,7 +55,7 @@ impl Package {
         Ok(Package { files })
     }
 
-    /// By name.
+    /// Sorted by name.
     pub(crate) fn files(&self) -> &[PackagedFile] {
         &self.files
     }
@@ -66,7 +63,7 @@ impl Package {
     /// Writes the archive.
     ///
     /// # Errors
-    /// A file cannot be read, or the archive not be written.
+    /// A file that cannot be read, or an archive that cannot be written.
     pub(crate) fn write(&self, archive: impl Write + Seek) -> anyhow::Result<()> {
         let mut zip = ZipWriter::new(archive);
         for file in &self.files {
@@ -107,7 +104,7 @@ fn walk(
         let kind = entry.file_type().with_context(reading)?;
         if kind.is_symlink() {
             bail!(
-                "{name} is a symbolic link, and links do not travel: put the file itself there, or name it in .fluxignore"
+                "{name} is a symbolic link, which cannot be deployed: put the file itself there, or name the link in .fluxignore"
             );
         } else if kind.is_dir() {
             if depth == 0 {
@@ -137,7 +134,7 @@ fn is_executable(metadata: &fs::Metadata) -> bool {
     metadata.permissions().mode() & 0o111 != 0
 }
 
-/// Windows has no such mark: what is deployed from there may be executed.
+/// Windows has no such mark, so whatever is deployed from there counts as executable.
 #[cfg(not(unix))]
 fn is_executable(_: &fs::Metadata) -> bool {
     true

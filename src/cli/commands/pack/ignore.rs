@@ -1,10 +1,10 @@
 //! Which files of a function's directory stay out of its archive.
 //!
-//! `.fluxignore` holds one pattern a line: a name matches at any depth, a pattern with a slash
-//! matches from the directory itself, `*` matches within one name, `#` starts a comment. There are
-//! no exceptions with `!`: what a deploy leaves out should be seen at a glance.
+//! `.fluxignore` holds one pattern a line. A name matches at any depth; a pattern with a slash matches
+//! from the directory itself; `*` stands for any text within one name; `#` starts a comment. There are
+//! no exceptions with `!`, so that one look shows what a deploy leaves out.
 
-/// Left out everywhere: version control, build directories, what editors and systems leave.
+/// Left out everywhere: version control, build directories, and what editors and systems leave behind.
 const ALWAYS: [&str; 8] = [
     ".git",
     ".hg",
@@ -16,7 +16,6 @@ const ALWAYS: [&str; 8] = [
     "*.swp",
 ];
 
-/// A set of patterns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IgnoreRules {
     names: Vec<String>,
@@ -28,7 +27,7 @@ impl IgnoreRules {
     pub(crate) fn new(fluxignore: &str) -> IgnoreRules {
         let mut rules = IgnoreRules {
             names: ALWAYS.map(str::to_owned).to_vec(),
-            // The control plane has it from its own upload.
+            // Sent by itself, before the archive.
             paths: vec!["function.yaml".to_owned()],
         };
         let patterns = fluxignore
@@ -47,7 +46,7 @@ impl IgnoreRules {
         rules
     }
 
-    /// Whether `path` (relative, with slashes) stays out; a directory takes what is below with it.
+    /// Whether `path` (relative, with slashes) stays out, and with a directory all that is in it.
     pub(crate) fn matches(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
         self.names.iter().any(|pattern| wildcard(pattern, name))
@@ -64,7 +63,7 @@ impl IgnoreRules {
     }
 }
 
-/// `*` is any text, everything else itself.
+/// `*` stands for any text, every other character for itself.
 fn wildcard(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else {
         return pattern == text;
@@ -73,7 +72,7 @@ fn wildcard(pattern: &str, text: &str) -> bool {
         return false;
     };
     let mut rest = rest;
-    // Leftmost matches suffice for every part but the last, which must end the text.
+    // The leftmost match will do for every part but the last, which has to end the text.
     while let Some((part, after)) = rest.split_once('*') {
         let Some(found) = text.find(part) else {
             return false;
