@@ -72,7 +72,10 @@ impl ApiError {
         }
         if error.message.is_empty() {
             let text = String::from_utf8_lossy(body);
-            error.message = text.trim().chars().take(SHOWN_CHARACTERS).collect();
+            error.message = match text.trim() {
+                "" => "the answer gives no reason".to_owned(),
+                text => text.chars().take(SHOWN_CHARACTERS).collect(),
+            };
         }
         for BadField { field, message } in &error.fields {
             error.message.push_str(&format!("\n  {field}: {message}"));
@@ -166,6 +169,11 @@ mod tests {
         assert_eq!(
             proxy.to_string(),
             "<html>Bad gateway</html> (no_code, HTTP 502)"
+        );
+        let silent = ApiError::read(504, b"");
+        assert_eq!(
+            silent.to_string(),
+            "the answer gives no reason (no_code, HTTP 504)"
         );
     }
 }

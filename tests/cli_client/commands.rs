@@ -358,6 +358,7 @@ fn wrong_names_and_unknown_options_are_usage_errors_that_send_nothing() {
         &["exec", "f", "--env", "FLUX_X=1"],
         &["exec", "f", "--timeout", "soon"],
         &["executions", "--status", "odd"],
+        &["executions", "--limit", "501"],
         &["frobnicate"],
         &[],
     ] {

@@ -12,6 +12,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::printer::{self, Printer};
 use crate::contract::execution::Page;
+use crate::control::executions::MAX_LISTED;
 use crate::model::execution::Status;
 
 /// Lists executions, newest first
@@ -24,7 +25,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_parser = ["running", "success", "failed", "cancelled"])]
     status: Option<String>,
     /// List at most this many
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=MAX_LISTED as i64))]
     limit: u32,
     /// Go on where the previous page ended
     #[arg(long)]

@@ -13,9 +13,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::ignore::IgnoreRules;
+use crate::archive::ArchiveLimits;
 
-/// Files of one archive; the agents refuse more.
-const MAX_FILES: usize = 20_000;
 /// Directories below each other; no source tree comes near.
 const MAX_DEPTH: usize = 32;
 
@@ -38,20 +37,25 @@ impl Package {
     /// # Errors
     /// Something cannot be read or is neither file nor directory, or there is too much of it.
     pub(crate) fn collect(directory: &Path) -> anyhow::Result<Package> {
+        // The control plane counts directories, too, and refuses what is too much with them.
+        let most = ArchiveLimits::default().max_entries;
+        Package::collect_at_most(usize::try_from(most).unwrap_or(usize::MAX), directory)
+    }
+
+    fn collect_at_most(most: usize, directory: &Path) -> anyhow::Result<Package> {
         let ignore = match fs::read_to_string(directory.join(".fluxignore")) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error).context("read .fluxignore"),
         };
-        let mut files = Vec::new();
-        walk(
-            directory,
-            "",
-            &IgnoreRules::new(&ignore),
-            MAX_DEPTH,
-            &mut files,
-        )?;
-        files.sort_by(|left: &PackagedFile, right| left.name.cmp(&right.name));
+        let mut walk = Walk {
+            ignore: IgnoreRules::new(&ignore),
+            most,
+            files: Vec::new(),
+        };
+        walk.collect(directory, "", MAX_DEPTH)?;
+        let mut files = walk.files;
+        files.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(Package { files })
     }
 
@@ -83,49 +87,54 @@ impl Package {
     }
 }
 
-fn walk(
-    directory: &Path,
-    prefix: &str,
-    ignore: &IgnoreRules,
-    depth: usize,
-    files: &mut Vec<PackagedFile>,
-) -> anyhow::Result<()> {
-    let reading = || format!("read {}", directory.display());
-    for entry in fs::read_dir(directory).with_context(reading)? {
-        let entry = entry.with_context(reading)?;
-        let path = entry.path();
-        let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
-            bail!("{}: the name is no UTF-8", path.display());
-        };
-        let name = format!("{prefix}{name}");
-        if ignore.matches(&name) {
-            continue;
-        }
-        let kind = entry.file_type().with_context(reading)?;
-        if kind.is_symlink() {
-            bail!(
-                "{name} is a symbolic link, which cannot be deployed: put the file itself there, or name the link in .fluxignore"
-            );
-        } else if kind.is_dir() {
-            if depth == 0 {
-                bail!("{name} is nested deeper than {MAX_DEPTH} directories");
+struct Walk {
+    ignore: IgnoreRules,
+    most: usize,
+    files: Vec<PackagedFile>,
+}
+
+impl Walk {
+    fn collect(&mut self, directory: &Path, prefix: &str, depth: usize) -> anyhow::Result<()> {
+        let reading = || format!("read {}", directory.display());
+        for entry in fs::read_dir(directory).with_context(reading)? {
+            let entry = entry.with_context(reading)?;
+            let path = entry.path();
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
+                bail!("{}: the name is no UTF-8", path.display());
+            };
+            let name = format!("{prefix}{name}");
+            if self.ignore.matches(&name) {
+                continue;
             }
-            walk(&path, &format!("{name}/"), ignore, depth - 1, files)?;
-        } else if kind.is_file() {
-            let metadata = entry.metadata().with_context(reading)?;
-            files.push(PackagedFile {
-                name,
-                is_executable: is_executable(&metadata),
-                path,
-            });
-        } else {
-            bail!("{name} is neither a file nor a directory; name it in .fluxignore");
+            let kind = entry.file_type().with_context(reading)?;
+            if kind.is_symlink() {
+                bail!(
+                    "{name} is a symbolic link, which cannot be deployed: put the file itself there, or name the link in .fluxignore"
+                );
+            } else if kind.is_dir() {
+                if depth == 0 {
+                    bail!("{name} is nested deeper than {MAX_DEPTH} directories");
+                }
+                self.collect(&path, &format!("{name}/"), depth - 1)?;
+            } else if kind.is_file() {
+                let metadata = entry.metadata().with_context(reading)?;
+                self.files.push(PackagedFile {
+                    name,
+                    is_executable: is_executable(&metadata),
+                    path,
+                });
+            } else {
+                bail!("{name} is neither a file nor a directory; name it in .fluxignore");
+            }
+            if self.files.len() > self.most {
+                bail!(
+                    "there are more than {} files; name what is not needed in .fluxignore",
+                    self.most
+                );
+            }
         }
-        if files.len() > MAX_FILES {
-            bail!("more than {MAX_FILES} files; name what is not needed in .fluxignore");
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(unix)]
@@ -198,6 +207,15 @@ mod tests {
                 ("run.sh".to_owned(), 0o755)
             ]
         );
+    }
+
+    #[test]
+    fn more_files_than_an_archive_may_have_are_refused() {
+        let directory = directory();
+        assert!(Package::collect_at_most(2, directory.path()).is_ok());
+        let error = Package::collect_at_most(1, directory.path()).expect_err("refused");
+        let message = "there are more than 1 files; name what is not needed in .fluxignore";
+        assert_eq!(error.to_string(), message);
     }
 
     #[test]
