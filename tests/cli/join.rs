@@ -1,7 +1,8 @@
 //! A new machine's way into the fleet by hand, and what keeps it out.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -173,6 +174,28 @@ fn whoever_cannot_join_is_told_why_and_nothing_is_written() {
     let (code, stderr) = flux_agent(&user, &args, &[]);
     assert_eq!(code, Some(0), "{stderr}");
     refused(&user, &[url, &good], &["used", "flux agent enroll"]);
+}
+
+#[test]
+fn an_answer_from_somebody_in_between_is_shown_to_whoever_joins() {
+    let fleet = Fleet::with(&FleetOptions::default());
+    let user = User::of(&fleet);
+    let token = token(&user, "worker-10");
+    let between = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let url = format!("http://{}", between.local_addr().expect("address"));
+    let args = ["join", &url, &token, "--config", "etc/agent.yaml"];
+    let mut command = Command::new(FLUX_AGENT);
+    let join = Running::start(command.args(args).current_dir(user.home()), &args);
+    let (mut connection, _) = between.accept().expect("it asks");
+    let answer = "HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\n\r\nno such host: flux";
+    connection.write_all(answer.as_bytes()).expect("answered");
+    // The whole request has to be read, or closing the connection would reset it.
+    connection.shutdown(Shutdown::Write).expect("closed");
+    connection.read_to_end(&mut Vec::new()).expect("read");
+    join.end()
+        .exits(1)
+        .says(&["refused (502 Bad Gateway): no such host: flux\n"]);
+    assert!(!user.path("etc").exists());
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) struct Target {
     /// A file with the API key [env: the key itself in FLUX_API_KEY; else from `flux login`]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
-    /// Print the API's JSON in place of tables
+    /// Print the API's JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
