@@ -209,7 +209,6 @@ impl From<CallError> for ApiError {
                 error.to_string(),
                 "it may have run; use a fresh key to run it again",
             ),
-            CallError::Record(_) => internal(&error, "bad_record"),
             CallError::Store(error) => store(&error),
         }
     }

@@ -213,6 +213,9 @@ impl Simulated {
 }
 
 impl Timestamp {
+    /// Later than every other one.
+    pub const MAX: Timestamp = Timestamp(i64::MAX);
+
     /// From milliseconds since 1970-01-01 UTC.
     pub const fn from_millis(millis: i64) -> Timestamp {
         Timestamp(millis)

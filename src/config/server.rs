@@ -30,7 +30,9 @@ const PLACES: [&str; 2] = ["./flux.yaml", "/etc/flux/flux.yaml"];
 const MIN_API_KEY_CHARACTERS: usize = 8;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
-/// The longest retention and drain: what is kept longer belongs into an archive.
+/// What is remembered longer belongs into an archive.
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The longest life of an idempotency key.
 const MONTH: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// The control plane's configuration, checked.
@@ -58,6 +60,8 @@ pub struct ServerConfig {
     pub agent_redis_url: Option<RedisAddress>,
     /// What is bounded, and how.
     pub limits: ServerLimits,
+    /// How long executions are remembered.
+    pub retention: Retention,
     /// `env_logger`'s filter.
     pub log: String,
 }
@@ -86,14 +90,38 @@ pub struct ServerLimits {
     pub queue_per_function: u32,
     /// For requests under way at shutdown.
     pub drain_timeout: Duration,
-    /// Of a record, after the execution's end.
-    pub record_retention: Duration,
-    /// Of an `Idempotency-Key` and its answer.
+    /// Of an `Idempotency-Key`, after its first call.
     pub idempotency_retention: Duration,
     /// Between two probes of one agent.
     pub heartbeat_interval: Duration,
     /// Probes missed in a row that take an agent offline.
     pub heartbeat_misses: NonZeroU32,
+}
+
+/// How long executions that have ended are remembered, with their output. `Default` is what stands
+/// in the annotated example.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// Of a success, after its end.
+    pub success: Duration,
+    /// Of everything else, after its end.
+    pub failure: Duration,
+    /// Of all together, with the bookkeeping; then the oldest make room.
+    pub total: Mib,
+    /// Of the output of one execution.
+    pub output_max: Mib,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention {
+            success: 24 * HOUR,
+            failure: 7 * 24 * HOUR,
+            total: Mib(1024),
+            // As much as an answer carries.
+            output_max: Mib(50),
+        }
+    }
 }
 
 impl Default for ServerLimits {
@@ -112,7 +140,6 @@ impl Default for ServerLimits {
             execute_body_max: Mib(16),
             queue_per_function: 1000,
             drain_timeout: Duration::from_secs(30),
-            record_retention: HOUR,
             idempotency_retention: 24 * HOUR,
             heartbeat_interval: Duration::from_secs(2),
             heartbeat_misses: count(3),
@@ -146,6 +173,7 @@ impl ServerConfig {
             redis_addr: None,
             agent_redis_url: None,
             limits: ServerLimits::default(),
+            retention: Retention::default(),
             log: DEFAULT_LOG.to_owned(),
         }
     }
@@ -196,6 +224,7 @@ pub(super) fn read_server(
     config.redis_addr = root.optional("redis_addr", redis_address(base, environment));
     config.agent_redis_url = root.optional("agent_redis_url", redis_address(base, environment));
     config.limits = limits(root.section("limits"));
+    config.retention = retention(root.section("retention"));
     config.log = root.or("log", config.log, read::log_filter);
     root.finish();
     Some(config)
@@ -288,11 +317,6 @@ fn limits(mut section: Section<'_>) -> ServerLimits {
             default.drain_timeout,
             read::duration(Duration::ZERO..=HOUR),
         ),
-        record_retention: section.or(
-            "record_retention",
-            default.record_retention,
-            read::duration(Duration::from_secs(1)..=MONTH),
-        ),
         idempotency_retention: section.or(
             "idempotency_retention",
             default.idempotency_retention,
@@ -308,6 +332,24 @@ fn limits(mut section: Section<'_>) -> ServerLimits {
     };
     section.finish();
     limits
+}
+
+fn retention(mut section: Section<'_>) -> Retention {
+    let default = Retention::default();
+    let age = || read::duration(Duration::from_secs(1)..=YEAR);
+    let retention = Retention {
+        success: section.or("success", default.success, age()),
+        failure: section.or("failure", default.failure, age()),
+        // A smaller one would be used up by the history's own bookkeeping.
+        total: section.or("total_mb", default.total, read::mebibytes(16..=1_000_000)),
+        output_max: section.or(
+            "output_max_mb",
+            default.output_max,
+            read::mebibytes(0..=10_000),
+        ),
+    };
+    section.finish();
+    retention
 }
 
 /// A count of at least one.

@@ -1,23 +1,26 @@
 //! Agents as operators handle them: listed, registered, taken out of traffic, forgotten.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use super::contacts::Contacts;
-use super::executions::Executions;
 use super::fleet::{AgentView, Fleet, FleetError};
 use super::health::Health;
 use super::registration;
-use crate::model::agent::AgentEvent;
+use crate::model::agent::{AgentEvent, AgentState};
 use crate::model::ids::AgentId;
 use crate::rpc::ProbeError;
+
+/// How long a removal waits for what ended at the agent to come home. Output of tens of megabytes takes
+/// a second; an agent that hangs is not waited for longer than a person would.
+const SECURING_TIME: Duration = Duration::from_secs(10);
 
 /// See the module's text. Fields are dropped in order: those that talk first.
 pub struct Agents {
     health: Health,
     contacts: Contacts,
-    executions: Arc<Executions>,
     fleet: Arc<Fleet>,
     use_tls: bool,
 }
@@ -49,17 +52,10 @@ pub enum AgentError {
 
 impl Agents {
     /// `use_tls`: whether an agent is dialled with mTLS when its registration does not say.
-    pub fn new(
-        health: Health,
-        contacts: Contacts,
-        executions: Arc<Executions>,
-        fleet: Arc<Fleet>,
-        use_tls: bool,
-    ) -> Agents {
+    pub fn new(health: Health, contacts: Contacts, fleet: Arc<Fleet>, use_tls: bool) -> Agents {
         Agents {
             health,
             contacts,
-            executions,
             fleet,
             use_tls,
         }
@@ -115,14 +111,24 @@ impl Agents {
         Ok(view)
     }
 
-    /// Forgets an agent.
+    /// Forgets an agent, after what ended there has come home. What runs there, or is not known to
+    /// have ended because the agent cannot be asked, has ended as lost.
     ///
     /// # Errors
     /// The fleet's.
     pub fn remove(&self, id: &AgentId) -> Result<(), AgentError> {
+        let view = self
+            .fleet
+            .get(id)
+            .ok_or_else(|| FleetError::UnknownAgent(id.clone()))?;
+        match view.agent.state {
+            AgentState::Syncing | AgentState::Online | AgentState::Draining => {
+                self.contacts.collector.secure(id, SECURING_TIME);
+            }
+            AgentState::Provisioning | AgentState::Offline | AgentState::Gone => {}
+        }
         self.fleet.transition(id, AgentEvent::Removed)?;
-        self.executions.orphan(id);
-        self.contacts.forget(id);
+        self.contacts.part_with(id);
         Ok(())
     }
 }

@@ -7,14 +7,12 @@ use thiserror::Error;
 
 use super::dispatch::{DispatchError, Dispatcher};
 use super::executions::{ExecutionError, Executions};
-use super::idempotency::{self, Begun, Guard, IdempotentCalls, Mode};
+use super::idempotency::{IdempotentCalls, Mode};
 use crate::base::cancel::Cancel;
 use crate::model::execution::Executed;
 use crate::model::function::Env;
-use crate::model::ids::{AgentId, ExecutionId, FunctionName};
-use crate::store::{StoreError, StoredAnswer};
-use crate::wire::error::WireError;
-use crate::wire::record;
+use crate::model::ids::{ExecutionId, FunctionName};
+use crate::store::StoreError;
 
 /// See the module's text.
 pub struct Calls {
@@ -65,9 +63,6 @@ pub enum CallError {
     /// The store failed.
     #[error("the idempotency key cannot be looked up or kept")]
     Store(#[from] StoreError),
-    /// A record cannot be put into the form it has to have.
-    #[error("a record cannot be understood")]
-    Record(#[from] WireError),
 }
 
 impl Calls {
@@ -89,30 +84,16 @@ impl Calls {
     /// # Errors
     /// See [`CallError`].
     pub fn execute(&self, call: &Call) -> Result<Executed, CallError> {
-        self.with_key(
-            Mode::Sync,
-            call,
-            |id| {
-                let executed = self.dispatcher.run(id, call)?;
-                let stored = idempotency::ended_answer(&executed)?;
-                Ok((executed, stored))
-            },
-            |execution| match self.executions.get(execution) {
-                Ok(executed) if executed.record.ending.is_some() => {
-                    let stored = idempotency::ended_answer(&executed)?;
-                    Ok(Some((executed, stored)))
-                }
+        let run = |id: &ExecutionId| Ok(self.dispatcher.run(id, call)?);
+        self.with_key(Mode::Sync, call, run, |first| {
+            match self.executions.get(first) {
+                Ok(executed) if executed.record.ending.is_some() => Ok(Some(executed)),
                 Ok(executed) => Err(CallError::KeyPending(executed.record.id)),
                 // Whether it ever started, nobody can tell any more; it must not start again.
                 Err(ExecutionError::NotFound(id)) => Err(CallError::KeyUnsettled(id)),
                 Err(error) => Err(error.into()),
-            },
-            |body| {
-                // The record names its agent itself; this stands in for one that does not.
-                let asked = AgentId::new("unknown").map_err(WireError::from)?;
-                Ok(record::decode(body, &asked)?)
-            },
-        )
+            }
+        })
     }
 
     /// Runs a function and answers once the work is durable.
@@ -120,71 +101,41 @@ impl Calls {
     /// # Errors
     /// See [`CallError`].
     pub fn start(&self, call: &Call) -> Result<ExecutionId, CallError> {
-        let accepted = |id: &ExecutionId| (id.clone(), idempotency::accepted_answer(id));
-        self.with_key(
-            Mode::Async,
-            call,
-            |id| {
-                self.dispatcher.start(id, call)?;
-                Ok(accepted(id))
-            },
-            |execution| match self.executions.get(execution) {
-                Ok(found) => Ok(Some(accepted(&found.record.id))),
-                // Its route is stored before anything starts: without one, nothing has.
-                Err(ExecutionError::NotFound(_)) => Ok(None),
-                Err(error) => Err(error.into()),
-            },
-            |body| {
-                let text = String::from_utf8_lossy(body);
-                Ok(ExecutionId::new(&text).map_err(WireError::from)?)
-            },
-        )
+        let run = |id: &ExecutionId| {
+            self.dispatcher.start(id, call)?;
+            Ok(id.clone())
+        };
+        self.with_key(Mode::Async, call, run, |first| {
+            // Its route is stored before anything starts: without one, nothing has.
+            let is_known = self.executions.is_known(first)?;
+            Ok(is_known.then(|| first.clone()))
+        })
     }
 
-    /// Runs a call at most once for its key. `settle` says what became of an execution whose
-    /// answer is not stored; `None` = it never started, and starts now under its first id.
+    /// Runs a call at most once for its key, which is held meanwhile. `settle` says what became of the
+    /// execution of an earlier call; `None` = it never started, and starts now under its first id.
     fn with_key<T>(
         &self,
         mode: Mode,
         call: &Call,
-        run: impl Fn(&ExecutionId) -> Result<(T, StoredAnswer), CallError>,
-        settle: impl Fn(&ExecutionId) -> Result<Option<(T, StoredAnswer)>, CallError>,
-        replay: impl Fn(&[u8]) -> Result<T, CallError>,
+        run: impl Fn(&ExecutionId) -> Result<T, CallError>,
+        settle: impl Fn(&ExecutionId) -> Result<Option<T>, CallError>,
     ) -> Result<T, CallError> {
         let id = ExecutionId::generate();
         let Some(key) = &call.idempotency_key else {
-            return run(&id).map(|(answer, _)| answer);
+            return run(&id);
         };
-        match self.keys.begin(key, mode, call, &id)? {
-            Begun::First(guard) => run_guarded(guard, &id, run),
-            Begun::Answered(stored) => replay(&stored.body),
-            Begun::Unsettled(first) => match settle(&first)? {
-                None => run_guarded(self.keys.resume(key, call, &first), &first, run),
-                Some((answer, stored)) => {
-                    self.keys.resume(key, call, &first).answered(&stored)?;
-                    Ok(answer)
-                }
-            },
+        let (claim, earlier) = self.keys.claim(key, mode, call, &id)?;
+        if earlier && let Some(answer) = settle(claim.execution())? {
+            return Ok(answer);
         }
-    }
-}
-
-fn run_guarded<T>(
-    guard: Guard<'_>,
-    id: &ExecutionId,
-    run: impl Fn(&ExecutionId) -> Result<(T, StoredAnswer), CallError>,
-) -> Result<T, CallError> {
-    match run(id) {
-        Ok((answer, stored)) => {
-            guard.answered(&stored)?;
-            Ok(answer)
+        let result = run(claim.execution());
+        if let Err(error) = &result
+            && nothing_started(error)
+        {
+            claim.abandon();
         }
-        Err(error) => {
-            if nothing_started(&error) {
-                guard.abandon();
-            }
-            Err(error)
-        }
+        result
     }
 }
 
@@ -202,7 +153,6 @@ fn nothing_started(error: &CallError) -> bool {
         | CallError::KeyPending(_)
         | CallError::KeyUnsettled(_)
         | CallError::Execution(_)
-        | CallError::Store(_)
-        | CallError::Record(_) => false,
+        | CallError::Store(_) => false,
     }
 }

@@ -1,16 +1,28 @@
-//! Everything that is kept for an agent because it is talked to: its connection, its feed, its turn
-//! to be synced.
+//! Everything that is kept for an agent because it is talked to: its connection, its feed, its turn to
+//! be synced, and what came home from it.
 
 use std::sync::Arc;
 
+use super::desired::Desired;
 use super::feed::Feeds;
+use super::fleet::Fleet;
 use super::links::Links;
+use super::records::{Collector, Records};
 use super::sync::Syncer;
+use crate::base::causes::with_causes;
+use crate::base::threads::Supervisor;
+use crate::base::units::Mib;
 use crate::model::ids::AgentId;
+use crate::store::Store;
+use crate::store::history::HistoryStore;
 
 /// See the module's text.
 #[derive(Clone)]
 pub struct Contacts {
+    /// What came home.
+    pub records: Arc<Records>,
+    /// Whose ends are brought home.
+    pub collector: Arc<Collector>,
     /// Who is listened to.
     pub feeds: Arc<Feeds>,
     /// Who is brought what.
@@ -20,9 +32,62 @@ pub struct Contacts {
 }
 
 impl Contacts {
-    /// Forgets an agent that the fleet does not have any more.
-    pub fn forget(&self, id: &AgentId) {
+    /// Nobody is talked to yet. `longest_output`: what is kept of one execution's output.
+    ///
+    /// # Errors
+    /// The system's when it gives no thread.
+    pub fn start(
+        links: Links,
+        history: Arc<dyn HistoryStore>,
+        store: Arc<dyn Store>,
+        fleet: &Arc<Fleet>,
+        desired: &Arc<Desired>,
+        longest_output: Mib,
+        supervisor: &Supervisor,
+    ) -> std::io::Result<Contacts> {
+        let clock = links.clock().clone();
+        let links = Arc::new(links);
+        let records = Arc::new(Records::new(
+            history,
+            store,
+            Arc::clone(fleet),
+            clock,
+            longest_output,
+        ));
+        let collector = Arc::new(Collector::new(
+            Arc::clone(&records),
+            Arc::clone(&links),
+            supervisor,
+        ));
+        Ok(Contacts {
+            feeds: Feeds::start(
+                Arc::clone(fleet),
+                Arc::clone(&links),
+                Arc::clone(&collector),
+                supervisor,
+            )?,
+            syncer: Arc::new(Syncer::new(
+                Arc::clone(fleet),
+                Arc::clone(desired),
+                Arc::clone(&links),
+                supervisor,
+            )),
+            records,
+            collector,
+            links,
+        })
+    }
+
+    /// Parts with an agent that the fleet does not have any more: what has not ended there has ended as
+    /// lost, and nothing is kept for it.
+    pub fn part_with(&self, id: &AgentId) {
+        if let Err(error) = self.records.give_up(id) {
+            // Whoever asks for one of its executions settles it.
+            let error = with_causes(&error);
+            log::warn!("agent {id}: executions there have not ended yet: {error}");
+        }
         self.feeds.forget(id);
+        self.collector.forget(id);
         self.syncer.forget(id);
         self.links.forget(id);
     }

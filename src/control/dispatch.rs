@@ -10,13 +10,14 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::calls::Call;
+use super::contacts::Contacts;
 use super::fleet::{Fleet, RefusedFor, Reservation, WaitError};
-use super::links::Links;
-use super::sync::Syncer;
 use crate::base::cancel::Cancel;
+use crate::base::causes::with_causes;
 use crate::base::clock::Clock;
 use crate::model::agent::AgentEvent;
-use crate::model::execution::{Executed, ExecutionRecord};
+use crate::model::ends::Settled;
+use crate::model::execution::{Ending, Executed, ExecutionRecord};
 use crate::model::ids::{AgentId, ExecutionId};
 use crate::model::output::Output;
 use crate::rpc::{AgentClient, RpcError};
@@ -37,8 +38,7 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 /// See the module's text.
 pub struct Dispatcher {
     fleet: Arc<Fleet>,
-    links: Arc<Links>,
-    syncer: Arc<Syncer>,
+    contacts: Contacts,
     store: Arc<dyn Store>,
     clock: Clock,
     shutdown: Cancel,
@@ -84,16 +84,14 @@ impl Dispatcher {
     /// `shutdown`: from its pull on, a client that is cut off is no client that left.
     pub fn new(
         fleet: Arc<Fleet>,
-        links: Arc<Links>,
-        syncer: Arc<Syncer>,
+        contacts: Contacts,
         store: Arc<dyn Store>,
         clock: Clock,
         shutdown: Cancel,
     ) -> Dispatcher {
         Dispatcher {
             fleet,
-            links,
-            syncer,
+            contacts,
             store,
             clock,
             shutdown,
@@ -138,7 +136,7 @@ impl Dispatcher {
         let mut last = String::new();
         for _ in 0..MAX_OFFERS {
             let reservation = self.fleet.acquire(&call.function, id, &call.client_gone)?;
-            let client = match self.links.client_at(
+            let client = match self.contacts.links.client_at(
                 reservation.agent(),
                 reservation.address(),
                 reservation.tls(),
@@ -167,7 +165,7 @@ impl Dispatcher {
         client: &AgentClient,
         request: ExecuteRequest,
     ) -> Offer<Executed> {
-        let (id, queued, version) = (request.id.clone(), request.queued, request.version);
+        let id = request.id.clone();
         let agent = reservation.agent().clone();
         let accepted_at = self.clock.now();
         let timeout = reservation.current().config.timeout_of_call(call.timeout);
@@ -179,7 +177,12 @@ impl Dispatcher {
             return self.answer_nobody(client, &id);
         };
         match answer {
-            Ok(executed) => Offer::Done(executed),
+            Ok(executed) => {
+                self.contacts
+                    .records
+                    .keep_answer(&executed, call.idempotency_key.is_some());
+                Offer::Done(executed)
+            }
             Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
                 log::warn!("execution {id}: agent {agent}, while it ran: {error}");
                 self.touch_failed(&agent);
@@ -188,17 +191,13 @@ impl Dispatcher {
                 {
                     log::warn!("execution {id}: over its time, and not cancelled: {error}");
                 }
-                let accepted = ExecutionRecord {
-                    queued,
-                    ..ExecutionRecord::accepted(
-                        id,
-                        agent,
-                        call.function.clone(),
-                        version.unwrap_or(0),
-                        accepted_at,
-                    )
+                let handed_over = Route {
+                    execution: id,
+                    agent,
+                    function: call.function.clone(),
+                    accepted_at,
                 };
-                self.settle_end(accepted, client, &call.client_gone)
+                self.settle_end(&handed_over, client, &call.client_gone)
             }
             Err(error) => self.turned_down(&id, reservation, &error),
         }
@@ -214,19 +213,18 @@ impl Dispatcher {
         let id = request.id.clone();
         let agent = reservation.agent().clone();
         // First the route, then the work: whatever dies in between, somebody can tell what became of it.
-        let route = match stored {
-            None => self.store.put_route(&Route {
-                execution: id.clone(),
-                agent: agent.clone(),
-                function: request.function.clone(),
-                accepted_at: self.clock.now(),
-                expires_at: None,
-                lost: false,
-            }),
+        let route = Route {
+            execution: id.clone(),
+            agent: agent.clone(),
+            function: request.function.clone(),
+            accepted_at: self.clock.now(),
+        };
+        let written = match stored {
+            None => self.store.put_route(&route),
             Some(before) if *before == agent => Ok(()),
             Some(_) => self.store.move_route(&id, &agent).map(drop),
         };
-        if let Err(error) = route {
+        if let Err(error) = written {
             return Offer::Failed(error.into());
         }
         *stored = Some(agent.clone());
@@ -252,7 +250,7 @@ impl Dispatcher {
             Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
                 log::warn!("execution {id}: agent {agent}: {error}");
                 self.touch_failed(&agent);
-                self.settle(&id, reservation, client)
+                self.settle(&route, reservation, client)
             }
             Err(error) => self.turned_down(&id, reservation, &error),
         }
@@ -262,54 +260,46 @@ impl Dispatcher {
     /// could turn out a success that the agent had recorded just before, and an end never changes.
     fn settle_end(
         &self,
-        accepted: ExecutionRecord,
+        handed_over: &Route,
         client: &AgentClient,
         client_gone: &Cancel,
     ) -> Offer<Executed> {
+        let id = &handed_over.execution;
         let mut deadline = self.clock.moment() + SETTLE_TIME;
         while self.clock.moment() < deadline {
-            match client.get_execution(&accepted.id) {
-                Ok(Some(executed)) if executed.record.ending.is_some() => {
-                    return Offer::Done(executed);
-                }
-                // The agent ended first, and forgot it with its memory.
-                Ok(None) => {
-                    self.leave_open_route(&accepted);
-                    let why = format!(
-                        "the connection to agent {} broke while it ran",
-                        accepted.agent
-                    );
-                    return Offer::Done(Executed {
-                        record: accepted.lost(&why, self.clock.now()),
-                        output: Output::default(),
-                    });
+            match self.contacts.records.settle(client, handed_over) {
+                Ok(Settled::Ended(record)) => {
+                    self.contacts.collector.ask(&handed_over.agent);
+                    return Offer::Done(self.with_output(*record, client));
                 }
                 // It runs on, and its caller waits on.
-                Ok(Some(_)) => deadline = self.clock.moment() + SETTLE_TIME,
+                Ok(Settled::Running) => deadline = self.clock.moment() + SETTLE_TIME,
+                Ok(Settled::Forgotten) => break,
                 // The agent is not back yet.
-                Err(_) => {}
+                Err(error) => log::debug!("execution {id}: {}", with_causes(&error)),
             }
             if self.clock.wait(client_gone, SETTLE_PAUSE) {
-                return self.answer_nobody(client, &accepted.id);
+                return self.answer_nobody(client, id);
             }
         }
-        self.leave_open_route(&accepted);
+        // So that whoever asks later hears what the agent has to say.
+        self.store.put_route_lazily(handed_over);
+        self.contacts.collector.ask_and_settle(&handed_over.agent);
         Offer::Failed(DispatchError::Unknown {
-            agent: accepted.agent,
-            execution: accepted.id,
+            agent: handed_over.agent.clone(),
+            execution: id.clone(),
         })
     }
 
-    /// So that whoever asks later hears what the agent has to say, and `lost` if that is nothing.
-    fn leave_open_route(&self, accepted: &ExecutionRecord) {
-        self.store.put_route_lazily(&Route {
-            execution: accepted.id.clone(),
-            agent: accepted.agent.clone(),
-            function: accepted.function.clone(),
-            accepted_at: accepted.started_at,
-            expires_at: None,
-            lost: false,
-        });
+    fn with_output(&self, record: ExecutionRecord, client: &AgentClient) -> Executed {
+        match client.get_execution(&record.id) {
+            Ok(Some(executed)) => executed,
+            // It has none, or it comes home later.
+            Ok(None) | Err(_) => Executed {
+                record,
+                output: Output::default(),
+            },
+        }
     }
 
     /// The client left. The agent confirms the tree's end; a cancel that comes too late changes
@@ -320,37 +310,41 @@ impl Dispatcher {
             return Offer::Failed(WaitError::ShuttingDown.into());
         }
         if let Err(error) = client.cancel(id) {
+            let error = with_causes(&error);
             log::warn!("execution {id}: its client left, and it could not be cancelled: {error}");
         }
+        self.contacts.collector.ask(client.agent());
         Offer::Failed(DispatchError::ClientGone)
     }
 
-    /// The connection broke during the hand-over: has the agent got it?
-    fn settle(
-        &self,
-        id: &ExecutionId,
-        reservation: Reservation,
-        client: &AgentClient,
-    ) -> Offer<()> {
+    /// The connection broke during the hand-over: has the agent got it? Its word is final; one that it
+    /// has not got is not given to another one, where it would have two ends.
+    fn settle(&self, route: &Route, reservation: Reservation, client: &AgentClient) -> Offer<()> {
         let deadline = self.clock.moment() + SETTLE_TIME;
         let never = Cancel::never();
         while self.clock.moment() < deadline {
-            match client.get_execution(id) {
-                Ok(Some(_)) => {
+            match self.contacts.records.settle(client, route) {
+                Ok(Settled::Running) => {
                     reservation.hand_over();
                     return Offer::Done(());
                 }
-                // Not there: but the call may still be on its way inside the agent, so it is not
-                // given to another one.
-                Ok(None) => break,
+                Ok(Settled::Ended(record)) => {
+                    self.contacts.collector.ask(&route.agent);
+                    if record.ending == Some(Ending::Lost) {
+                        break;
+                    }
+                    return Offer::Done(());
+                }
+                Ok(Settled::Forgotten) => break,
                 Err(_) => {
                     self.clock.wait(&never, SETTLE_PAUSE);
                 }
             }
         }
+        self.contacts.collector.ask_and_settle(&route.agent);
         Offer::Failed(DispatchError::Unknown {
-            agent: reservation.agent().clone(),
-            execution: id.clone(),
+            agent: route.agent.clone(),
+            execution: route.execution.clone(),
         })
     }
 
@@ -373,7 +367,7 @@ impl Dispatcher {
                 | ErrorKind::FunctionNotDeployed
                 | ErrorKind::FunctionOutOfDate => {
                     self.fleet.disprove_held(&agent, reservation.current());
-                    self.syncer.request(&agent);
+                    self.contacts.syncer.request(&agent);
                 }
                 ErrorKind::Invalid
                 | ErrorKind::ExecutionExists
@@ -423,9 +417,9 @@ impl Dispatcher {
     }
 
     fn forget_route(&self, id: &ExecutionId) {
-        // Left behind it is harmless: the execution is then reported as lost instead of unknown.
-        if let Err(error) = self.store.delete_route(id) {
-            log::warn!("execution {id}: its route stays: {error}");
+        // Left behind it is harmless: the execution is then settled as lost instead of unknown.
+        if let Err(error) = self.store.forget_routes(std::slice::from_ref(id)) {
+            log::warn!("execution {id}: its route stays: {}", with_causes(&error));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Listens to every agent's feed of ends, so that a slot is free the moment its execution ends,
-//! also after a restart of this control plane.
+//! Listens to what every agent signals, so that a slot is free the moment its execution ends, also
+//! after a restart of this control plane, and the end comes home soon after.
 //!
 //! One thread takes the events of all agents. A feed begins with what runs and goes on with what
 //! ends; its end is mended by beginning again.
@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 
-use super::executions::Executions;
 use super::fleet::Fleet;
 use super::links::Links;
+use super::records::Collector;
 use crate::base::cancel::Cancel;
 use crate::base::threads::{Lasting, Supervisor, lock};
 use crate::model::agent::Agent;
@@ -23,14 +23,11 @@ use crate::wire::watch::WatchEvent;
 
 /// Events of all agents that may wait for the thread; more, and a feed is begun again.
 const MAX_WAITING_EVENTS: usize = 65_536;
-/// Executions that a legacy agent is asked about after one probe: a short while's work.
-const MAX_ASKED: usize = 64;
 
 /// See the module's text.
 pub struct Feeds {
     fleet: Arc<Fleet>,
     links: Arc<Links>,
-    executions: Arc<Executions>,
     events: Sender<Event>,
     open: Arc<Mutex<HashMap<AgentId, Feed>>>,
     /// Of the last feed; no two have the same.
@@ -55,7 +52,7 @@ struct Event {
 
 struct Listener {
     fleet: Arc<Fleet>,
-    executions: Arc<Executions>,
+    collector: Arc<Collector>,
     open: Arc<Mutex<HashMap<AgentId, Feed>>>,
 }
 
@@ -67,14 +64,14 @@ impl Feeds {
     pub fn start(
         fleet: Arc<Fleet>,
         links: Arc<Links>,
-        executions: Arc<Executions>,
+        collector: Arc<Collector>,
         supervisor: &Supervisor,
     ) -> std::io::Result<Arc<Feeds>> {
         let (events, receiver) = bounded(MAX_WAITING_EVENTS);
         let open: Arc<Mutex<HashMap<_, _>>> = Arc::default();
         let listener = Listener {
             fleet: Arc::clone(&fleet),
-            executions: Arc::clone(&executions),
+            collector,
             open: Arc::clone(&open),
         };
         let shutdown = supervisor.shutdown();
@@ -83,7 +80,6 @@ impl Feeds {
         Ok(Arc::new(Feeds {
             fleet,
             links,
-            executions,
             events,
             open,
             generation: AtomicU64::new(0),
@@ -133,26 +129,6 @@ impl Feeds {
             // Removed while its feed was opened: whoever removed it may have found none to close.
             close(&self.open, &agent.id, generation);
             self.links.forget(&agent.id);
-        }
-    }
-
-    /// Asks a legacy agent, which has no feed, about every execution that it was handed.
-    pub fn ask_legacy(&self, agent: &Agent) {
-        let running = self.fleet.running_unwatched(&agent.id);
-        let Ok(client) = self.links.client(agent) else {
-            return;
-        };
-        for (execution, function) in running.into_iter().take(MAX_ASKED) {
-            match client.get_execution(&execution) {
-                Ok(Some(executed)) if executed.record.ending.is_none() => {}
-                Ok(_) => {
-                    self.fleet.vacate(&agent.id, &execution);
-                    self.executions.record_end(&execution, &agent.id, &function);
-                }
-                Err(error) => {
-                    return log::debug!("agent {}: what runs there: {error}", agent.id);
-                }
-            }
         }
     }
 
@@ -216,11 +192,11 @@ impl Listener {
             WatchEvent::Running(running) => {
                 self.fleet.replace_running(agent, running);
                 // After a time in which nobody listened.
-                self.executions.settle_open_routes(agent);
+                self.collector.ask_and_settle(agent);
             }
-            WatchEvent::Ended(execution, function) => {
+            WatchEvent::Ended(execution, _) => {
                 self.fleet.vacate(agent, &execution);
-                self.executions.record_end(&execution, agent, &function);
+                self.collector.ask(agent);
             }
         }
     }

@@ -7,10 +7,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::feed::Feeds;
+use super::contacts::Contacts;
 use super::fleet::{AgentView, Fleet, FleetError};
-use super::links::Links;
-use super::sync::Syncer;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Clock;
 use crate::base::pool::{Pool, PoolLimits};
@@ -49,9 +47,7 @@ pub struct Health {
 struct Shared {
     policy: HealthPolicy,
     fleet: Arc<Fleet>,
-    links: Arc<Links>,
-    syncer: Arc<Syncer>,
-    feeds: Arc<Feeds>,
+    contacts: Contacts,
     clock: Clock,
     /// Agents whose probe has not come back; they are not probed again meanwhile.
     under_way: Mutex<HashSet<AgentId>>,
@@ -66,18 +62,14 @@ impl Health {
     pub fn start(
         policy: HealthPolicy,
         fleet: Arc<Fleet>,
-        links: Arc<Links>,
-        syncer: Arc<Syncer>,
-        feeds: Arc<Feeds>,
+        contacts: Contacts,
         clock: Clock,
         supervisor: &Supervisor,
     ) -> std::io::Result<Health> {
         let shared = Arc::new(Shared {
             policy,
             fleet,
-            links,
-            syncer,
-            feeds,
+            contacts,
             clock,
             under_way: Mutex::new(HashSet::new()),
             pool: Pool::new("probe", PROBE_POOL, supervisor),
@@ -128,7 +120,11 @@ impl Shared {
     fn probe(&self, view: &AgentView, round: u32) {
         let id = &view.agent.id;
         let agent = &view.agent;
-        let answer = self.links.status_at(&agent.id, &agent.address, agent.tls);
+        let released = self.contacts.collector.released_mark(id);
+        let answer =
+            self.contacts
+                .links
+                .status_at(id, &agent.address, agent.tls, released.as_ref());
         match answer {
             Ok(report) => self.answered(view, report, round),
             Err(error) => {
@@ -140,34 +136,36 @@ impl Shared {
 
     fn answered(&self, view: &AgentView, report: NodeReport, round: u32) {
         let id = &view.agent.id;
-        let (draining, is_legacy) = (report.draining, report.is_legacy());
+        let (draining, latest_end) = (report.draining, report.latest_end());
         let Some(restarted) = self.fleet.record_answer(&view.agent, report) else {
             // Removed while it was asked.
-            self.links.forget(id);
+            self.contacts.links.forget(id);
             return;
         };
         self.align_drain(view, draining);
         match view.agent.state {
             AgentState::Offline => {
                 self.tell(id, AgentEvent::Contacted);
-                self.syncer.request(id);
+                self.contacts.syncer.request(id);
             }
-            AgentState::Syncing => self.syncer.request(id),
+            AgentState::Syncing => self.contacts.syncer.request(id),
             AgentState::Online if restarted => {
                 self.tell(id, AgentEvent::FellBehind);
-                self.syncer.request(id);
+                self.contacts.syncer.request(id);
             }
             AgentState::Online => {
                 if round.is_multiple_of(PROBES_BETWEEN_REPAIRS) && self.fleet.lacks_something(id) {
-                    self.syncer.request(id);
+                    self.contacts.syncer.request(id);
                 }
             }
             AgentState::Provisioning | AgentState::Draining | AgentState::Gone => {}
         }
-        if is_legacy {
-            self.feeds.ask_legacy(&view.agent);
-        } else {
-            self.feeds.ensure(&view.agent, restarted);
+        match latest_end {
+            Some(latest) => {
+                self.contacts.feeds.ensure(&view.agent, restarted);
+                self.contacts.collector.told(id, &latest);
+            }
+            None => self.contacts.collector.ask_legacy(&view.agent),
         }
     }
 
@@ -184,6 +182,7 @@ impl Shared {
         }
         let id = &view.agent.id;
         if let Err(error) = self
+            .contacts
             .links
             .client(&view.agent)
             .and_then(|client| client.drain(wanted))

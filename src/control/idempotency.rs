@@ -1,44 +1,40 @@
-//! The same key gives the first answer again, and never a second run.
+//! The same key stands for the same execution, and never for a second run.
 //!
-//! A key is stored with its execution's id before anything starts, and with the answer after.
-//! What lies between a crash and the next call with that key is settled by asking what became of
-//! that execution.
+//! A key is stored with its execution's id before anything starts; what it came to is the execution's
+//! own record. One call at a time has a key in hand, from the look at the store to the answer: whoever
+//! comes meanwhile is told so, and nobody starts what somebody else is finding out about.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openssl::sha::Sha256;
 
 use super::calls::{Call, CallError};
+use crate::base::causes::with_causes;
 use crate::base::clock::Clock;
 use crate::base::threads::lock;
-use crate::model::execution::Executed;
 use crate::model::ids::ExecutionId;
-use crate::store::{Idempotency, IdempotencyKey, Store, StoreError, StoredAnswer};
-use crate::wire::record;
+use crate::store::{Idempotency, IdempotencyKey, Store};
 
 /// See the module's text.
 pub struct IdempotentCalls {
     store: Arc<dyn Store>,
     clock: Clock,
     retention: Duration,
-    /// Executions whose first call is still in this process.
-    under_way: Mutex<HashSet<ExecutionId>>,
+    /// Keys that a call of this process has in hand.
+    in_hand: Mutex<HashMap<IdempotencyKey, InHand>>,
 }
 
-/// What a key stands for.
-pub enum Begun<'a> {
-    /// Nothing yet: run it, under this guard.
-    First(Guard<'a>),
-    /// An answer was given.
-    Answered(StoredAnswer),
-    /// A call is or was about this execution, and no answer is stored.
-    Unsettled(ExecutionId),
+#[derive(Debug, Clone)]
+struct InHand {
+    fingerprint: [u8; 32],
+    execution: ExecutionId,
 }
 
-/// Marks the first call as under way.
-pub struct Guard<'a> {
+/// A key in hand.
+pub struct Claim<'a> {
     calls: &'a IdempotentCalls,
     key: IdempotencyKey,
     execution: ExecutionId,
@@ -60,123 +56,99 @@ impl IdempotentCalls {
             store,
             clock,
             retention,
-            under_way: Mutex::new(HashSet::new()),
+            in_hand: Mutex::default(),
         }
     }
 
-    /// Looks the key up, or stores it for `execution`.
+    /// Takes a key in hand for `execution`; with one that was used before, for the execution of then,
+    /// and says so.
     ///
     /// # Errors
-    /// The key was used for another call; the store's.
-    pub fn begin(
+    /// Another call has it in hand, or it was used for a different call; the store's.
+    pub fn claim(
         &self,
         key: &str,
         mode: Mode,
         call: &Call,
         execution: &ExecutionId,
-    ) -> Result<Begun<'_>, CallError> {
+    ) -> Result<(Claim<'_>, bool), CallError> {
         let key = IdempotencyKey::new(&call.function, key);
         let fingerprint = fingerprint(mode, call);
-        lock(&self.under_way).insert(execution.clone());
-        let guard = Guard {
-            calls: self,
-            key,
-            execution: execution.clone(),
-        };
-        let begun = self.store.begin_idempotent(
-            &guard.key,
+        let mut claim = self.take_in_hand(key, fingerprint, execution)?;
+        let found = self.store.begin_idempotent(
+            &key,
             &fingerprint,
             execution,
             self.clock.now(),
             self.retention,
         )?;
-        match begun {
-            Idempotency::New => Ok(Begun::First(guard)),
+        match found {
+            Idempotency::New => Ok((claim, false)),
             Idempotency::Existing {
                 fingerprint: first, ..
             } if first != fingerprint => Err(CallError::KeyReused),
-            Idempotency::Existing {
-                answer: Some(answer),
-                ..
-            } => Ok(Begun::Answered(answer)),
-            Idempotency::Existing { execution, .. }
-                if lock(&self.under_way).contains(&execution) =>
-            {
-                Err(CallError::KeyPending(execution))
+            Idempotency::Existing { execution, .. } => {
+                claim.is_for(execution);
+                Ok((claim, true))
             }
-            Idempotency::Existing { execution, .. } => Ok(Begun::Unsettled(execution)),
         }
     }
 
-    /// Takes up a call whose first attempt ended with this process's predecessor.
-    pub fn resume(&self, key: &str, call: &Call, execution: &ExecutionId) -> Guard<'_> {
-        lock(&self.under_way).insert(execution.clone());
-        Guard {
-            calls: self,
-            key: IdempotencyKey::new(&call.function, key),
-            execution: execution.clone(),
+    fn take_in_hand(
+        &self,
+        key: IdempotencyKey,
+        fingerprint: [u8; 32],
+        execution: &ExecutionId,
+    ) -> Result<Claim<'_>, CallError> {
+        match lock(&self.in_hand).entry(key) {
+            Entry::Occupied(held) if held.get().fingerprint != fingerprint => {
+                Err(CallError::KeyReused)
+            }
+            Entry::Occupied(held) => Err(CallError::KeyPending(held.get().execution.clone())),
+            Entry::Vacant(free) => {
+                free.insert(InHand {
+                    fingerprint,
+                    execution: execution.clone(),
+                });
+                Ok(Claim {
+                    calls: self,
+                    key,
+                    execution: execution.clone(),
+                })
+            }
         }
     }
 }
 
-impl Guard<'_> {
-    /// Stores the answer for whoever asks again.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn answered(self, answer: &StoredAnswer) -> Result<(), CallError> {
-        match self
-            .calls
-            .store
-            .finish_idempotent(&self.key, &self.execution, answer)
-        {
-            Ok(_) => Ok(()),
-            // Too large to keep: as long as its record lives, the answer is made from that.
-            Err(StoreError::LimitReached { what, limit }) => {
-                log::info!(
-                    "execution {}: its answer is not kept: {what} over {limit}",
-                    self.execution
-                );
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
+impl Claim<'_> {
+    /// What the key stands for.
+    pub fn execution(&self) -> &ExecutionId {
+        &self.execution
     }
 
     /// Nothing was started: the key is free again.
     pub fn abandon(self) {
-        if let Err(error) = self
+        let abandoned = self
             .calls
             .store
-            .abandon_idempotent(&self.key, &self.execution)
-        {
+            .abandon_idempotent(&self.key, &self.execution);
+        if let Err(error) = abandoned {
+            let error = with_causes(&error);
             log::warn!("an idempotency key stays taken although nothing was started: {error}");
         }
     }
-}
 
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        lock(&self.calls.under_way).remove(&self.execution);
+    fn is_for(&mut self, execution: ExecutionId) {
+        if let Some(held) = lock(&self.calls.in_hand).get_mut(&self.key) {
+            held.execution = execution.clone();
+        }
+        self.execution = execution;
     }
 }
 
-/// The answer to a synchronous call, as it is stored.
-///
-/// # Errors
-/// When the record makes no JSON.
-pub fn ended_answer(execution: &Executed) -> Result<StoredAnswer, CallError> {
-    Ok(StoredAnswer {
-        status: 200,
-        body: record::encode(execution)?,
-    })
-}
-
-/// The answer to an asynchronous call, as it is stored.
-pub fn accepted_answer(execution: &ExecutionId) -> StoredAnswer {
-    StoredAnswer {
-        status: 202,
-        body: execution.as_str().as_bytes().to_vec(),
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        lock(&self.calls.in_hand).remove(&self.key);
     }
 }
 

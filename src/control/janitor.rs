@@ -1,25 +1,37 @@
-//! Removes from the store what has expired: routes, idempotency keys, tokens, archives that no
-//! version needs.
+//! Removes what has been kept long enough: records and output, idempotency keys, tokens, archives that
+//! no version needs.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::clock::{Clock, Timestamp};
+use super::retention;
+use crate::base::causes::with_causes;
+use crate::base::clock::{Clock, Moment, Timestamp};
 use crate::base::threads::{Lasting, Supervisor};
-use crate::store::Store;
+use crate::config::server::Retention;
+use crate::store::history::HistoryStore;
+use crate::store::{Store, StoreError};
 
-/// How often it looks; what it removes is only a matter of space.
+/// Between two cleanings at the most; what they remove is only a matter of space.
 const CLEANING_INTERVAL: Duration = Duration::from_secs(60);
-/// How long the route of an ended execution may be in memory only. The agents can be asked for
-/// what a crash takes of them.
+/// How long what nobody waits for may be in memory only. The agents can be asked for what a crash takes
+/// of it.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// An archive that nothing refers to is kept this long: its version is being stored right now,
 /// or somebody is still reading it.
 const ARCHIVE_GRACE: Duration = Duration::from_secs(600);
 
-/// Works until shutdown.
+/// Works until it is dropped.
 pub struct Janitor {
     _thread: Lasting,
+}
+
+/// What it does at a time.
+pub struct Chores {
+    store: Arc<dyn Store>,
+    history: Arc<dyn HistoryStore>,
+    retention: Retention,
+    next_cleaning: Option<Moment>,
 }
 
 impl Janitor {
@@ -28,25 +40,16 @@ impl Janitor {
     /// # Errors
     /// The system's when it gives no thread.
     pub fn start(
-        store: Arc<dyn Store>,
+        mut chores: Chores,
         clock: Clock,
         supervisor: &Supervisor,
     ) -> std::io::Result<Janitor> {
         let shutdown = supervisor.shutdown();
         let thread = supervisor.spawn_lasting("janitor", move || {
-            let mut next_cleaning = clock.moment();
             loop {
-                if clock.moment() >= next_cleaning {
-                    clean(&*store, clock.now());
-                    next_cleaning = clock.moment() + CLEANING_INTERVAL;
-                }
-                let ends = clock.wait(&shutdown, FLUSH_INTERVAL);
-                // Routes of ended executions are handed to the store without waiting for it.
-                if let Err(error) = store.flush() {
-                    log::warn!("routes of ended executions were not stored: {error}");
-                }
-                if ends {
-                    return;
+                chores.tick(&clock);
+                if clock.wait(&shutdown, FLUSH_INTERVAL) {
+                    return chores.flush();
                 }
             }
         })?;
@@ -54,17 +57,73 @@ impl Janitor {
     }
 }
 
-fn clean(store: &dyn Store, now: Timestamp) {
-    let report = |what: &str, result: Result<usize, crate::store::StoreError>| match result {
-        Ok(0) => {}
-        Ok(count) => log::debug!("removed {count} expired {what}"),
-        // What stays is tried again in the next round.
-        Err(error) => log::warn!("expired {what} were not removed: {error}"),
-    };
-    report("routes", store.expire_routes(now));
-    report("idempotency keys", store.expire_idempotent(now));
-    report(
-        "archives",
-        store.collect_archives(now.before(ARCHIVE_GRACE)),
-    );
+impl Chores {
+    /// Nothing is done before the first tick.
+    pub fn new(
+        store: Arc<dyn Store>,
+        history: Arc<dyn HistoryStore>,
+        retention: Retention,
+    ) -> Chores {
+        Chores {
+            store,
+            history,
+            retention,
+            next_cleaning: None,
+        }
+    }
+
+    /// What is to be done now.
+    pub fn tick(&mut self, clock: &Clock) {
+        self.flush();
+        let now = clock.moment();
+        if self.next_cleaning.is_none_or(|next| now >= next) {
+            self.clean(clock.now());
+            self.next_cleaning = Some(now + self.cleaning_interval());
+        }
+    }
+
+    /// A short retention is kept to more closely.
+    fn cleaning_interval(&self) -> Duration {
+        let shortest = self.retention.success.min(self.retention.failure);
+        shortest.clamp(FLUSH_INTERVAL, CLEANING_INTERVAL)
+    }
+
+    /// Hands over to the system what is written without anybody waiting for it.
+    fn flush(&self) {
+        for flushed in [self.store.flush(), self.history.flush()] {
+            if let Err(error) = flushed {
+                let error = with_causes(&error);
+                log::warn!("what nobody waits for was not stored: {error}");
+            }
+        }
+    }
+
+    fn clean(&self, now: Timestamp) {
+        let report = |what: &str, result: Result<usize, StoreError>| match result {
+            Ok(0) => {}
+            Ok(count) => log::debug!("removed {count} {what}"),
+            // What stays is tried again in the next round.
+            Err(error) => log::warn!("{what} were not removed: {}", with_causes(&error)),
+        };
+        // The records after the keys that stand for them.
+        report("idempotency keys", self.store.expire_idempotent(now));
+        match retention::forget(&*self.history, &*self.store, &self.retention, now) {
+            Ok(forgotten) => {
+                report("records whose time was over", Ok(forgotten.by_age));
+                let for_room = forgotten.outputs_for_room + forgotten.records_for_room;
+                if for_room > 0 {
+                    log::warn!(
+                        "the history is full: {} outputs and {} records made room before their time",
+                        forgotten.outputs_for_room,
+                        forgotten.records_for_room
+                    );
+                }
+            }
+            Err(error) => report("records", Err(error)),
+        }
+        report(
+            "archives",
+            self.store.collect_archives(now.before(ARCHIVE_GRACE)),
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::base::clock::Clock;
 use crate::model::agent::{Agent, AgentState};
+use crate::model::ends::Mark;
 use crate::model::ids::AgentId;
 use crate::rpc::{AgentClient, Channels, ProbeError, RpcError};
 use crate::wire::node::NodeReport;
@@ -16,6 +17,11 @@ impl Links {
     /// Channels open with the first call to each agent.
     pub fn new(channels: Channels, clock: Clock) -> Links {
         Links { channels, clock }
+    }
+
+    /// By which answers are dated.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// A client for an agent.
@@ -52,7 +58,7 @@ impl Links {
         self.channels.client(id, address, tls)
     }
 
-    /// How an agent is, from its parts.
+    /// How an agent is, from its parts. `released`: up to where it may forget its ends.
     ///
     /// # Errors
     /// When it cannot be asked, or says to be another one.
@@ -61,9 +67,10 @@ impl Links {
         id: &AgentId,
         address: &str,
         tls: bool,
+        released: Option<&Mark>,
     ) -> Result<NodeReport, RpcError> {
         self.client_at(id, address, tls)?
-            .node_status(self.clock.now(), None)
+            .node_status(self.clock.now(), released)
     }
 
     /// Who answers at an address.

@@ -27,5 +27,7 @@ pub mod links;
 pub mod machines;
 mod news;
 pub mod plane;
+pub mod records;
 pub mod registration;
+pub mod retention;
 pub mod sync;

@@ -119,7 +119,7 @@ impl Follower {
             Refreshed::Changed => log::info!("agent {id}: changed in the store"),
             Refreshed::Removed => {
                 log::info!("agent {id}: removed from the store");
-                self.contacts.forget(id);
+                self.contacts.part_with(id);
             }
         }
         Ok(())

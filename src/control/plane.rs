@@ -11,16 +11,14 @@ use super::desired::Desired;
 use super::dispatch::Dispatcher;
 use super::enrolment::Enrolment;
 use super::executions::Executions;
-use super::feed::Feeds;
 use super::fleet::{Fleet, QueueLimits};
 use super::functions::Functions;
 use super::health::{Health, HealthPolicy};
 use super::idempotency::IdempotentCalls;
-use super::janitor::Janitor;
+use super::janitor::{Chores, Janitor};
 use super::links::Links;
 use super::machines::Machines;
 use super::news::News;
-use super::sync::Syncer;
 use crate::archive::ArchiveLimits;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Clock;
@@ -30,6 +28,7 @@ use crate::host::Host;
 use crate::pki::{Authority, PkiError};
 use crate::rpc::tls::InvalidIdentity;
 use crate::rpc::{Channels, TlsIdentity};
+use crate::store::history::{HistoryStore, SqliteHistory};
 use crate::store::{EmbeddedStore, Store, StoreError};
 
 /// Calls that wait for room in all queues together: each holds a thread of the front door.
@@ -49,6 +48,7 @@ pub struct ControlPlane {
     fleet: Arc<Fleet>,
     shutdown: Cancel,
     store: Arc<dyn Store>,
+    history: Arc<dyn HistoryStore>,
 }
 
 /// Why the control plane does not start.
@@ -90,7 +90,9 @@ impl ControlPlane {
         clock: &Clock,
         supervisor: &Supervisor,
     ) -> Result<ControlPlane, StartError> {
+        // The store first: its lock is the directory's.
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&config.state_dir)?);
+        let history: Arc<dyn HistoryStore> = Arc::new(SqliteHistory::open(&config.state_dir)?);
         let authority = open_authority(config)?;
         let identity = authority
             .as_ref()
@@ -101,7 +103,7 @@ impl ControlPlane {
             .transpose()?;
         // Before anything is read: what is written meanwhile is news.
         let read_since = store.revision()?;
-        let links = Arc::new(Links::new(Channels::new(identity), clock.clone()));
+        let links = Links::new(Channels::new(identity), clock.clone());
         let limits = &config.limits;
         let fleet = Fleet::load(
             Arc::clone(&store),
@@ -121,24 +123,13 @@ impl ControlPlane {
             clock.clone(),
             archive_limits,
         )?);
-        let syncer = Arc::new(Syncer::new(
-            Arc::clone(&fleet),
-            Arc::clone(&desired),
-            Arc::clone(&links),
-            supervisor,
-        ));
-        let executions = Arc::new(Executions::new(
-            Arc::clone(&fleet),
-            Arc::clone(&links),
+        let contacts = Contacts::start(
+            links,
+            Arc::clone(&history),
             Arc::clone(&store),
-            clock.clone(),
-            limits.record_retention,
-            supervisor,
-        ));
-        let feeds = Feeds::start(
-            Arc::clone(&fleet),
-            Arc::clone(&links),
-            Arc::clone(&executions),
+            &fleet,
+            &desired,
+            config.retention.output_max,
             supervisor,
         )?;
         let health = Health::start(
@@ -147,25 +138,24 @@ impl ControlPlane {
                 misses: limits.heartbeat_misses.get(),
             },
             Arc::clone(&fleet),
-            Arc::clone(&links),
-            Arc::clone(&syncer),
-            Arc::clone(&feeds),
+            contacts.clone(),
             clock.clone(),
             supervisor,
         )?;
-        let contacts = Contacts {
-            feeds,
-            syncer: Arc::clone(&syncer),
-            links: Arc::clone(&links),
-        };
+        let executions = Arc::new(Executions::new(
+            Arc::clone(&fleet),
+            contacts.clone(),
+            Arc::clone(&store),
+            supervisor,
+        ));
         let dispatcher = Dispatcher::new(
             Arc::clone(&fleet),
-            Arc::clone(&links),
-            Arc::clone(&syncer),
+            contacts.clone(),
             Arc::clone(&store),
             clock.clone(),
             supervisor.shutdown(),
         );
+        let syncer = Arc::clone(&contacts.syncer);
         let keys = IdempotentCalls::new(
             Arc::clone(&store),
             clock.clone(),
@@ -175,7 +165,6 @@ impl ControlPlane {
             agents: Agents::new(
                 health,
                 contacts.clone(),
-                Arc::clone(&executions),
                 Arc::clone(&fleet),
                 !config.disable_grpc_tls,
             ),
@@ -188,7 +177,15 @@ impl ControlPlane {
                 clock.clone(),
                 supervisor,
             )?,
-            _janitor: Janitor::start(Arc::clone(&store), clock.clone(), supervisor)?,
+            _janitor: Janitor::start(
+                Chores::new(
+                    Arc::clone(&store),
+                    Arc::clone(&history),
+                    config.retention.clone(),
+                ),
+                clock.clone(),
+                supervisor,
+            )?,
             calls: Calls::new(dispatcher, keys, Arc::clone(&executions)),
             executions,
             functions: Functions::new(desired, syncer),
@@ -202,6 +199,7 @@ impl ControlPlane {
             fleet,
             shutdown: supervisor.shutdown(),
             store,
+            history,
         })
     }
 
@@ -243,7 +241,8 @@ impl ControlPlane {
         if self.shutdown.is_pulled() {
             return Err(NotReady::ShuttingDown);
         }
-        Ok(self.store.check()?)
+        self.store.check()?;
+        Ok(self.history.check()?)
     }
 
     /// Sends away who waits for room; what runs goes on.

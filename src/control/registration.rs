@@ -26,12 +26,13 @@ pub fn identify(
         })?;
     // Somebody answers there now; what a connection of before says about it is old news.
     links.forget(&id);
-    let report = links
-        .status_at(&id, address, tls)
-        .map_err(|source| AgentError::Unidentified {
-            address: address.to_owned(),
-            source: source.into(),
-        })?;
+    let report =
+        links
+            .status_at(&id, address, tls, None)
+            .map_err(|source| AgentError::Unidentified {
+                address: address.to_owned(),
+                source: source.into(),
+            })?;
     Ok((id, report.status))
 }
 

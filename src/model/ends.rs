@@ -30,6 +30,8 @@ pub struct Ended {
 pub enum EndedOutput {
     /// All that was recorded.
     Whole(Output),
+    /// The first part of it: more is not kept.
+    Cut(Output),
     /// Too long to be sent along: to be read where it was recorded.
     AtAgent,
 }

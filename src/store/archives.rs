@@ -11,7 +11,7 @@ use crate::base::atomic_file::FileError;
 use crate::model::ids::Digest;
 
 /// An archive that is being received: write it, then hand it to
-/// [`Store::put_archive`](super::Store::put_archive). Dropped without that, it is gone.
+/// [`Store::put_archive`](super::ArchiveStore::put_archive). Dropped without that, it is gone.
 ///
 /// Its size is for the caller to bound: he knows the limit of the request.
 pub struct ArchiveUpload {

@@ -1,12 +1,8 @@
-//! Values of idempotent calls: the same key within its time gives the first answer again.
+//! Values of idempotent calls: the same key within its time stands for the first execution.
 
 use openssl::sha::Sha256;
 
 use crate::model::ids::{ExecutionId, FunctionName};
-
-/// Longest body that is kept for a repetition, in bytes: an answer is mostly the output of a
-/// small function, and larger outputs can be read from the execution's agent.
-pub const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// What a client's `Idempotency-Key` becomes: it is scoped by the function, has one length
 /// whatever the client sends, and is no secret of his in our files.
@@ -42,18 +38,7 @@ pub enum Idempotency {
         /// Over what it asked for. If the present call's differs, it is another call that
         /// reuses the key.
         fingerprint: [u8; 32],
-        /// Absent while the first call has none yet.
-        answer: Option<StoredAnswer>,
     },
-}
-
-/// The first answer, to be given again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredAnswer {
-    /// HTTP status.
-    pub status: u16,
-    /// HTTP body, up to [`MAX_ANSWER_BYTES`].
-    pub body: Vec<u8>,
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The fleet's state behind one trait for each subject: functions and their versions, archives,
-//! agents, routes, idempotency keys, enrolment tokens, and the news of all of it.
+//! agents, routes, idempotency keys, enrolment tokens, and the news of all of it. What has ended is in
+//! `history`.
 //!
 //! Owns: what must outlive the control plane. Refuses: decisions; it compares and sets, and the
 //! layers above decide what.
@@ -25,5 +26,5 @@ pub use contract::{
 };
 pub use embedded::EmbeddedStore;
 pub use error::StoreError;
-pub use idempotency::{Idempotency, IdempotencyKey, MAX_ANSWER_BYTES, StoredAnswer};
+pub use idempotency::{Idempotency, IdempotencyKey};
 pub use values::{EnrolmentToken, Revision, Route, Stored};

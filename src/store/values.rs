@@ -26,7 +26,7 @@ impl fmt::Display for Revision {
     }
 }
 
-/// Where an execution runs or ran.
+/// Where an execution is that was handed over and of whose end nothing is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// The execution.
@@ -37,10 +37,6 @@ pub struct Route {
     pub function: FunctionName,
     /// When it was accepted.
     pub accepted_at: Timestamp,
-    /// When it may be forgotten; absent until it has ended.
-    pub expires_at: Option<Timestamp>,
-    /// Whether it has ended because nobody has a record of it.
-    pub lost: bool,
 }
 
 /// The right to enrol one agent, once.

@@ -153,7 +153,8 @@ fn ended_to_proto((sequence, ended): (u64, Ended)) -> proto::Ended {
     let record = Some(record_to_proto(&ended.record));
     let sequence = out(sequence);
     match ended.output {
-        EndedOutput::Whole(output) => proto::Ended {
+        // Agents tell all or nothing.
+        EndedOutput::Whole(output) | EndedOutput::Cut(output) => proto::Ended {
             record,
             sequence,
             output_changes: changes_to_proto(&output),

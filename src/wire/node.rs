@@ -4,6 +4,7 @@ use super::error::WireError;
 use super::number::{count, count_u32, out, out_i32};
 use super::proto;
 use crate::base::clock::Timestamp;
+use crate::model::ends::Mark;
 use crate::model::enforced::{Enforced, Missing};
 use crate::model::ids::AgentId;
 use crate::model::resources::NodeStatus;
@@ -33,6 +34,15 @@ impl NodeReport {
     /// Whether the agent is one of the implementation that Flux replaces.
     pub fn is_legacy(&self) -> bool {
         self.boot_id.is_none()
+    }
+
+    /// Up to where its ends go; `None` from a legacy agent, which tells none.
+    pub fn latest_end(&self) -> Option<Mark> {
+        let boot_id = self.boot_id.clone()?;
+        Some(Mark {
+            boot_id,
+            sequence: self.ends_sequence,
+        })
     }
 }
 

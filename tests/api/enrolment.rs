@@ -165,12 +165,7 @@ fn an_expired_token_is_refused() {
 }
 
 fn expire_tokens(state: &Path) {
-    let file = std::fs::read_dir(state)
-        .expect("state")
-        .map(|entry| entry.expect("entry").path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "db"))
-        .expect("the store's file");
-    let store = rusqlite::Connection::open(file).expect("open");
+    let store = rusqlite::Connection::open(state.join("flux.db")).expect("open");
     let changed = store
         .execute("UPDATE tokens SET expires_at = 1", [])
         .expect("update");

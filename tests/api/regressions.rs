@@ -442,13 +442,9 @@ fn a_cancel_that_races_the_end_and_the_record_agree() {
 
 #[test]
 fn a_record_does_not_expire_while_it_runs_and_does_after_its_end() {
-    let limits = "limits: {record_retention: 1s}\n".to_owned();
     let fleet = Fleet::with(&FleetOptions {
-        flux_yaml: limits.clone(),
-        agents: vec![AgentOptions {
-            agent_yaml: limits,
-            ..AgentOptions::default()
-        }],
+        flux_yaml: "retention: {success: 1s}\n".to_owned(),
+        agents: vec![AgentOptions::default()],
     });
     fleet.deploy_script("outlives", "", "echo begun; sleep 2.5; echo done");
     let id = fleet.execute_async("outlives", &[]);

@@ -5,7 +5,12 @@ use std::ffi::c_int;
 use std::io::Write;
 
 use flux::agent::journal::Journal;
+use flux::model::ends::{Ended, EndedOutput, Ends, Mark};
 use flux::model::ids::ExecutionId;
+use flux::model::output::Output;
+use flux::store::history::{
+    EndStore, HistoryStore, KeptOutput, OutputStore, RecordStore, SqliteHistory,
+};
 use flux::store::{
     ArchiveStore, EmbeddedStore, FunctionStore, Idempotency, IdempotencyKey, KeyStore, RouteStore,
     Store, StoreError,
@@ -150,11 +155,54 @@ fn every_change_of_the_store_that_returns_is_synced() {
     };
     let e1 = id("e1");
     assert_eq!(syncs_of(|| store.put_route(&route("e1")).expect("put")), 1);
-    assert_eq!(syncs_of(|| store.end_route(&e1, at(5)).expect("end")), 1);
-    assert_eq!(syncs_of(|| store.delete_route(&e1).expect("delete")), 1);
+    let moved = || store.move_route(&e1, &route("e1").agent).expect("move");
+    assert_eq!(syncs_of(moved), 1);
+    let forget = || {
+        store
+            .forget_routes(std::slice::from_ref(&e1))
+            .expect("forget")
+    };
+    assert_eq!(syncs_of(forget), 0, "what it leads to is known elsewhere");
     assert_eq!(syncs_of(|| begin(&e1)), 1);
     let abandon = || store.abandon_idempotent(&key, &e1).expect("abandon");
     assert_eq!(syncs_of(abandon), 1);
+}
+
+#[test]
+fn what_comes_home_is_on_disk_before_its_agent_may_forget_it() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let history = SqliteHistory::open(directory.path()).expect("open");
+    let agent = ended("e1").agent;
+    let with_output = |text: &str, output| Ended {
+        record: ended(text),
+        output,
+    };
+    let ends = |sequence, ended| Ends {
+        mark: Mark {
+            boot_id: "b".to_owned(),
+            sequence,
+        },
+        ended: vec![(sequence, ended)],
+        more: false,
+    };
+    let answered = with_output("e1", EndedOutput::Whole(Output::default()));
+    history.keep(vec![answered.clone()]).expect("keep");
+    let lazily = with_output("e2", EndedOutput::Whole(Output::default()));
+    assert_eq!(syncs_of(|| history.keep_lazily(lazily.clone())), 0);
+    assert_eq!(syncs_of(|| history.flush().expect("flush")), 0);
+    let told = ends(1, lazily);
+    let keep = || history.keep_ends(&agent, told).expect("keep");
+    assert_eq!(syncs_of(keep), 1, "with what was written without one");
+    let told = ends(2, with_output("e3", EndedOutput::AtAgent));
+    let keep = || history.keep_ends(&agent, told).expect("keep");
+    assert_eq!(syncs_of(keep), 1);
+    let id = id("e3");
+    let add = || history.add_output(&id, 0, b"out".to_vec()).expect("add");
+    assert_eq!(syncs_of(add), 0);
+    let whole = KeptOutput::whole(&Output::of_stdout(b"out".to_vec()));
+    let complete = || history.complete_output(&id, &whole).expect("complete");
+    assert_eq!(syncs_of(complete), 1);
+    assert_eq!(syncs_of(|| history.keep(vec![answered]).expect("keep")), 0);
 }
 
 #[test]

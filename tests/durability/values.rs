@@ -20,8 +20,6 @@ pub fn route(text: &str) -> Route {
         agent: AgentId::new("a1").expect("id"),
         function: FunctionName::new("f").expect("name"),
         accepted_at: at(1),
-        expires_at: None,
-        lost: false,
     }
 }
 

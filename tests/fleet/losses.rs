@@ -5,7 +5,7 @@ use super::{HOLD, text};
 
 #[test]
 fn an_execution_that_its_agent_knows_nothing_of_is_lost_until_records_of_its_time_expire() {
-    let mut fleet = super::with_limits(1, "heartbeat_interval: 200ms\n  record_retention: 8s");
+    let mut fleet = super::with_limits(1, "heartbeat_interval: 200ms\nretention:\n  failure: 8s");
     fleet.deploy_script("hold", "", HOLD);
     let id = fleet.execute_async("hold", &[]);
     fleet.await_output(&id, "started");
@@ -14,7 +14,7 @@ fn an_execution_that_its_agent_knows_nothing_of_is_lost_until_records_of_its_tim
     std::fs::remove_dir_all(fleet.agents[0].state_dir().join("journal")).expect("its disk");
     fleet.agents[0].restart();
     // Without that anybody asks for it.
-    let lost = format!("execution {id} is lost");
+    let lost = format!("execution {id} is lost: ");
     fleet.flux.await_log(&lost, 0);
 
     let record = fleet.api.get(&path).expect(200);

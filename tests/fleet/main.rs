@@ -7,6 +7,7 @@ mod deploys;
 mod drain;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod homecoming;
 mod identity;
 mod losses;
 mod no_access_lists;

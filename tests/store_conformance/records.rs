@@ -34,7 +34,7 @@ pub fn a_lazily_kept_execution_is_visible_at_once_and_stays(bench: &dyn HistoryB
     let output = history.read_output(&execution("e1"), 1..9).expect("read");
     assert_eq!(output, b"ut");
     assert_eq!(list(&*history, &RecordFilter::default()), ["e1"]);
-    history.sync().expect("sync");
+    history.flush().expect("flush");
     drop(history);
     let history = bench.open();
     let found = history.get_record(&execution("e1")).expect("get");

@@ -84,7 +84,10 @@ impl Execution {
         };
         context.live.finish(&self.live, last);
         drop(self.slot);
-        context.events.ended(&record);
+        // Whoever waits for the answer learns it from that.
+        if self.durable {
+            context.events.ended(&record);
+        }
         record
     }
 

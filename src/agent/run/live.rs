@@ -4,7 +4,7 @@
 //! written, and its end is seen here only after that: whoever waits for the end may answer for it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::agent::output::OutputLog;
@@ -106,6 +106,7 @@ impl Live {
 #[derive(Debug, Default)]
 pub struct LiveTable {
     state: Mutex<State>,
+    released: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -125,6 +126,7 @@ pub struct Hold<'a> {
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
         lock(&self.table.state).held.remove(&self.id);
+        self.table.released.notify_all();
     }
 }
 
@@ -141,12 +143,20 @@ impl LiveTable {
         Some(live)
     }
 
-    /// Keeps one that does not run from beginning; `None` when it runs, or is held already.
+    /// Keeps one that does not run from beginning; `None` when it runs. Waits while somebody else
+    /// holds it, which is for a moment.
     pub fn hold(&self, id: &ExecutionId) -> Option<Hold<'_>> {
         let mut state = lock(&self.state);
-        if state.running.contains_key(id) || !state.held.insert(id.clone()) {
+        while state.held.contains(id) {
+            state = self
+                .released
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.running.contains_key(id) {
             return None;
         }
+        state.held.insert(id.clone());
         Some(Hold {
             table: self,
             id: id.clone(),

@@ -113,7 +113,7 @@ pub fn list(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response
         limit,
         before,
     };
-    let page = api.control().executions().list(&listing);
+    let page = api.control().executions().list(&listing)?;
     let body = Page {
         executions: page.records.iter().map(Record::without_output).collect(),
         next_cursor: page.next.as_ref().map(ToString::to_string),

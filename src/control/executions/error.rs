@@ -38,7 +38,7 @@ pub enum ExecutionError {
         /// The agent's words.
         message: String,
     },
-    /// The store failed.
+    /// The store or the history failed.
     #[error("the store cannot be asked")]
     Store(#[from] StoreError),
 }

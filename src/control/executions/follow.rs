@@ -1,21 +1,30 @@
 //! An execution's output as it comes, and its final record.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use thiserror::Error;
+
 use super::error::ExecutionError;
-use super::search::{Whereabouts, unreachable};
-use super::{Executions, lost};
+use super::locate::{Executions, Whereabouts, unreachable};
 use crate::base::cancel::Cancel;
-use crate::model::execution::ExecutionRecord;
+use crate::control::fleet::AgentView;
+use crate::control::records::{KeptExecution, Records};
+use crate::model::execution::{Ending, ExecutionRecord};
 use crate::model::ids::ExecutionId;
-use crate::model::output::{OutputChunk, Stream};
+use crate::model::output::{Cursor, OutputChunk, Stream};
 use crate::rpc::follow::{Follower, Next};
 use crate::rpc::{AgentClient, RpcError};
+use crate::store::StoreError;
+use crate::store::history::Wholeness;
 use crate::wire::output::FollowEvent;
 
 /// Between two signs of life to a client that follows a silent execution: below the idle timeouts
 /// that proxies commonly have (a minute).
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Bytes of one chunk at the most, as agents have it.
+const CHUNK_BYTES: u64 = 64 << 10;
 
 /// Between two questions to a legacy agent, which cannot push output.
 const POLL_PAUSE: Duration = Duration::from_millis(500);
@@ -45,8 +54,29 @@ enum Source {
         id: ExecutionId,
         offset: u64,
     },
+    /// It has ended, and all there is of its output is here.
+    Kept(KeptOutputReader),
     /// There is nothing to wait for.
     Ended(Option<Box<ExecutionRecord>>),
+}
+
+/// Goes through the output of an execution that has come home.
+struct KeptOutputReader {
+    records: Arc<Records>,
+    kept: KeptExecution,
+    cursor: Cursor,
+    offset: u64,
+}
+
+/// Why following broke off; the client may follow again from where it stands.
+#[derive(Debug, Error)]
+pub enum FollowError {
+    /// The connection to the agent broke.
+    #[error("follow it at its agent")]
+    Agent(#[from] RpcError),
+    /// The history cannot be read.
+    #[error("read its output")]
+    Store(#[from] StoreError),
 }
 
 impl std::fmt::Debug for Follow {
@@ -66,28 +96,23 @@ impl Executions {
         offset: u64,
         client_gone: Cancel,
     ) -> Result<Follow, ExecutionError> {
-        let source = match self.find(id)? {
-            Whereabouts::Orphaned(route) => Source::Ended(Some(Box::new(
-                lost(&route, "its agent was removed from the fleet").record,
-            ))),
+        let source = match self.locate(id)? {
+            Whereabouts::Kept(kept) if kept.output.wholeness != Wholeness::AtAgent => {
+                Source::Kept(KeptOutputReader {
+                    records: Arc::clone(&self.contacts.records),
+                    kept: *kept,
+                    cursor: Cursor::default(),
+                    offset,
+                })
+            }
+            Whereabouts::Kept(kept) => self.follow_at(&self.agent_of(&kept)?, id, offset)?,
             Whereabouts::At { agent, .. } => {
                 // Asked first, so that an unknown execution is an error and not an empty stream.
                 let execution = self.get(id)?;
-                let client = self
-                    .links
-                    .client_to_ask(&agent.agent)
-                    .map_err(|error| unreachable(&agent.agent.id, error))?;
-                match client.follow(id, offset) {
-                    Ok(follower) if execution.record.agent == agent.agent.id => {
-                        Source::Pushed(follower)
-                    }
-                    Ok(_) => Source::Ended(Some(Box::new(execution.record))),
-                    Err(RpcError::Unimplemented) => Source::Polled {
-                        client,
-                        id: id.clone(),
-                        offset,
-                    },
-                    Err(error) => return Err(unreachable(&agent.agent.id, error)),
+                if execution.record.ending == Some(Ending::Lost) {
+                    Source::Ended(Some(Box::new(execution.record)))
+                } else {
+                    self.follow_at(&agent, id, offset)?
                 }
             }
         };
@@ -96,14 +121,62 @@ impl Executions {
             client_gone,
         })
     }
+
+    fn follow_at(
+        &self,
+        agent: &AgentView,
+        id: &ExecutionId,
+        offset: u64,
+    ) -> Result<Source, ExecutionError> {
+        let followed = self
+            .contacts
+            .links
+            .client_to_ask(&agent.agent)
+            .and_then(|client| match client.follow(id, offset) {
+                Ok(follower) => Ok(Source::Pushed(follower)),
+                Err(RpcError::Unimplemented) => Ok(Source::Polled {
+                    client,
+                    id: id.clone(),
+                    offset,
+                }),
+                Err(error) => Err(error),
+            });
+        followed.map_err(|error| unreachable(&agent.agent.id, error))
+    }
+}
+
+impl KeptOutputReader {
+    /// The next piece, at most that of one stream; `None` after the last one.
+    fn next_chunk(&mut self) -> Result<Option<OutputChunk>, StoreError> {
+        let (id, output) = (&self.kept.record.id, &self.kept.output);
+        self.cursor = output.segments.seek(self.cursor, self.offset, output.bytes);
+        let segment = output.segments.at(self.cursor, output.bytes);
+        let end = segment.end.min(self.offset.saturating_add(CHUNK_BYTES));
+        if self.offset >= end {
+            return Ok(None);
+        }
+        let data = self.records.history().read_output(id, self.offset..end)?;
+        if data.is_empty() {
+            // It was forgotten while it was read.
+            return Ok(None);
+        }
+        let chunk = OutputChunk {
+            stream: segment.stream,
+            offset: self.offset,
+            stream_offset: segment.stream_start + (self.offset - segment.start),
+            data,
+        };
+        self.offset += chunk.data.len() as u64;
+        Ok(Some(chunk))
+    }
 }
 
 impl Follow {
     /// The next piece, or the final record.
     ///
     /// # Errors
-    /// The connection to the agent broke; the client may follow again from where it stands.
-    pub fn next_event(&mut self) -> Result<Followed, RpcError> {
+    /// See [`FollowError`].
+    pub fn next_event(&mut self) -> Result<Followed, FollowError> {
         match &mut self.source {
             Source::Pushed(follower) => {
                 // Falls silent now and then, so that the caller can tell its client that all is well.
@@ -115,6 +188,14 @@ impl Follow {
                     };
                 Ok(event)
             }
+            Source::Kept(reader) => Ok(Followed::Event(match reader.next_chunk()? {
+                Some(chunk) => FollowEvent::Output(chunk),
+                None => {
+                    let record = reader.kept.shown_record();
+                    self.source = Source::Ended(None);
+                    FollowEvent::Ended(Box::new(record))
+                }
+            })),
             Source::Ended(record) => Ok(record.take().map_or(Followed::Over, |record| {
                 Followed::Event(FollowEvent::Ended(record))
             })),

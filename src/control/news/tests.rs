@@ -5,16 +5,15 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::archive::ArchiveLimits;
+use crate::base::units::Mib;
 use crate::config::function::parse_function_yaml;
-use crate::control::executions::Executions;
-use crate::control::feed::Feeds;
 use crate::control::fleet::QueueLimits;
 use crate::control::links::Links;
-use crate::control::sync::Syncer;
 use crate::model::agent::{AgentEvent, AgentState};
 use crate::model::resources::NodeStatus;
 use crate::rpc::Channels;
 use crate::store::EmbeddedStore;
+use crate::store::history::SqliteHistory;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -23,6 +22,7 @@ struct Plane {
     _news: News,
     fleet: Arc<Fleet>,
     desired: Arc<Desired>,
+    _history: tempfile::TempDir,
 }
 
 fn plane(store: &Arc<dyn Store>, supervisor: &Supervisor) -> Plane {
@@ -40,32 +40,17 @@ fn plane(store: &Arc<dyn Store>, supervisor: &Supervisor) -> Plane {
         ArchiveLimits::default(),
     );
     let desired = Arc::new(desired.expect("functions"));
-    let links = Arc::new(Links::new(Channels::new(None), clock.clone()));
-    let syncer = Arc::new(Syncer::new(
-        Arc::clone(&fleet),
-        Arc::clone(&desired),
-        Arc::clone(&links),
-        supervisor,
-    ));
-    let executions = Arc::new(Executions::new(
-        Arc::clone(&fleet),
-        Arc::clone(&links),
+    let directory = tempfile::tempdir().expect("tempdir");
+    let contacts = Contacts::start(
+        Links::new(Channels::new(None), clock.clone()),
+        Arc::new(SqliteHistory::open(directory.path()).expect("history")),
         Arc::clone(store),
-        clock.clone(),
-        Duration::from_secs(1),
-        supervisor,
-    ));
-    let feeds = Feeds::start(
-        Arc::clone(&fleet),
-        Arc::clone(&links),
-        executions,
+        &fleet,
+        &desired,
+        Mib(1),
         supervisor,
     );
-    let contacts = Contacts {
-        feeds: feeds.expect("a thread"),
-        syncer,
-        links,
-    };
+    let contacts = contacts.expect("a thread");
     let news = News::follow(
         since,
         Arc::clone(store),
@@ -79,6 +64,7 @@ fn plane(store: &Arc<dyn Store>, supervisor: &Supervisor) -> Plane {
         _news: news.expect("a thread"),
         fleet,
         desired,
+        _history: directory,
     }
 }
 

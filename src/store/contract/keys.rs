@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::base::clock::Timestamp;
 use crate::model::ids::ExecutionId;
 use crate::store::error::StoreError;
-use crate::store::idempotency::{Idempotency, IdempotencyKey, StoredAnswer};
+use crate::store::idempotency::{Idempotency, IdempotencyKey};
 
 /// Keys of idempotent calls.
 ///
@@ -26,21 +26,7 @@ pub trait KeyStore: Send + Sync {
         ttl: Duration,
     ) -> Result<Idempotency, StoreError>;
 
-    /// Records the answer for repetitions; the first one stays. False when the key is not this
-    /// execution's any more, or has its answer.
-    ///
-    /// # Errors
-    /// [`StoreError::LimitReached`] when the answer is over [`crate::store::MAX_ANSWER_BYTES`], or all
-    /// answers together are too long; see the trait.
-    fn finish_idempotent(
-        &self,
-        key: &IdempotencyKey,
-        execution: &ExecutionId,
-        answer: &StoredAnswer,
-    ) -> Result<bool, StoreError>;
-
-    /// Frees a key whose execution never started; whether it was this execution's and without
-    /// an answer.
+    /// Frees a key whose execution never started; whether it was this execution's.
     ///
     /// # Errors
     /// See the trait.
@@ -49,6 +35,16 @@ pub trait KeyStore: Send + Sync {
         key: &IdempotencyKey,
         execution: &ExecutionId,
     ) -> Result<bool, StoreError>;
+
+    /// Until when a key stands for an execution; `None` when none does at `now`.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn claimed_until(
+        &self,
+        execution: &ExecutionId,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError>;
 
     /// Forgets the keys whose time is over; how many.
     ///

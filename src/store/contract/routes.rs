@@ -1,15 +1,13 @@
 //! What a store does with the ways to executions.
 
-use crate::base::clock::Timestamp;
 use crate::model::ids::{AgentId, ExecutionId};
 use crate::store::error::StoreError;
 use crate::store::values::Route;
 
-/// Routes of one answer of [`RouteStore::list_routes`]; an agent can have millions in the hour they
-/// are kept.
+/// Routes of one answer of [`RouteStore::list_routes`].
 pub const ROUTES_PER_PAGE: usize = 1000;
 
-/// Where executions run or ran.
+/// Where executions are that were handed over and of whose end nothing is kept.
 ///
 /// # Errors
 /// See [`super::Store`]; others are named at the method.
@@ -24,7 +22,7 @@ pub trait RouteStore: Send + Sync {
     /// [`RouteStore::get_route`] sees it at once; it is durable with the next write that is, and
     /// survives the end of this process from the next [`super::Store::flush`] on, which somebody should
     /// therefore call every now and then. Should its write fail, that is logged and the route
-    /// forgotten. To end such a route, put it again with `expires_at`.
+    /// forgotten.
     fn put_route_lazily(&self, route: &Route);
 
     /// The route of an execution.
@@ -33,24 +31,18 @@ pub trait RouteStore: Send + Sync {
     /// See the trait.
     fn get_route(&self, execution: &ExecutionId) -> Result<Option<Route>, StoreError>;
 
-    /// Sets when a route may be forgotten; whether there is one.
-    ///
-    /// # Errors
-    /// See the trait.
-    fn end_route(&self, execution: &ExecutionId, expires_at: Timestamp)
-    -> Result<bool, StoreError>;
-
     /// Points a route to another agent; whether there is one.
     ///
     /// # Errors
     /// See the trait.
     fn move_route(&self, execution: &ExecutionId, to: &AgentId) -> Result<bool, StoreError>;
 
-    /// Forgets a route, for an execution that came to nothing; whether there was one.
+    /// Forgets routes, because what they lead to has ended or came to nothing; how many there were.
+    /// A power cut may bring them back.
     ///
     /// # Errors
     /// See the trait.
-    fn delete_route(&self, execution: &ExecutionId) -> Result<bool, StoreError>;
+    fn forget_routes(&self, executions: &[ExecutionId]) -> Result<usize, StoreError>;
 
     /// The next [`ROUTES_PER_PAGE`] routes to an agent, by execution, that come `after` one;
     /// empty at the end.
@@ -62,10 +54,4 @@ pub trait RouteStore: Send + Sync {
         agent: &AgentId,
         after: Option<&ExecutionId>,
     ) -> Result<Vec<Route>, StoreError>;
-
-    /// Forgets the routes whose time has come; how many. A route without `expires_at` stays.
-    ///
-    /// # Errors
-    /// See the trait.
-    fn expire_routes(&self, now: Timestamp) -> Result<usize, StoreError>;
 }

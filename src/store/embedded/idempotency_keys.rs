@@ -1,4 +1,4 @@
-//! Keys of idempotent calls: claimed once, answered once, free again after their time.
+//! Keys of idempotent calls: claimed once, free again after their time.
 
 use std::time::Duration;
 
@@ -8,24 +8,12 @@ use crate::base::clock::Timestamp;
 use crate::base::sqlite::{first, run};
 use crate::model::ids::ExecutionId;
 use crate::store::error::StoreError;
-use crate::store::idempotency::{Idempotency, IdempotencyKey, MAX_ANSWER_BYTES, StoredAnswer};
+use crate::store::idempotency::{Idempotency, IdempotencyKey};
 use crate::store::rows::{Change, corrupt, refuse, to_column};
 
-/// How much of this the database may hold.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub keys: u64,
-    pub answer_bytes: u64,
-}
-
-impl Limits {
-    /// A million keys are eleven calls a second with a key for a whole day, and some 300 MB
-    /// with their index; a GiB of answers is room for a KiB each.
-    pub const DEFAULT: Limits = Limits {
-        keys: 1_000_000,
-        answer_bytes: 1 << 30,
-    };
-}
+/// A million keys are eleven calls a second with a key for a whole day, and some 300 MB with their
+/// indices.
+pub(super) const MAX_KEYS: u64 = 1_000_000;
 
 /// Keys that one transaction forgets: others wait for it.
 pub(super) const EXPIRED_PER_CHANGE: usize = 2000;
@@ -40,10 +28,10 @@ pub(super) struct Claim {
     pub ttl: Duration,
 }
 
-pub(super) fn begin(connection: &Connection, claim: &Claim, limits: Limits) -> Change<Idempotency> {
+pub(super) fn begin(connection: &Connection, claim: &Claim, max_keys: u64) -> Change<Idempotency> {
     let found = first(
         connection,
-        "SELECT execution, fingerprint, status, body FROM idempotency_keys
+        "SELECT execution, fingerprint FROM idempotency_keys
          WHERE key = ?1 AND expires_at > ?2",
         params![claim.key.as_bytes(), claim.now.as_millis()],
         ClaimedRow::read,
@@ -56,12 +44,12 @@ pub(super) fn begin(connection: &Connection, claim: &Claim, limits: Limits) -> C
         "DELETE FROM idempotency_keys WHERE key = ?1",
         [claim.key.as_bytes()],
     )?;
-    if counter(connection, "idempotency_keys")? >= to_column(limits.keys)
+    if counter(connection, "idempotency_keys")? >= to_column(max_keys)
         && expire(connection, claim.now)? == 0
     {
         return refuse(StoreError::LimitReached {
             what: "idempotency keys",
-            limit: limits.keys,
+            limit: max_keys,
         });
     }
     run(
@@ -78,34 +66,6 @@ pub(super) fn begin(connection: &Connection, claim: &Claim, limits: Limits) -> C
     Ok(Idempotency::New)
 }
 
-pub(super) fn finish(
-    connection: &Connection,
-    key: &IdempotencyKey,
-    execution: &ExecutionId,
-    answer: &StoredAnswer,
-    limits: Limits,
-) -> Change<bool> {
-    let limit_reached = |what, limit| refuse(StoreError::LimitReached { what, limit });
-    if answer.body.len() > MAX_ANSWER_BYTES {
-        return limit_reached("bytes of one answer", MAX_ANSWER_BYTES as u64);
-    }
-    let changed = run(
-        connection,
-        "UPDATE idempotency_keys SET status = ?3, body = ?4
-         WHERE key = ?1 AND execution = ?2 AND status IS NULL",
-        params![
-            key.as_bytes(),
-            execution.as_str(),
-            answer.status,
-            answer.body
-        ],
-    )?;
-    if counter(connection, "answer_bytes")? > to_column(limits.answer_bytes) {
-        return limit_reached("bytes of answers", limits.answer_bytes);
-    }
-    Ok(changed > 0)
-}
-
 pub(super) fn abandon(
     connection: &Connection,
     key: &IdempotencyKey,
@@ -113,10 +73,25 @@ pub(super) fn abandon(
 ) -> Change<bool> {
     let deleted = run(
         connection,
-        "DELETE FROM idempotency_keys WHERE key = ?1 AND execution = ?2 AND status IS NULL",
+        "DELETE FROM idempotency_keys WHERE key = ?1 AND execution = ?2",
         params![key.as_bytes(), execution.as_str()],
     )?;
     Ok(deleted > 0)
+}
+
+pub(super) fn claimed_until(
+    connection: &Connection,
+    execution: &ExecutionId,
+    now: Timestamp,
+) -> Change<Option<Timestamp>> {
+    let until: Option<i64> = first(
+        connection,
+        "SELECT max(expires_at) FROM idempotency_keys WHERE execution = ?1 AND expires_at > ?2",
+        params![execution.as_str(), now.as_millis()],
+        |row| row.get(0),
+    )?
+    .flatten();
+    Ok(until.map(Timestamp::from_millis))
 }
 
 /// Forgets up to [`EXPIRED_PER_CHANGE`].
@@ -138,8 +113,6 @@ fn counter(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
 struct ClaimedRow {
     execution: String,
     fingerprint: Vec<u8>,
-    status: Option<i64>,
-    body: Option<Vec<u8>>,
 }
 
 impl ClaimedRow {
@@ -147,8 +120,6 @@ impl ClaimedRow {
         Ok(ClaimedRow {
             execution: row.get(0)?,
             fingerprint: row.get(1)?,
-            status: row.get(2)?,
-            body: row.get(3)?,
         })
     }
 
@@ -156,21 +127,10 @@ impl ClaimedRow {
         const WHAT: &str = "idempotency key of";
         let key = &self.execution;
         let fingerprint = self.fingerprint.try_into();
-        let answer = match (self.status, self.body) {
-            (Some(status), Some(body)) => Some(StoredAnswer {
-                status: u16::try_from(status).map_err(corrupt(WHAT, key))?,
-                body,
-            }),
-            (None, None) => None,
-            (Some(_), None) | (None, Some(_)) => {
-                return Err(corrupt(WHAT, key)("half an answer"));
-            }
-        };
         Ok(Idempotency::Existing {
             execution: ExecutionId::new(key).map_err(corrupt(WHAT, key))?,
             fingerprint: fingerprint
                 .map_err(|_| corrupt(WHAT, key)("a fingerprint is 32 bytes"))?,
-            answer,
         })
     }
 }
@@ -182,10 +142,7 @@ mod tests {
     use crate::base::sqlite::Failure;
     use crate::model::ids::FunctionName;
 
-    const LIMITS: Limits = Limits {
-        keys: 2,
-        answer_bytes: 10,
-    };
+    const KEYS: u64 = 2;
 
     fn claim(client_key: &str, now: i64) -> Claim {
         let function = FunctionName::new("f").expect("name");
@@ -207,16 +164,7 @@ mod tests {
     }
 
     fn begin_at(connection: &Connection, client_key: &str, now: i64) -> Change<Idempotency> {
-        begin(connection, &claim(client_key, now), LIMITS)
-    }
-
-    fn answer(connection: &Connection, client_key: &str, length: usize) -> Change<bool> {
-        let claim = claim(client_key, 0);
-        let answer = StoredAnswer {
-            status: 200,
-            body: vec![0; length],
-        };
-        finish(connection, &claim.key, &claim.execution, &answer, LIMITS)
+        begin(connection, &claim(client_key, now), KEYS)
     }
 
     fn assert_limit<T: std::fmt::Debug>(result: &Change<T>) {
@@ -244,22 +192,5 @@ mod tests {
         let b = claim("b", 0);
         abandon(&connection, &b.key, &b.execution).expect("abandon");
         begin_at(&connection, "d", 100).expect("b is free");
-    }
-
-    #[test]
-    fn answers_are_bounded_together_and_go_with_their_keys() {
-        let connection = database();
-        begin_at(&connection, "a", 0).expect("first");
-        begin_at(&connection, "b", 50).expect("second");
-        assert!(answer(&connection, "a", 6).expect("room"));
-        // The writer's savepoint takes back what a refused change has done.
-        connection.execute_batch("SAVEPOINT change").expect("save");
-        assert_limit(&answer(&connection, "b", 5));
-        connection
-            .execute_batch("ROLLBACK TO change")
-            .expect("back");
-        let now = Timestamp::from_millis(100);
-        assert_eq!(expire(&connection, now).expect("expire"), 1);
-        assert!(answer(&connection, "b", 10).expect("room again"));
     }
 }

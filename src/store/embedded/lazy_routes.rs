@@ -68,8 +68,6 @@ mod tests {
             agent: AgentId::new(agent).expect("id"),
             function: FunctionName::new("f").expect("name"),
             accepted_at: Timestamp::from_millis(1),
-            expires_at: None,
-            lost: false,
         };
         let lazy = LazyRoutes::default();
         let (first, second) = (route("a1"), route("a2"));

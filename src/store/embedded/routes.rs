@@ -9,21 +9,16 @@ use crate::store::contract::ROUTES_PER_PAGE;
 use crate::store::rows::{Change, corrupt};
 use crate::store::values::Route;
 
-/// Routes that one transaction forgets: others wait for it.
-pub(super) const EXPIRED_PER_CHANGE: usize = 2000;
-
 pub(super) fn put(connection: &Connection, route: &Route) -> Change<()> {
     run(
         connection,
-        "INSERT OR REPLACE INTO routes (execution, agent, function, accepted_at, expires_at, lost)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT OR REPLACE INTO routes (execution, agent, function, accepted_at)
+         VALUES (?1, ?2, ?3, ?4)",
         params![
             route.execution.as_str(),
             route.agent.as_str(),
             route.function.as_str(),
             route.accepted_at.as_millis(),
-            route.expires_at.map(Timestamp::as_millis),
-            route.lost,
         ],
     )?;
     Ok(())
@@ -32,26 +27,13 @@ pub(super) fn put(connection: &Connection, route: &Route) -> Change<()> {
 pub(super) fn get(connection: &Connection, execution: &ExecutionId) -> Change<Option<Route>> {
     first(
         connection,
-        "SELECT execution, agent, function, accepted_at, expires_at, lost FROM routes
+        "SELECT execution, agent, function, accepted_at FROM routes
          WHERE execution = ?1",
         [execution.as_str()],
         RouteRow::read,
     )?
     .map(RouteRow::decode)
     .transpose()
-}
-
-pub(super) fn end(
-    connection: &Connection,
-    execution: &ExecutionId,
-    expires_at: Timestamp,
-) -> Change<bool> {
-    let changed = run(
-        connection,
-        "UPDATE routes SET expires_at = ?2 WHERE execution = ?1",
-        params![execution.as_str(), expires_at.as_millis()],
-    )?;
-    Ok(changed > 0)
 }
 
 pub(super) fn set_agent(
@@ -67,13 +49,16 @@ pub(super) fn set_agent(
     Ok(changed > 0)
 }
 
-pub(super) fn delete(connection: &Connection, execution: &ExecutionId) -> Change<bool> {
-    let deleted = run(
-        connection,
-        "DELETE FROM routes WHERE execution = ?1",
-        [execution.as_str()],
-    )?;
-    Ok(deleted > 0)
+pub(super) fn forget(connection: &Connection, executions: &[ExecutionId]) -> Change<usize> {
+    let mut forgotten = 0;
+    for execution in executions {
+        forgotten += run(
+            connection,
+            "DELETE FROM routes WHERE execution = ?1",
+            [execution.as_str()],
+        )?;
+    }
+    Ok(forgotten)
 }
 
 pub(super) fn list(
@@ -83,7 +68,7 @@ pub(super) fn list(
 ) -> Change<Vec<Route>> {
     all(
         connection,
-        "SELECT execution, agent, function, accepted_at, expires_at, lost FROM routes
+        "SELECT execution, agent, function, accepted_at FROM routes
          WHERE agent = ?1 AND execution > ?2 ORDER BY execution LIMIT ?3",
         // No execution id is empty, so that every one comes after "".
         params![
@@ -98,23 +83,11 @@ pub(super) fn list(
     .collect()
 }
 
-/// Forgets up to [`EXPIRED_PER_CHANGE`].
-pub(super) fn expire(connection: &Connection, now: Timestamp) -> Change<usize> {
-    Ok(run(
-        connection,
-        "DELETE FROM routes WHERE execution IN (
-             SELECT execution FROM routes WHERE expires_at <= ?1 LIMIT ?2)",
-        params![now.as_millis(), EXPIRED_PER_CHANGE as i64],
-    )?)
-}
-
 struct RouteRow {
     execution: String,
     agent: String,
     function: String,
     accepted_at: i64,
-    expires_at: Option<i64>,
-    lost: bool,
 }
 
 impl RouteRow {
@@ -124,8 +97,6 @@ impl RouteRow {
             agent: row.get(1)?,
             function: row.get(2)?,
             accepted_at: row.get(3)?,
-            expires_at: row.get(4)?,
-            lost: row.get(5)?,
         })
     }
 
@@ -136,8 +107,6 @@ impl RouteRow {
             agent: AgentId::new(&self.agent).map_err(corrupt("route", key))?,
             function: FunctionName::new(&self.function).map_err(corrupt("route", key))?,
             accepted_at: Timestamp::from_millis(self.accepted_at),
-            expires_at: self.expires_at.map(Timestamp::from_millis),
-            lost: self.lost,
         })
     }
 }

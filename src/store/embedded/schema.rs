@@ -53,23 +53,18 @@ CREATE TABLE routes (
     execution TEXT PRIMARY KEY,
     agent TEXT NOT NULL,
     function TEXT NOT NULL,
-    accepted_at INTEGER NOT NULL,
-    expires_at INTEGER,
-    -- Whether nobody has a record of it.
-    lost INTEGER NOT NULL
+    accepted_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX routes_by_agent ON routes (agent, execution);
-CREATE INDEX routes_by_expiry ON routes (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE idempotency_keys (
     key BLOB PRIMARY KEY,
     fingerprint BLOB NOT NULL,
     execution TEXT NOT NULL,
-    expires_at INTEGER NOT NULL,
-    status INTEGER,
-    body BLOB
+    expires_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
+CREATE INDEX idempotency_keys_by_execution ON idempotency_keys (execution, expires_at);
 
 CREATE TABLE tokens (
     id TEXT PRIMARY KEY,
@@ -86,19 +81,13 @@ INSERT INTO counters VALUES
     ('revision', 0),
     -- Changes up to this revision may be forgotten.
     ('changes_forgotten', 0),
-    ('idempotency_keys', 0),
-    ('answer_bytes', 0);
+    ('idempotency_keys', 0);
 
 -- Counted as they change: counting a million rows before each insert would cost more than it.
 CREATE TRIGGER idempotency_keys_insert AFTER INSERT ON idempotency_keys BEGIN
     UPDATE counters SET value = value + 1 WHERE name = 'idempotency_keys';
 END;
-CREATE TRIGGER idempotency_keys_answer AFTER UPDATE OF body ON idempotency_keys BEGIN
-    UPDATE counters SET value = value + ifnull(length(NEW.body), 0) - ifnull(length(OLD.body), 0)
-        WHERE name = 'answer_bytes';
-END;
 CREATE TRIGGER idempotency_keys_delete AFTER DELETE ON idempotency_keys BEGIN
     UPDATE counters SET value = value - 1 WHERE name = 'idempotency_keys';
-    UPDATE counters SET value = value - ifnull(length(OLD.body), 0) WHERE name = 'answer_bytes';
 END;
 ";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::archive_directory::ArchiveDirectory;
-use super::idempotency_keys::{self, Claim, Limits};
+use super::idempotency_keys::{self, Claim, MAX_KEYS};
 use super::lazy_routes::LazyRoutes;
 use super::news::News;
 use super::schema::SCHEMA;
@@ -23,7 +23,7 @@ use crate::store::contract::{
     TokenStore,
 };
 use crate::store::error::StoreError;
-use crate::store::idempotency::{Idempotency, IdempotencyKey, StoredAnswer};
+use crate::store::idempotency::{Idempotency, IdempotencyKey};
 use crate::store::rows::{Change, refuse};
 use crate::store::values::{EnrolmentToken, Revision, Route, Stored};
 
@@ -35,7 +35,6 @@ pub struct EmbeddedStore {
     archives: Arc<ArchiveDirectory>,
     lazy_routes: Arc<LazyRoutes>,
     news: News,
-    limits: Limits,
     // Last: the database closes before another process may open it.
     _lock: LockFile,
 }
@@ -54,7 +53,6 @@ impl EmbeddedStore {
             archives: Arc::new(ArchiveDirectory::open(state_dir.join("archives"))?),
             lazy_routes: Arc::default(),
             news: News::default(),
-            limits: Limits::DEFAULT,
             _lock: lock,
         })
     }
@@ -235,13 +233,6 @@ impl RouteStore for EmbeddedStore {
         })
     }
 
-    fn end_route(&self, execution: &ExecutionId, expires_at: Timestamp) -> Result<bool> {
-        let execution = execution.clone();
-        self.write("end a route in", move |connection| {
-            routes::end(connection, &execution, expires_at)
-        })
-    }
-
     fn move_route(&self, execution: &ExecutionId, to: &AgentId) -> Result<bool> {
         let (execution, agent) = (execution.clone(), to.clone());
         self.write("move a route in", move |connection| {
@@ -249,11 +240,12 @@ impl RouteStore for EmbeddedStore {
         })
     }
 
-    fn delete_route(&self, execution: &ExecutionId) -> Result<bool> {
-        let execution = execution.clone();
-        self.write("delete a route from", move |connection| {
-            routes::delete(connection, &execution)
-        })
+    fn forget_routes(&self, executions: &[ExecutionId]) -> Result<usize> {
+        let executions = executions.to_vec();
+        self.database
+            .write("forget routes in", Commit::Written, move |connection| {
+                routes::forget(connection, &executions)
+            })
     }
 
     fn list_routes(&self, agent: &AgentId, after: Option<&ExecutionId>) -> Result<Vec<Route>> {
@@ -261,14 +253,6 @@ impl RouteStore for EmbeddedStore {
         self.database.flush();
         self.database.read("list routes in", |connection| {
             routes::list(connection, agent, after)
-        })
-    }
-
-    fn expire_routes(&self, now: Timestamp) -> Result<usize> {
-        in_portions(routes::EXPIRED_PER_CHANGE, || {
-            self.write("forget routes in", move |connection| {
-                routes::expire(connection, now)
-            })
         })
     }
 }
@@ -282,7 +266,6 @@ impl KeyStore for EmbeddedStore {
         now: Timestamp,
         ttl: Duration,
     ) -> Result<Idempotency> {
-        let limits = self.limits;
         let claim = Claim {
             key: *key,
             fingerprint: *fingerprint,
@@ -291,20 +274,7 @@ impl KeyStore for EmbeddedStore {
             ttl,
         };
         self.write("claim an idempotency key in", move |connection| {
-            idempotency_keys::begin(connection, &claim, limits)
-        })
-    }
-
-    fn finish_idempotent(
-        &self,
-        key: &IdempotencyKey,
-        execution: &ExecutionId,
-        answer: &StoredAnswer,
-    ) -> Result<bool> {
-        let (key, execution, answer, limits) =
-            (*key, execution.clone(), answer.clone(), self.limits);
-        self.write("store an answer in", move |connection| {
-            idempotency_keys::finish(connection, &key, &execution, &answer, limits)
+            idempotency_keys::begin(connection, &claim, MAX_KEYS)
         })
     }
 
@@ -312,6 +282,12 @@ impl KeyStore for EmbeddedStore {
         let (key, execution) = (*key, execution.clone());
         self.write("free an idempotency key in", move |connection| {
             idempotency_keys::abandon(connection, &key, &execution)
+        })
+    }
+
+    fn claimed_until(&self, execution: &ExecutionId, now: Timestamp) -> Result<Option<Timestamp>> {
+        self.database.read("look for a key in", |connection| {
+            idempotency_keys::claimed_until(connection, execution, now)
         })
     }
 

@@ -23,11 +23,12 @@ pub trait HistoryStore: RecordStore + OutputStore + EndStore {
     /// Why it does not.
     fn check(&self) -> Result<(), StoreError>;
 
-    /// Returns once everything written lazily before is on disk.
+    /// Returns once everything written lazily before is with the operating system: it survives the
+    /// end of this process.
     ///
     /// # Errors
     /// See the trait.
-    fn sync(&self) -> Result<(), StoreError>;
+    fn flush(&self) -> Result<(), StoreError>;
 }
 
 /// Which records to list.
@@ -59,8 +60,8 @@ pub struct Due {
 /// See [`HistoryStore`]; others are named at the method.
 pub trait RecordStore: Send + Sync {
     /// Keeps an execution without waiting for the disk: it is read back at once, survives the end of
-    /// this process soon, and a power cut from the next [`HistoryStore::sync`] on. Should its write
-    /// fail, that is logged and it is forgotten. One that is kept already stays as it is, but for an
+    /// this process from the next [`HistoryStore::flush`] on, and is on disk with the next write that
+    /// is. Should its write fail, that is logged and it is forgotten. One that is kept already stays as it is, but for an
     /// output that was not here yet.
     fn keep_lazily(&self, ended: Ended);
 
@@ -154,6 +155,10 @@ impl KeptOutput {
     pub fn of(output: &EndedOutput) -> KeptOutput {
         match output {
             EndedOutput::Whole(output) => KeptOutput::whole(output),
+            EndedOutput::Cut(output) => KeptOutput {
+                wholeness: Wholeness::Partial,
+                ..KeptOutput::whole(output)
+            },
             EndedOutput::AtAgent => KeptOutput {
                 wholeness: Wholeness::AtAgent,
                 bytes: 0,

@@ -11,7 +11,7 @@ use crate::model::ends::Ended;
 use crate::model::ids::ExecutionId;
 
 /// Bounded by the operations that may wait for a commit (`base::group_commit`), and by how often
-/// they are synced.
+/// they are flushed.
 #[derive(Default)]
 pub(super) struct LazyRecords {
     waiting: Mutex<HashMap<ExecutionId, Arc<Ended>>>,

@@ -8,7 +8,7 @@ use super::records::ids;
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{all, first, run};
 use crate::model::ids::{AgentId, ExecutionId};
-use crate::model::output::{Output, Segments};
+use crate::model::output::Segments;
 use crate::store::history::contract::{KeptOutput, Wholeness};
 use crate::store::rows::{Change, corrupt, to_column};
 
@@ -18,12 +18,17 @@ const PIECE_BYTES: usize = 256 << 10;
 const WHAT: &str = "output of";
 
 /// Takes up an output that was not here yet.
-pub(super) fn fill(connection: &Connection, id: &ExecutionId, output: &Output) -> Change<()> {
-    if !complete(connection, id, &KeptOutput::whole(output))? {
+pub(super) fn fill(
+    connection: &Connection,
+    id: &ExecutionId,
+    output: &KeptOutput,
+    bytes: &[u8],
+) -> Change<()> {
+    if !complete(connection, id, output)? {
         return Ok(());
     }
     forget_pieces(connection, id)?;
-    insert(connection, id, 0, &output.bytes)
+    insert(connection, id, 0, bytes)
 }
 
 pub(super) fn get(connection: &Connection, id: &ExecutionId) -> Change<Option<KeptOutput>> {

@@ -8,7 +8,7 @@ use crate::base::sqlite::{all, first, run};
 use crate::model::ends::{Ended, EndedOutput};
 use crate::model::execution::{ExecutionRecord, Status};
 use crate::model::ids::ExecutionId;
-use crate::store::history::contract::{Due, KeptOutput, RecordFilter};
+use crate::store::history::contract::{Due, KeptOutput, RecordFilter, Wholeness};
 use crate::store::rows::{Change, corrupt, to_column};
 use crate::stored::record::{decode, encode};
 
@@ -37,14 +37,12 @@ pub(super) fn keep(connection: &Connection, ended: &Ended, sequence: u64) -> Cha
             encode(record),
         ],
     )?;
-    let whole = match &ended.output {
-        EndedOutput::Whole(output) => Some(output),
-        EndedOutput::AtAgent => None,
+    let bytes: &[u8] = match &ended.output {
+        EndedOutput::Whole(output) | EndedOutput::Cut(output) => &output.bytes,
+        EndedOutput::AtAgent => &[],
     };
     if inserted > 0 {
-        return whole.map_or(Ok(()), |output| {
-            outputs::insert(connection, &record.id, 0, &output.bytes)
-        });
+        return outputs::insert(connection, &record.id, 0, bytes);
     }
     // It came with the answer to its call, say, and is told as an end now.
     if sequence > 0 {
@@ -58,9 +56,12 @@ pub(super) fn keep(connection: &Connection, ended: &Ended, sequence: u64) -> Cha
             ],
         )?;
     }
-    whole.map_or(Ok(()), |output| {
-        outputs::fill(connection, &record.id, output)
-    })
+    match output.wholeness {
+        Wholeness::Whole | Wholeness::Partial => {
+            outputs::fill(connection, &record.id, &output, bytes)
+        }
+        Wholeness::AtAgent => Ok(()),
+    }
 }
 
 pub(super) fn get(connection: &Connection, id: &ExecutionId) -> Change<Option<ExecutionRecord>> {

@@ -54,8 +54,9 @@ impl HistoryStore for SqliteHistory {
         Ok(self.database.check()?)
     }
 
-    fn sync(&self) -> Result<()> {
-        self.write("sync", Commit::Synced, |_| Ok(()))
+    fn flush(&self) -> Result<()> {
+        self.database.flush();
+        self.check()
     }
 }
 
@@ -213,7 +214,7 @@ impl EndStore for SqliteHistory {
 
 fn part_of(ended: &Ended, range: &Range<u64>) -> Vec<u8> {
     match &ended.output {
-        EndedOutput::Whole(output) => {
+        EndedOutput::Whole(output) | EndedOutput::Cut(output) => {
             let at = |offset: u64| {
                 usize::try_from(offset).map_or(output.bytes.len(), |at| at.min(output.bytes.len()))
             };

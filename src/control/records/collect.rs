@@ -1,0 +1,198 @@
+//! Reads the ends of each agent, has open questions settled, and has long output fetched.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::fetch::Outputs;
+use super::keep::{Records, RecordsError};
+use super::legacy::LegacyAgents;
+use super::per_agent::PerAgent;
+use crate::base::cancel::Cancel;
+use crate::base::causes::with_causes;
+use crate::base::pool::PoolLimits;
+use crate::base::threads::{Supervisor, lock};
+use crate::control::links::Links;
+use crate::model::agent::Agent;
+use crate::model::ends::Mark;
+use crate::model::ids::AgentId;
+use crate::rpc::{AgentClient, RpcError};
+use crate::wire::ends::EndsQuery;
+
+/// Agents whose ends are read at once: each portion ends with a sync of the history, which serves
+/// one writer at a time.
+const COLLECTORS: PoolLimits = PoolLimits {
+    threads: 8,
+    queued: 8192,
+    idle: Duration::from_secs(10),
+};
+/// Agents that send long output at once.
+const FETCHERS: PoolLimits = PoolLimits {
+    threads: 4,
+    queued: 8192,
+    idle: Duration::from_secs(10),
+};
+
+/// See the module's text.
+pub struct Collector {
+    passes: PerAgent,
+    legacy: LegacyAgents,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    records: Arc<Records>,
+    links: Arc<Links>,
+    fetches: PerAgent,
+    /// Agents whose open routes are to be settled: nobody has listened to them for a while.
+    unsettled: Mutex<HashSet<AgentId>>,
+    shutdown: Cancel,
+}
+
+impl Collector {
+    /// Nothing is collected before it is asked for.
+    pub fn new(records: Arc<Records>, links: Arc<Links>, supervisor: &Supervisor) -> Collector {
+        let outputs = Outputs {
+            records: Arc::clone(&records),
+            links: Arc::clone(&links),
+            shutdown: supervisor.shutdown(),
+        };
+        let fetches = PerAgent::new("fetch", FETCHERS, supervisor, move |agent| {
+            outputs.fetch_from(agent);
+        });
+        let legacy = LegacyAgents {
+            records: Arc::clone(&records),
+            links: Arc::clone(&links),
+            asked: Mutex::default(),
+        };
+        let shared = Arc::new(Shared {
+            records,
+            links,
+            fetches,
+            unsettled: Mutex::default(),
+            shutdown: supervisor.shutdown(),
+        });
+        let for_passes = Arc::clone(&shared);
+        let passes = PerAgent::new("collect", COLLECTORS, supervisor, move |agent| {
+            for_passes.pass(agent);
+        });
+        Collector {
+            passes,
+            legacy,
+            shared,
+        }
+    }
+
+    /// Something ended at an agent.
+    pub fn ask(&self, agent: &AgentId) {
+        self.passes.ask(agent);
+    }
+
+    /// An agent is listened to anew, or the connection to it broke: what was handed over to it may
+    /// never have come.
+    pub fn ask_and_settle(&self, agent: &AgentId) {
+        lock(&self.shared.unsettled).insert(agent.clone());
+        self.passes.ask(agent);
+    }
+
+    /// An agent says how far its ends go.
+    pub fn told(&self, agent: &AgentId, latest: &Mark) {
+        let is_behind = self.shared.records.kept_mark(agent).as_ref() != Some(latest);
+        if is_behind {
+            self.passes.ask(agent);
+        }
+    }
+
+    /// A legacy agent answered: it is asked about what it was handed.
+    pub fn ask_legacy(&self, agent: &Agent) {
+        self.legacy.ask(agent);
+    }
+
+    /// Up to where an agent may forget its ends.
+    pub fn released_mark(&self, agent: &AgentId) -> Option<Mark> {
+        self.shared.records.released_mark(agent)
+    }
+
+    /// Brings the ends home that an agent has now, and waits for them; `at_most` so long.
+    pub fn collect_now(&self, agent: &AgentId, at_most: Duration) -> bool {
+        self.passes.ask_and_wait(agent, at_most)
+    }
+
+    /// Brings everything home that an agent has, before it is removed; `at_most` twice so long.
+    pub fn secure(&self, agent: &AgentId, at_most: Duration) {
+        let is_home =
+            self.collect_now(agent, at_most) && self.shared.fetches.ask_and_wait(agent, at_most);
+        if !is_home {
+            log::warn!("agent {agent}: not everything that ended there came home in time");
+        }
+    }
+
+    /// Forgets what it kept for an agent that is gone.
+    pub fn forget(&self, agent: &AgentId) {
+        lock(&self.shared.unsettled).remove(agent);
+        self.passes.forget(agent);
+        self.shared.fetches.forget(agent);
+        self.legacy.forget(agent);
+    }
+}
+
+impl Shared {
+    fn pass(&self, agent: &AgentId) {
+        let Some(view) = self.records.fleet.get(agent) else {
+            return;
+        };
+        let result = self
+            .links
+            .client_to_ask(&view.agent)
+            .map_err(RecordsError::from)
+            .and_then(|client| self.collect(agent, &client));
+        match result {
+            Ok(()) => self.fetches.ask(agent),
+            // The next probe that is answered asks for it again.
+            Err(error) => log::debug!(
+                "agent {agent}: its ends stay there: {}",
+                with_causes(&error)
+            ),
+        }
+    }
+
+    fn collect(&self, agent: &AgentId, client: &AgentClient) -> Result<(), RecordsError> {
+        if !self.read_ends(agent, client)? {
+            return Ok(());
+        }
+        if !lock(&self.unsettled).remove(agent) {
+            return Ok(());
+        }
+        let settled = self.records.settle_open_routes(agent, client);
+        match settled {
+            Ok(0) => Ok(()),
+            // What was settled has ended with it.
+            Ok(_) => self.read_ends(agent, client).map(drop),
+            Err(error) => {
+                lock(&self.unsettled).insert(agent.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether all of them were read, and there are any to read.
+    fn read_ends(&self, agent: &AgentId, client: &AgentClient) -> Result<bool, RecordsError> {
+        while !self.shutdown.is_pulled() {
+            let query = EndsQuery {
+                after: self.records.history.mark(agent)?,
+                limit: 0,
+            };
+            let ends = match client.read_ends(&query) {
+                Ok(ends) => ends,
+                Err(RpcError::Unimplemented) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            };
+            let more = ends.more;
+            self.records.keep_ends(agent, ends)?;
+            if !more {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

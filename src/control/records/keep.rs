@@ -1,0 +1,221 @@
+//! Ends on their way into the history, and the way back out of it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use thiserror::Error;
+
+use crate::base::causes::with_causes;
+use crate::base::clock::Clock;
+use crate::base::threads::lock;
+use crate::base::units::Mib;
+use crate::control::fleet::Fleet;
+use crate::model::ends::{Ended, EndedOutput, Ends, Mark};
+use crate::model::execution::{Executed, ExecutionRecord};
+use crate::model::ids::{AgentId, ExecutionId};
+use crate::model::output::Output;
+use crate::rpc::RpcError;
+use crate::store::history::{HistoryStore, KeptOutput, Wholeness};
+use crate::store::{Store, StoreError};
+
+/// Output that is kept together with its record, in bytes, because it is here already; what is longer
+/// is fetched after, piece by piece.
+const OUTPUT_ALONG: usize = 64 << 10;
+
+/// What ended, and up to where each agent's ends are known. See the directory's text.
+pub struct Records {
+    pub(super) history: Arc<dyn HistoryStore>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) clock: Clock,
+    /// Bytes that are kept of one output at the most.
+    pub(super) longest_output: u64,
+    marks: Mutex<HashMap<AgentId, Marks>>,
+}
+
+/// As the history says them, so that a probe need not ask it.
+#[derive(Debug, Clone)]
+struct Marks {
+    kept: Mark,
+    released: Mark,
+}
+
+/// An execution of which the end is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptExecution {
+    /// Final.
+    pub record: ExecutionRecord,
+    /// How much of its output is here.
+    pub output: KeptOutput,
+}
+
+/// Why ends were not collected, or the fate of an execution not found out.
+#[derive(Debug, Error)]
+pub enum RecordsError {
+    /// The agent cannot be asked.
+    #[error("ask the agent")]
+    Agent(#[from] RpcError),
+    /// The history or the store failed.
+    #[error("use the stores")]
+    Store(#[from] StoreError),
+}
+
+impl Records {
+    /// `longest_output`: what is kept of one execution's output at the most.
+    pub fn new(
+        history: Arc<dyn HistoryStore>,
+        store: Arc<dyn Store>,
+        fleet: Arc<Fleet>,
+        clock: Clock,
+        longest_output: Mib,
+    ) -> Records {
+        Records {
+            history,
+            store,
+            fleet,
+            clock,
+            longest_output: longest_output.bytes(),
+            marks: Mutex::default(),
+        }
+    }
+
+    /// The history itself.
+    pub fn history(&self) -> &dyn HistoryStore {
+        &*self.history
+    }
+
+    /// An execution that has ended, if its end is kept.
+    ///
+    /// # Errors
+    /// The history's.
+    pub fn find(&self, id: &ExecutionId) -> Result<Option<KeptExecution>, StoreError> {
+        let Some(record) = self.history.get_record(id)? else {
+            return Ok(None);
+        };
+        Ok(self
+            .history
+            .output(id)?
+            .map(|output| KeptExecution { record, output }))
+    }
+
+    /// Keeps what the answer to a call says, and forgets the call's route. `durably`: on disk when
+    /// this returns, because a repetition of the call gets this answer; otherwise nobody waits, and
+    /// the agent has it too.
+    pub fn keep_answer(&self, executed: &Executed, durably: bool) {
+        let record = executed.record.clone();
+        let id = record.id.clone();
+        let output = if executed.output.bytes.len() > OUTPUT_ALONG {
+            EndedOutput::AtAgent
+        } else {
+            self.within_bounds(executed.output.clone())
+        };
+        let ended = Ended { record, output };
+        if !durably {
+            return self.history.keep_lazily(ended);
+        }
+        if let Err(error) = self.history.keep(vec![ended]) {
+            // Its agent has it, and it is collected from there.
+            log::error!(
+                "execution {id}: its record is not kept yet: {}",
+                with_causes(&error)
+            );
+        }
+    }
+
+    /// Keeps ends that an agent told, with how far they go; then their slots are free, and there is
+    /// nothing more to find out about them.
+    ///
+    /// # Errors
+    /// The stores'.
+    pub(super) fn keep_ends(&self, agent: &AgentId, mut ends: Ends) -> Result<(), StoreError> {
+        let mut own = Vec::with_capacity(ends.ended.len());
+        for (sequence, mut ended) in std::mem::take(&mut ends.ended) {
+            if !self.is_its_own(agent, &ended.record)? {
+                let id = &ended.record.id;
+                log::error!("execution {id}: agent {agent} tells the end of another's execution");
+                continue;
+            }
+            if let EndedOutput::Whole(output) = ended.output {
+                ended.output = self.within_bounds(output);
+            }
+            own.push((sequence, ended));
+        }
+        let ids: Vec<_> = own
+            .iter()
+            .map(|(_, ended)| ended.record.id.clone())
+            .collect();
+        ends.ended = own;
+        let kept = ends.mark.clone();
+        self.history.keep_ends(agent, ends)?;
+        self.store.forget_routes(&ids)?;
+        for id in &ids {
+            self.fleet.vacate(agent, id);
+        }
+        self.note(agent, kept)
+    }
+
+    /// Up to where an agent's ends are kept, if that is known here already.
+    pub fn kept_mark(&self, agent: &AgentId) -> Option<Mark> {
+        lock(&self.marks).get(agent).map(|marks| marks.kept.clone())
+    }
+
+    /// Up to where an agent may forget its ends.
+    pub fn released_mark(&self, agent: &AgentId) -> Option<Mark> {
+        lock(&self.marks)
+            .get(agent)
+            .map(|marks| marks.released.clone())
+    }
+
+    /// Reads anew how far an agent's ends may be forgotten: output of it has come home.
+    pub(super) fn refresh_marks(&self, agent: &AgentId) -> Result<(), StoreError> {
+        match self.history.mark(agent)? {
+            Some(kept) => self.note(agent, kept),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets how far an agent's ends are kept: it is gone.
+    pub(super) fn forget(&self, agent: &AgentId) -> Result<(), StoreError> {
+        lock(&self.marks).remove(agent);
+        self.history.forget_agent(agent)
+    }
+
+    fn note(&self, agent: &AgentId, kept: Mark) -> Result<(), StoreError> {
+        if let Some(released) = self.history.released_mark(agent)? {
+            lock(&self.marks).insert(agent.clone(), Marks { kept, released });
+        }
+        Ok(())
+    }
+
+    /// An agent speaks for what it ran: an end of what was handed to another one is not taken.
+    fn is_its_own(&self, agent: &AgentId, record: &ExecutionRecord) -> Result<bool, StoreError> {
+        if record.agent != *agent {
+            return Ok(false);
+        }
+        if let Some(view) = self.fleet.whereabouts(&record.id) {
+            return Ok(view.agent.id == *agent);
+        }
+        let route = self.store.get_route(&record.id)?;
+        Ok(route.is_none_or(|route| route.agent == *agent))
+    }
+
+    pub(super) fn within_bounds(&self, mut output: Output) -> EndedOutput {
+        let longest = usize::try_from(self.longest_output).unwrap_or(usize::MAX);
+        if output.bytes.len() <= longest {
+            return EndedOutput::Whole(output);
+        }
+        output.truncate(longest);
+        EndedOutput::Cut(output)
+    }
+}
+
+impl KeptExecution {
+    /// The record as it is shown together with what is here of the output: less than was recorded
+    /// counts as truncated.
+    pub fn shown_record(&self) -> ExecutionRecord {
+        ExecutionRecord {
+            truncated: self.record.truncated || self.output.wholeness == Wholeness::Partial,
+            ..self.record.clone()
+        }
+    }
+}

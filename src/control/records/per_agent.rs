@@ -1,0 +1,185 @@
+//! Work for each agent, once at a time however often it is asked for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::base::pool::{Pool, PoolLimits};
+use crate::base::threads::{Supervisor, lock};
+use crate::model::ids::AgentId;
+
+/// See the module's text. Work that is asked for while it is under way is done once more after.
+pub(super) struct PerAgent {
+    shared: Arc<Shared>,
+    pool: Pool,
+}
+
+struct Shared {
+    work: Box<dyn Fn(&AgentId) + Send + Sync>,
+    turns: Mutex<HashMap<AgentId, Turn>>,
+    served: Condvar,
+}
+
+#[derive(Default)]
+struct Turn {
+    /// How often it was asked for.
+    asked: u64,
+    /// Up to which asking it is done.
+    served: u64,
+    under_way: bool,
+}
+
+impl PerAgent {
+    /// Nothing is done before it is asked for.
+    pub(super) fn new(
+        name: &str,
+        limits: PoolLimits,
+        supervisor: &Supervisor,
+        work: impl Fn(&AgentId) + Send + Sync + 'static,
+    ) -> PerAgent {
+        PerAgent {
+            shared: Arc::new(Shared {
+                work: Box::new(work),
+                turns: Mutex::default(),
+                served: Condvar::new(),
+            }),
+            pool: Pool::new(name, limits, supervisor),
+        }
+    }
+
+    /// Has it done soon.
+    pub(super) fn ask(&self, agent: &AgentId) {
+        self.ask_for_turn(agent);
+    }
+
+    /// Has it done, and waits until that is over, `at_most` so long. Whether it is.
+    pub(super) fn ask_and_wait(&self, agent: &AgentId, at_most: Duration) -> bool {
+        let ticket = self.ask_for_turn(agent);
+        let deadline = Instant::now() + at_most;
+        let mut turns = lock(&self.shared.turns);
+        loop {
+            let Some(turn) = turns.get(agent) else {
+                return false;
+            };
+            if turn.served >= ticket {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || !turn.under_way {
+                return false;
+            }
+            (turns, _) = self
+                .shared
+                .served
+                .wait_timeout(turns, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Forgets what it kept for an agent that is gone.
+    pub(super) fn forget(&self, agent: &AgentId) {
+        lock(&self.shared.turns).remove(agent);
+        self.shared.served.notify_all();
+    }
+
+    fn ask_for_turn(&self, agent: &AgentId) -> u64 {
+        let ticket = {
+            let mut turns = lock(&self.shared.turns);
+            let turn = turns.entry(agent.clone()).or_default();
+            turn.asked += 1;
+            if std::mem::replace(&mut turn.under_way, true) {
+                return turn.asked;
+            }
+            turn.asked
+        };
+        let (shared, id) = (Arc::clone(&self.shared), agent.clone());
+        if self.pool.submit(move || shared.serve(&id)).is_err() {
+            // Whoever asks next tries again.
+            if let Some(turn) = lock(&self.shared.turns).get_mut(agent) {
+                turn.under_way = false;
+            }
+            self.shared.served.notify_all();
+        }
+        ticket
+    }
+}
+
+impl Shared {
+    fn serve(&self, agent: &AgentId) {
+        loop {
+            let Some(serving) = lock(&self.turns).get(agent).map(|turn| turn.asked) else {
+                return;
+            };
+            (self.work)(agent);
+            let mut turns = lock(&self.turns);
+            self.served.notify_all();
+            let Some(turn) = turns.get_mut(agent) else {
+                return;
+            };
+            turn.served = serving;
+            if turn.asked == serving {
+                turn.under_way = false;
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use crossbeam_channel::bounded;
+
+    use super::*;
+
+    const LIMITS: PoolLimits = PoolLimits {
+        threads: 4,
+        queued: 16,
+        idle: Duration::from_secs(1),
+    };
+
+    fn agent(id: &str) -> AgentId {
+        AgentId::new(id).expect("id")
+    }
+
+    #[test]
+    fn what_is_asked_for_while_it_is_under_way_is_done_once_more() {
+        let (begun, begins) = bounded(9);
+        let (open, gate) = bounded(0);
+        let supervisor = Supervisor::new();
+        let per_agent = PerAgent::new("work", LIMITS, &supervisor, move |_| {
+            begun.send(()).expect("room");
+            let _ = gate.recv();
+        });
+        per_agent.ask(&agent("a"));
+        begins.recv().expect("begun");
+        for _ in 0..5 {
+            per_agent.ask(&agent("a"));
+        }
+        open.send(()).expect("under way");
+        begins.recv().expect("once more");
+        open.send(()).expect("under way");
+        assert!(!per_agent.ask_and_wait(&agent("a"), Duration::from_millis(20)));
+        begins.recv().expect("for whoever waits");
+        open.send(()).expect("under way");
+        drop(open);
+        assert!(per_agent.ask_and_wait(&agent("a"), Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn agents_do_not_wait_for_one_another() {
+        let (both, rendezvous) = bounded::<()>(0);
+        let supervisor = Supervisor::new();
+        let is_first = AtomicBool::new(true);
+        let per_agent = PerAgent::new("work", LIMITS, &supervisor, move |_| {
+            if is_first.swap(false, Ordering::SeqCst) {
+                rendezvous.recv().expect("the other one");
+            } else {
+                both.send(()).expect("the first one");
+            }
+        });
+        per_agent.ask(&agent("a"));
+        assert!(per_agent.ask_and_wait(&agent("b"), Duration::from_secs(20)));
+    }
+}

@@ -1,0 +1,246 @@
+//! How long executions that have ended are remembered: by age, by size, and as long as an idempotency
+//! key stands for them.
+
+use crate::base::clock::Timestamp;
+use crate::config::server::Retention;
+use crate::model::ids::ExecutionId;
+use crate::store::history::{Due, HistoryStore};
+use crate::store::{KeyStore, StoreError};
+
+/// Records that are forgotten at once: others wait for it.
+const RECORDS_AT_ONCE: usize = 500;
+/// Outputs that are forgotten at once: each may have many pages.
+const OUTPUTS_AT_ONCE: usize = 16;
+
+/// What a round came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forgotten {
+    /// Records whose time was over.
+    pub by_age: usize,
+    /// Outputs that had to make room.
+    pub outputs_for_room: usize,
+    /// Records that had to make room.
+    pub records_for_room: usize,
+}
+
+/// Forgets what has been kept long enough, then what is too much: the oldest output first, then the
+/// oldest records. What a key stands for comes last, and loses its output at the most.
+///
+/// # Errors
+/// The stores'; the next round goes on.
+pub fn forget(
+    history: &dyn HistoryStore,
+    keys: &dyn KeyStore,
+    retention: &Retention,
+    now: Timestamp,
+) -> Result<Forgotten, StoreError> {
+    let mut forgotten = Forgotten::default();
+    let due = Due {
+        now,
+        successes_before: now.before(retention.success),
+        others_before: now.before(retention.failure),
+    };
+    loop {
+        let ids = history.due_records(&due, RECORDS_AT_ONCE)?;
+        if ids.is_empty() {
+            break;
+        }
+        let ids = without_claimed(history, keys, ids, now)?;
+        forgotten.by_age += history.forget_records(&ids)?;
+    }
+    let is_too_much = || Ok::<_, StoreError>(history.used_bytes()? > retention.total.bytes());
+    while is_too_much()? {
+        let ids = history.oldest_outputs(now, OUTPUTS_AT_ONCE)?;
+        if ids.is_empty() {
+            break;
+        }
+        let ids = without_claimed(history, keys, ids, now)?;
+        forgotten.outputs_for_room += ids.len();
+        history.forget_outputs(&ids)?;
+    }
+    while is_too_much()? {
+        let ids = history.oldest_records(now, RECORDS_AT_ONCE)?;
+        if ids.is_empty() {
+            break;
+        }
+        let ids = without_claimed(history, keys, ids, now)?;
+        forgotten.records_for_room += history.forget_records(&ids)?;
+    }
+    while is_too_much()? {
+        let ids = history.oldest_outputs(Timestamp::MAX, OUTPUTS_AT_ONCE)?;
+        if ids.is_empty() {
+            break;
+        }
+        forgotten.outputs_for_room += ids.len();
+        history.forget_outputs(&ids)?;
+    }
+    Ok(forgotten)
+}
+
+/// Those that no idempotency key stands for; the others are reprieved as long as theirs does.
+fn without_claimed(
+    history: &dyn HistoryStore,
+    keys: &dyn KeyStore,
+    ids: Vec<ExecutionId>,
+    now: Timestamp,
+) -> Result<Vec<ExecutionId>, StoreError> {
+    let mut free = Vec::with_capacity(ids.len());
+    for id in ids {
+        match keys.claimed_until(&id, now)? {
+            Some(until) => {
+                history.reprieve(&id, until)?;
+            }
+            None => free.push(id),
+        }
+    }
+    Ok(free)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::base::units::Mib;
+    use crate::model::ends::{Ended, EndedOutput};
+    use crate::model::execution::{Ending, ExecutionRecord};
+    use crate::model::ids::{AgentId, FunctionName};
+    use crate::model::output::Output;
+    use crate::store::history::{OutputStore, RecordFilter, RecordStore, SqliteHistory, Wholeness};
+    use crate::store::{EmbeddedStore, IdempotencyKey};
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    /// When everything here ends.
+    const ENDED_AT: Timestamp = Timestamp::from_millis(1_000_000);
+
+    struct Bench {
+        history: SqliteHistory,
+        store: EmbeddedStore,
+        retention: Retention,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let directory = tempfile::tempdir().expect("tempdir");
+            Bench {
+                history: SqliteHistory::open(directory.path()).expect("history"),
+                store: EmbeddedStore::open(directory.path()).expect("store"),
+                retention: Retention::default(),
+                _directory: directory,
+            }
+        }
+
+        fn keep(&self, id: &str, ending: Ending, output_bytes: usize) {
+            let accepted = ExecutionRecord::accepted(
+                ExecutionId::new(id).expect("id"),
+                AgentId::new("a").expect("id"),
+                FunctionName::new("f").expect("name"),
+                1,
+                ENDED_AT,
+            );
+            let record = ExecutionRecord {
+                ending: Some(ending),
+                ..accepted
+            };
+            let output = EndedOutput::Whole(Output::of_stdout(vec![b'x'; output_bytes]));
+            self.history
+                .keep(vec![Ended { record, output }])
+                .expect("keep");
+        }
+
+        fn claim(&self, id: &str, ttl: Duration) {
+            let function = FunctionName::new("f").expect("name");
+            let key = IdempotencyKey::new(&function, id);
+            let execution = ExecutionId::new(id).expect("id");
+            self.store
+                .begin_idempotent(&key, &[0; 32], &execution, ENDED_AT, ttl)
+                .expect("begin");
+        }
+
+        fn forget(&self, age: Duration) -> Forgotten {
+            let now = ENDED_AT.after(age);
+            forget(&self.history, &self.store, &self.retention, now).expect("forget")
+        }
+
+        fn kept(&self) -> Vec<String> {
+            let records = self.history.list_records(&RecordFilter::default(), 99);
+            let records = records.expect("list");
+            let names = records.iter().map(|record| record.id.as_str().to_owned());
+            names.collect()
+        }
+
+        fn wholeness(&self, id: &str) -> Wholeness {
+            let output = self.history.output(&ExecutionId::new(id).expect("id"));
+            output.expect("read").expect("kept").wholeness
+        }
+    }
+
+    #[test]
+    fn successes_go_after_a_day_and_everything_else_after_a_week() {
+        let bench = Bench::new();
+        bench.keep("success", Ending::Exited(0), 0);
+        bench.keep("failure", Ending::Exited(1), 0);
+        bench.keep("lost", Ending::Lost, 0);
+        assert_eq!(bench.forget(DAY - Duration::from_millis(1)).by_age, 0);
+        assert_eq!(bench.forget(DAY).by_age, 1);
+        assert_eq!(bench.kept(), ["lost", "failure"]);
+        assert_eq!(bench.forget(7 * DAY).by_age, 2);
+    }
+
+    #[test]
+    fn what_an_idempotency_key_stands_for_stays_as_long_as_the_key() {
+        let bench = Bench::new();
+        bench.keep("keyed", Ending::Exited(0), 0);
+        bench.keep("other", Ending::Exited(0), 0);
+        bench.claim("keyed", 2 * DAY);
+        assert_eq!(bench.forget(DAY).by_age, 1);
+        assert_eq!(bench.kept(), ["keyed"]);
+        assert_eq!(bench.forget(2 * DAY).by_age, 1);
+    }
+
+    #[test]
+    fn too_much_output_goes_from_the_oldest_on_and_its_records_stay() {
+        let mut bench = Bench::new();
+        bench.retention.total = Mib(4);
+        for i in 0..6 {
+            bench.keep(&format!("e{i}"), Ending::Exited(0), 1 << 20);
+        }
+        let forgotten = bench.forget(Duration::ZERO);
+        assert!(forgotten.outputs_for_room > 0, "{forgotten:?}");
+        assert_eq!((forgotten.by_age, forgotten.records_for_room), (0, 0));
+        assert_eq!(bench.kept().len(), 6);
+        assert!(bench.history.used_bytes().expect("measure") <= Mib(4).bytes());
+    }
+
+    #[test]
+    fn records_go_when_there_is_no_output_left_to_go() {
+        let mut bench = Bench::new();
+        bench.keep("keyed", Ending::Exited(0), 0);
+        bench.claim("keyed", DAY);
+        for i in 0..2000 {
+            bench.keep(&format!("e{i:05}"), Ending::Exited(0), 0);
+        }
+        bench.retention.total = Mib(1);
+        let forgotten = bench.forget(Duration::ZERO);
+        assert!(forgotten.records_for_room > 0, "{forgotten:?}");
+        assert!(bench.history.used_bytes().expect("measure") <= Mib(1).bytes());
+        assert!(bench.kept().contains(&"keyed".to_owned()));
+    }
+
+    #[test]
+    fn output_that_a_key_stands_for_goes_last() {
+        let mut bench = Bench::new();
+        bench.retention.total = Mib(3);
+        bench.keep("keyed", Ending::Exited(0), 2 << 20);
+        bench.claim("keyed", DAY);
+        bench.keep("later", Ending::Exited(0), 2 << 20);
+        bench.forget(Duration::ZERO);
+        assert_eq!(bench.wholeness("keyed"), Wholeness::Whole);
+        assert_eq!(bench.wholeness("later"), Wholeness::Partial);
+        bench.retention.total = Mib(1);
+        bench.forget(Duration::ZERO);
+        assert_eq!(bench.wholeness("keyed"), Wholeness::Partial);
+        assert!(bench.kept().contains(&"keyed".to_owned()));
+    }
+}
