@@ -8,6 +8,7 @@ mod caller;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod history;
+mod homecoming;
 mod kills;
 mod seed;
 mod stops;

@@ -44,6 +44,11 @@ impl Witness {
         }
     }
 
+    /// Where the executions write to.
+    pub fn path(&self) -> &Path {
+        &self.file
+    }
+
     /// The body of a call that takes so long.
     pub fn call(&self, millis: u64) -> Value {
         let seconds = format!("{}.{:03}", millis / 1000, millis % 1000);

@@ -8,7 +8,7 @@ use crate::agent::output::{OutputError, OutputLog};
 use crate::agent::run::context::Context;
 use crate::base::causes::with_causes;
 use crate::model::ends::{Ended, EndedOutput, Ends, Mark, Settled};
-use crate::model::execution::ExecutionRecord;
+use crate::model::execution::{Ending, ExecutionRecord};
 use crate::model::ids::AgentId;
 use crate::model::output::Output;
 use crate::wire::ends::{EndsQuery, SettleQuery};
@@ -79,7 +79,9 @@ pub(super) fn settle(
 }
 
 fn output_along(context: &Context, record: &ExecutionRecord) -> EndedOutput {
-    if record.stdout_bytes + record.stderr_bytes == 0 {
+    // Of one that was lost nobody has counted what it wrote.
+    let is_counted = record.ending != Some(Ending::Lost);
+    if is_counted && record.stdout_bytes + record.stderr_bytes == 0 {
         return EndedOutput::Whole(Output::default());
     }
     let read = || {
