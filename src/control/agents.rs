@@ -7,8 +7,9 @@ use thiserror::Error;
 
 use super::contacts::Contacts;
 use super::fleet::{AgentView, Fleet, FleetError};
-use super::health::Health;
+use super::health::{Health, Reach as _};
 use super::registration;
+use crate::base::causes::with_causes;
 use crate::model::agent::{AgentEvent, AgentState};
 use crate::model::ids::AgentId;
 use crate::rpc::ProbeError;
@@ -95,13 +96,8 @@ impl Agents {
             .get(id)
             .ok_or_else(|| FleetError::UnknownAgent(id.clone()))?;
         // The fleet's state already keeps traffic away; telling the agent keeps others' away too.
-        if let Err(error) = self
-            .contacts
-            .links
-            .client(&view.agent)
-            .and_then(|client| client.drain(drain))
-        {
-            log::info!("agent {id}: not told of the drain: {error}");
+        if let Err(error) = self.contacts.drain(&view.agent, drain) {
+            log::info!("agent {id}: not told of the drain: {}", with_causes(&error));
         }
         if !drain {
             // What it said while it drained stands until it is asked again.

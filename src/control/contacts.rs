@@ -6,15 +6,20 @@ use std::sync::Arc;
 use super::desired::Desired;
 use super::feed::Feeds;
 use super::fleet::Fleet;
+use super::health::Reach;
 use super::links::Links;
 use super::records::{Collector, Records};
 use super::sync::Syncer;
 use crate::base::causes::with_causes;
 use crate::base::threads::Supervisor;
 use crate::base::units::Mib;
+use crate::model::agent::Agent;
+use crate::model::ends::Mark;
 use crate::model::ids::AgentId;
+use crate::rpc::RpcError;
 use crate::store::Store;
 use crate::store::history::HistoryStore;
+use crate::wire::node::NodeReport;
 
 /// See the module's text.
 #[derive(Clone)]
@@ -29,6 +34,36 @@ pub struct Contacts {
     pub syncer: Arc<Syncer>,
     /// How they are reached.
     pub links: Arc<Links>,
+}
+
+impl Reach for Contacts {
+    fn probe(&self, agent: &Agent) -> Result<NodeReport, RpcError> {
+        let released = self.records.released_mark(&agent.id);
+        self.links
+            .status_at(&agent.id, &agent.address, agent.tls, released.as_ref())
+    }
+
+    fn sync(&self, agent: &AgentId) {
+        self.syncer.request(agent);
+    }
+
+    fn listen(&self, agent: &Agent, anew: bool, latest: Option<&Mark>) {
+        match latest {
+            Some(latest) => {
+                self.feeds.ensure(agent, anew);
+                self.collector.told(&agent.id, latest);
+            }
+            None => self.collector.ask_legacy(agent),
+        }
+    }
+
+    fn drain(&self, agent: &Agent, drain: bool) -> Result<(), RpcError> {
+        self.links.client(agent)?.drain(drain).map(drop)
+    }
+
+    fn forget(&self, agent: &AgentId) {
+        self.links.forget(agent);
+    }
 }
 
 impl Contacts {

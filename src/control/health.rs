@@ -7,14 +7,15 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::contacts::Contacts;
 use super::fleet::{AgentView, Fleet, FleetError};
-use crate::base::cancel::Cancel;
+use crate::base::causes::with_causes;
 use crate::base::clock::Clock;
 use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::{Lasting, Supervisor, lock};
-use crate::model::agent::{AgentEvent, AgentState};
+use crate::model::agent::{Agent, AgentEvent, AgentState};
+use crate::model::ends::Mark;
 use crate::model::ids::AgentId;
+use crate::rpc::RpcError;
 use crate::wire::node::NodeReport;
 
 /// Probes at the same time: a fleet whose every second agent hangs must not slow the probing of
@@ -37,6 +38,31 @@ pub struct HealthPolicy {
     pub misses: u32,
 }
 
+/// What health does to an agent: over the network in a daemon, by a script in a simulation.
+pub trait Reach: Send + Sync {
+    /// How it is.
+    ///
+    /// # Errors
+    /// It did not say.
+    fn probe(&self, agent: &Agent) -> Result<NodeReport, RpcError>;
+
+    /// Has it brought up to date.
+    fn sync(&self, agent: &AgentId);
+
+    /// It answered: it is listened to, `anew` when it is another process than before, and `latest` is
+    /// how far its ends go. `None`: a legacy agent, which is asked instead.
+    fn listen(&self, agent: &Agent, anew: bool, latest: Option<&Mark>);
+
+    /// Tells it whether it drains.
+    ///
+    /// # Errors
+    /// It was not told.
+    fn drain(&self, agent: &Agent, drain: bool) -> Result<(), RpcError>;
+
+    /// It was removed while it was asked.
+    fn forget(&self, agent: &AgentId);
+}
+
 /// Probes until it is dropped.
 pub struct Health {
     shared: Arc<Shared>,
@@ -45,13 +71,19 @@ pub struct Health {
 }
 
 struct Shared {
-    policy: HealthPolicy,
-    fleet: Arc<Fleet>,
-    contacts: Contacts,
+    rounds: Rounds,
+    interval: Duration,
     clock: Clock,
     /// Agents whose probe has not come back; they are not probed again meanwhile.
     under_way: Mutex<HashSet<AgentId>>,
     pool: Pool,
+}
+
+/// Draws the conclusions from probes, without any thread of its own.
+pub struct Rounds {
+    misses: u32,
+    fleet: Arc<Fleet>,
+    reach: Arc<dyn Reach>,
 }
 
 impl Health {
@@ -62,20 +94,28 @@ impl Health {
     pub fn start(
         policy: HealthPolicy,
         fleet: Arc<Fleet>,
-        contacts: Contacts,
+        reach: Arc<dyn Reach>,
         clock: Clock,
         supervisor: &Supervisor,
     ) -> std::io::Result<Health> {
         let shared = Arc::new(Shared {
-            policy,
-            fleet,
-            contacts,
+            rounds: Rounds::new(policy.misses, fleet, reach),
+            interval: policy.interval,
             clock,
             under_way: Mutex::new(HashSet::new()),
             pool: Pool::new("probe", PROBE_POOL, supervisor),
         });
         let (for_ticker, shutdown) = (Arc::clone(&shared), supervisor.shutdown());
-        let ticker = supervisor.spawn_lasting("health", move || tick(&for_ticker, &shutdown))?;
+        let ticker = supervisor.spawn_lasting("health", move || {
+            let mut round = 0;
+            loop {
+                for_ticker.start_round(round);
+                if for_ticker.clock.wait(&shutdown, for_ticker.interval) {
+                    return;
+                }
+                round = round.wrapping_add(1);
+            }
+        })?;
         Ok(Health {
             shared,
             _ticker: ticker,
@@ -84,51 +124,56 @@ impl Health {
 
     /// Probes one agent now, on the caller's thread; for one that was just registered.
     pub fn probe_now(&self, id: &AgentId) {
-        if let Some(view) = self.shared.fleet.get(id) {
-            self.shared.probe(&view, 0);
+        let rounds = &self.shared.rounds;
+        if let Some(view) = rounds.fleet.get(id) {
+            rounds.probe(&view, 0);
         }
-    }
-}
-
-fn tick(shared: &Arc<Shared>, shutdown: &Cancel) {
-    let mut round = 0u32;
-    loop {
-        for view in shared.fleet.list() {
-            if view.agent.state == AgentState::Provisioning
-                || !lock(&shared.under_way).insert(view.agent.id.clone())
-            {
-                continue;
-            }
-            let id = view.agent.id.clone();
-            let for_job = Arc::clone(shared);
-            let accepted = shared.pool.submit(move || {
-                for_job.probe(&view, round);
-                lock(&for_job.under_way).remove(&view.agent.id);
-            });
-            if accepted.is_err() {
-                lock(&shared.under_way).remove(&id);
-            }
-        }
-        if shared.clock.wait(shutdown, shared.policy.interval) {
-            return;
-        }
-        round = round.wrapping_add(1);
     }
 }
 
 impl Shared {
-    fn probe(&self, view: &AgentView, round: u32) {
-        let id = &view.agent.id;
-        let agent = &view.agent;
-        let released = self.contacts.collector.released_mark(id);
-        let answer =
-            self.contacts
-                .links
-                .status_at(id, &agent.address, agent.tls, released.as_ref());
-        match answer {
+    fn start_round(self: &Arc<Self>, round: u32) {
+        for view in self.rounds.patients() {
+            let id = view.agent.id.clone();
+            if !lock(&self.under_way).insert(id.clone()) {
+                continue;
+            }
+            let for_job = Arc::clone(self);
+            let accepted = self.pool.submit(move || {
+                for_job.rounds.probe(&view, round);
+                lock(&for_job.under_way).remove(&view.agent.id);
+            });
+            if accepted.is_err() {
+                lock(&self.under_way).remove(&id);
+            }
+        }
+    }
+}
+
+impl Rounds {
+    /// `misses`: see [`HealthPolicy`].
+    pub fn new(misses: u32, fleet: Arc<Fleet>, reach: Arc<dyn Reach>) -> Rounds {
+        Rounds {
+            misses,
+            fleet,
+            reach,
+        }
+    }
+
+    /// Whom to probe now.
+    pub fn patients(&self) -> Vec<AgentView> {
+        let mut agents = self.fleet.list();
+        agents.retain(|view| view.agent.state != AgentState::Provisioning);
+        agents
+    }
+
+    /// Probes one agent, which stood as `view` says.
+    pub fn probe(&self, view: &AgentView, round: u32) {
+        match self.reach.probe(&view.agent) {
             Ok(report) => self.answered(view, report, round),
             Err(error) => {
-                log::debug!("agent {id}: probe: {error}");
+                let id = &view.agent.id;
+                log::debug!("agent {id}: probe: {}", with_causes(&error));
                 self.missed(view);
             }
         }
@@ -138,35 +183,28 @@ impl Shared {
         let id = &view.agent.id;
         let (draining, latest_end) = (report.draining, report.latest_end());
         let Some(restarted) = self.fleet.record_answer(&view.agent, report) else {
-            // Removed while it was asked.
-            self.contacts.links.forget(id);
-            return;
+            return self.reach.forget(id);
         };
         self.align_drain(view, draining);
         match view.agent.state {
             AgentState::Offline => {
                 self.tell(id, AgentEvent::Contacted);
-                self.contacts.syncer.request(id);
+                self.reach.sync(id);
             }
-            AgentState::Syncing => self.contacts.syncer.request(id),
+            AgentState::Syncing => self.reach.sync(id),
             AgentState::Online if restarted => {
                 self.tell(id, AgentEvent::FellBehind);
-                self.contacts.syncer.request(id);
+                self.reach.sync(id);
             }
             AgentState::Online => {
                 if round.is_multiple_of(PROBES_BETWEEN_REPAIRS) && self.fleet.lacks_something(id) {
-                    self.contacts.syncer.request(id);
+                    self.reach.sync(id);
                 }
             }
             AgentState::Provisioning | AgentState::Draining | AgentState::Gone => {}
         }
-        match latest_end {
-            Some(latest) => {
-                self.contacts.feeds.ensure(&view.agent, restarted);
-                self.contacts.collector.told(id, &latest);
-            }
-            None => self.contacts.collector.ask_legacy(&view.agent),
-        }
+        self.reach
+            .listen(&view.agent, restarted, latest_end.as_ref());
     }
 
     /// An agent that restarted has forgotten that it drains; one that could not be told of the
@@ -180,13 +218,8 @@ impl Shared {
         if wanted == draining {
             return;
         }
-        let id = &view.agent.id;
-        if let Err(error) = self
-            .contacts
-            .links
-            .client(&view.agent)
-            .and_then(|client| client.drain(wanted))
-        {
+        if let Err(error) = self.reach.drain(&view.agent, wanted) {
+            let (id, error) = (&view.agent.id, with_causes(&error));
             log::debug!("agent {id}: not told whether it drains: {error}");
         }
     }
@@ -194,7 +227,7 @@ impl Shared {
     fn missed(&self, view: &AgentView) {
         let id = &view.agent.id;
         let misses = self.fleet.record_miss(id);
-        if misses >= self.policy.misses && view.agent.state != AgentState::Offline {
+        if misses >= self.misses && view.agent.state != AgentState::Offline {
             self.tell(id, AgentEvent::Missed);
         }
     }
@@ -203,7 +236,7 @@ impl Shared {
         match self.fleet.transition(id, event) {
             // Somebody else changed it since this probe began; the next one sees that.
             Ok(_) | Err(FleetError::Illegal(_) | FleetError::UnknownAgent(_)) => {}
-            Err(error) => log::error!("agent {id}: {error}"),
+            Err(error) => log::error!("agent {id}: {}", with_causes(&error)),
         }
     }
 }

@@ -30,4 +30,6 @@ pub mod plane;
 pub mod records;
 pub mod registration;
 pub mod retention;
+#[cfg(test)]
+mod simulation;
 pub mod sync;

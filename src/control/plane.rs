@@ -138,7 +138,7 @@ impl ControlPlane {
                 misses: limits.heartbeat_misses.get(),
             },
             Arc::clone(&fleet),
-            contacts.clone(),
+            Arc::new(contacts.clone()),
             clock.clone(),
             supervisor,
         )?;

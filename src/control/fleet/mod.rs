@@ -11,9 +11,11 @@ mod roster;
 mod state;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use entry::{AgentView, Held, RefusedFor};
 pub use queue::{QueueLimits, WaitError};
 pub use reservation::Reservation;
 pub use roster::{Fleet, FleetError, Refreshed};
 pub use state::Current;
+pub use waiting::{Place, Waiting};

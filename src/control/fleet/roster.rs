@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crossbeam_channel::select;
 use thiserror::Error;
 
 use super::entry::{AgentView, Entry, Held, RefusedFor, stored_state};
 use super::queue::{Entered, QueueLimits, Ticket, WaitError};
 use super::reservation::Reservation;
-use super::state::{Current, State};
+use super::state::{Current, Placed, State};
+use super::waiting::{Place, Waiting};
 use crate::base::cancel::Cancel;
 use crate::base::clock::Clock;
 use crate::base::threads::lock;
 use crate::model::agent::{Agent, AgentEvent, AgentState, IllegalTransition};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::model::resources::NodeStatus;
+use crate::policy::placement::NoRoom;
 use crate::store::{Store, StoreError, Stored};
 use crate::wire::node::NodeReport;
 
@@ -380,19 +382,32 @@ impl Fleet {
         execution: &ExecutionId,
         client_gone: &Cancel,
     ) -> Result<Reservation, WaitError> {
-        let entered = lock(&self.state).enter(function, execution, self.limits)?;
-        let placed = match entered {
-            Entered::Placed(placed) => placed,
-            Entered::Waiting(ticket) => {
+        match self.enter(function, execution)? {
+            Place::Taken(reservation) => Ok(reservation),
+            Place::InQueue(waiting) => {
                 log::debug!("function {function}: execution {execution} waits for room");
-                self.wait(&ticket, execution, client_gone)?
+                waiting.wait(client_gone)
             }
-        };
-        Ok(Reservation::new(
-            Arc::clone(self),
-            placed,
-            execution.clone(),
-        ))
+        }
+    }
+
+    /// Takes a slot for `execution` of `function` at once, or a place in the queue where the function
+    /// wants that.
+    ///
+    /// # Errors
+    /// [`WaitError`]; no slot and no place is taken then.
+    pub fn enter(
+        self: &Arc<Self>,
+        function: &FunctionName,
+        execution: &ExecutionId,
+    ) -> Result<Place, WaitError> {
+        let entered = lock(&self.state).enter(function, execution, self.limits)?;
+        Ok(match entered {
+            Entered::Placed(placed) => Place::Taken(self.reserve(placed, execution)),
+            Entered::Waiting(ticket) => {
+                Place::InQueue(Waiting::new(Arc::clone(self), ticket, execution.clone()))
+            }
+        })
     }
 
     /// The agent with which this control plane knows an execution to be, or to be about to be.
@@ -425,48 +440,27 @@ impl Fleet {
         });
     }
 
-    fn wait(
-        &self,
-        ticket: &Ticket,
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        placed: Placed,
         execution: &ExecutionId,
-        client_gone: &Cancel,
-    ) -> super::queue::Answer {
-        let started = self.clock.moment();
-        let mut deadline = started + ticket.patience;
-        let give_up = loop {
-            let ended = select! {
-                recv(ticket.answer) -> answer => return answer.unwrap_or(Err(WaitError::ShuttingDown)),
-                recv(client_gone.receiver()) -> _ => Some(WaitError::ClientGone),
-                recv(self.clock.alarm(deadline)) -> _ => None,
-            };
-            let mut state = lock(&self.state);
-            let give_up = match ended {
-                Some(give_up) => give_up,
-                None => {
-                    // What is short now may be worth a longer wait than what was short at first.
-                    let (reason, patience) = state.reconsider(&ticket.function);
-                    if started + patience > deadline {
-                        deadline = started + patience;
-                        continue;
-                    }
-                    let waited = self.clock.moment().since(started);
-                    WaitError::WaitedTooLong { reason, waited }
-                }
-            };
-            if state.waiters.leave(ticket) {
-                return Err(give_up);
-            }
-            break give_up;
-        };
-        // Answered while it was leaving. The slot, if it is one, is worth using unless nobody is there.
-        match (ticket.answer.recv(), give_up) {
-            (Ok(Ok(placed)), WaitError::ClientGone) => {
-                self.vacate(&placed.agent, execution);
-                Err(WaitError::ClientGone)
-            }
-            (Ok(answer), _) => answer,
-            (Err(_), give_up) => Err(give_up),
-        }
+    ) -> Reservation {
+        Reservation::new(Arc::clone(self), placed, execution.clone())
+    }
+
+    /// By which waits are measured.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// For a waiter whose time is over: what is short, and how long that is worth waiting for.
+    pub(super) fn reconsider(&self, function: &FunctionName) -> (NoRoom, Duration) {
+        lock(&self.state).reconsider(function)
+    }
+
+    /// Takes a waiter out of the queue; `false`: it has been answered already.
+    pub(super) fn leave(&self, ticket: &Ticket) -> bool {
+        lock(&self.state).waiters.leave(ticket)
     }
 
     fn with_entry<T>(&self, id: &AgentId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {

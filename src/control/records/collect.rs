@@ -108,11 +108,6 @@ impl Collector {
         self.legacy.ask(agent);
     }
 
-    /// Up to where an agent may forget its ends.
-    pub fn released_mark(&self, agent: &AgentId) -> Option<Mark> {
-        self.shared.records.released_mark(agent)
-    }
-
     /// Brings the ends home that an agent has now, and waits for them; `at_most` so long.
     pub fn collect_now(&self, agent: &AgentId, at_most: Duration) -> bool {
         self.passes.ask_and_wait(agent, at_most)

@@ -1,0 +1,9 @@
+//! A day of a control plane in under a second: the real fleet, queue, health, store, history and
+//! janitor, on a clock whose hands a script moves and with agents that a seed plays.
+//!
+//! The pattern for everything that decides by time: what decides is asked by `tick`, `look` and the
+//! like, and has no thread, no network and no clock of its own; `world` plays what is outside, event by
+//! event, and `day` says what must hold after each of them. The same seed is the same day.
+
+mod day;
+mod world;
