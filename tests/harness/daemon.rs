@@ -9,7 +9,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{DEADLINE, eventually, pause};
+use super::{DEADLINE, eventually, notes, pause};
 
 /// Killed and reaped when dropped.
 pub struct Daemon {
@@ -129,7 +129,7 @@ impl Drop for Daemon {
         let _ = self.child.wait();
         let log = self.log();
         if std::thread::panicking() {
-            eprintln!("---- {} ----\n{log}", self.name);
+            notes::add(&format!("---- {} ----\n{log}", self.name));
         } else {
             assert!(!log.contains("panicked"), "{} panicked:\n{log}", self.name);
         }

@@ -1,0 +1,97 @@
+//! A run: the tests that the arguments select, each in its place, and the sum at the end.
+
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use super::outcome::Outcome;
+use super::required::is_all_required;
+use super::room::Room;
+use super::test::{Place, Test};
+use super::{alone, ledger};
+use crate::harness::notes;
+use crate::hosts;
+
+/// Most of them wait for daemons most of the time.
+const AT_ONCE_FOR_EACH_PROCESSOR: usize = 2;
+/// More than the guests at work, of which `hosts::suite` lets few: most of these wait for the guest that
+/// another test has.
+const BESIDE_GUESTS_AT_ONCE: usize = 12;
+
+/// Where tests wait for their turn.
+struct Rooms {
+    here: Room,
+    beside_guests: Room,
+}
+
+/// Runs what the program's arguments select.
+pub fn run(tests: Vec<Test>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    if arguments.nocapture {
+        notes::show_at_once();
+    }
+    let at_once = arguments.test_threads.unwrap_or_else(|| {
+        let processors = available_parallelism().map_or(1, usize::from);
+        processors * AT_ONCE_FOR_EACH_PROCESSOR
+    });
+    arguments.test_threads.get_or_insert(tests.len());
+    let rooms: &'static Rooms = Box::leak(Box::new(Rooms {
+        here: Room::new(at_once),
+        beside_guests: Room::new(BESIDE_GUESTS_AT_ONCE),
+    }));
+    let trials = tests.into_iter().map(|test| trial(test, rooms)).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    hosts::end();
+    if arguments.list {
+        return ExitCode::SUCCESS;
+    }
+    let sum = ledger::sum();
+    println!("{}", sum.words);
+    if sum.ran_nowhere == 0 {
+        return conclusion.exit_code();
+    }
+    println!("{} tests ran nowhere", sum.ran_nowhere);
+    ExitCode::FAILURE
+}
+
+fn trial(test: Test, rooms: &'static Rooms) -> Trial {
+    Trial::ignorable_test(test.name.clone(), move || {
+        let outcome = judged(&test, rooms.outcome_of(&test));
+        ledger::ended_here(&test, &outcome);
+        match outcome {
+            Outcome::Passed => Ok(Completion::Completed),
+            Outcome::Failed(words) => Err(Failed::from(words)),
+            Outcome::Skipped(reason) => Ok(Completion::ignored_with(reason)),
+        }
+    })
+}
+
+/// Where every test has to run, one that is skipped has failed, unless a guest may have run it.
+fn judged(test: &Test, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Skipped(reason) if is_all_required() && !test.also_in_guests => {
+            Outcome::Failed(format!("it has to run here, and it was skipped: {reason}"))
+        }
+        outcome => outcome,
+    }
+}
+
+impl Rooms {
+    fn outcome_of(&self, test: &Test) -> Outcome {
+        match test.place {
+            Place::Here => {
+                let _inside = self.here.enter();
+                Outcome::of(test)
+            }
+            Place::Alone => {
+                let _inside = self.here.enter();
+                alone::outcome_of(test)
+            }
+            Place::BesideGuests => {
+                let _inside = self.beside_guests.enter();
+                hosts::outcome_of(&test.name)
+            }
+        }
+    }
+}
