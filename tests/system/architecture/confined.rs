@@ -1,7 +1,7 @@
 //! What may stand in certain places alone: libraries, unsafe code, ways around what is ours.
 
 use super::paths::named;
-use super::sources::{self, Source, begins, none_of, text_of};
+use super::sources::{self, Source, as_many_as_listed, begins, none_of, text_of};
 use super::tokens::{Kind, Token};
 use super::tree::module_of;
 use crate::runner::tests;
@@ -256,19 +256,16 @@ const CFG_IN_LOGIC: [(&str, usize); 7] = [
 ];
 
 fn platforms_are_chosen_where_modules_are_declared() {
-    let mut wrong = Vec::new();
-    for source in sources::of_src() {
-        let code = source.code();
-        let count = (0..code.len())
-            .filter(|at| is_cfg_of_a_platform(&code[*at..]))
-            .count();
-        let known = CFG_IN_LOGIC.iter().find(|(path, _)| *path == source.path);
-        let known = known.map_or(0, |(_, count)| *count);
-        if count != known && !source.path.ends_with("/mod.rs") {
-            wrong.push(format!("{} has {count} cfg, not {known}", source.path));
-        }
-    }
-    none_of(&wrong);
+    let all = sources::of_src().iter();
+    let found = all
+        .filter(|source| !source.path.ends_with("/mod.rs"))
+        .map(|source| {
+            let code = source.code();
+            let places = (0..code.len()).filter(|at| is_cfg_of_a_platform(&code[*at..]));
+            let lines = places.map(|at| format!("line {}", code[at].line));
+            (source.path.as_str(), lines.collect())
+        });
+    as_many_as_listed(&found.collect(), &CFG_IN_LOGIC);
 }
 
 fn is_cfg_of_a_platform(tokens: &[Token]) -> bool {

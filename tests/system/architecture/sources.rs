@@ -1,6 +1,7 @@
 //! The sources as the checks read them: every file of `src` and `tests`, its tokens, and which of them are
 //! the library's own and not its tests'.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -42,6 +43,27 @@ pub fn text_of(path: &str) -> String {
 #[track_caller]
 pub fn none_of(violations: &[String]) {
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+}
+
+/// Fails where a file has another number of what a rule is against than the list says: more is a violation,
+/// and where it is less, the list has to follow, so that it can only fall.
+#[track_caller]
+pub fn as_many_as_listed(found: &BTreeMap<&str, Vec<String>>, listed: &[(&str, usize)]) {
+    let mut wrong = Vec::new();
+    let paths = found.keys().chain(listed.iter().map(|(path, _)| path));
+    for path in paths.collect::<BTreeSet<_>>() {
+        let here = found.get(path).map_or(&[][..], Vec::as_slice);
+        let known = listed.iter().find(|(it, _)| it == path);
+        let known = known.map_or(0, |(_, count)| *count);
+        if here.len() != known {
+            wrong.push(format!(
+                "{path} has {}, where the list says {known}: {}",
+                here.len(),
+                here.join(", ")
+            ));
+        }
+    }
+    none_of(&wrong);
 }
 
 fn read(directory: &str) -> Vec<Source> {
