@@ -27,6 +27,8 @@ fn build(user: &User, name: &str) {
         .args(["-c", command])
         .current_dir(user.path(name))
         .env_remove("CARGO_TARGET_DIR")
+        // Gone with the rest, where Go's own place for it would stay.
+        .env("GOCACHE", user.path(".go-cache"))
         .output()
         .expect("sh");
     assert!(
