@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::fleet::{API_KEY, FLUX, fs_write, run};
-use crate::harness::{DEADLINE, Daemon, Fleet, eventually, pause};
+use crate::harness::{DEADLINE, Daemon, Fleet, cgroup, eventually, pause};
 
 /// `nobody` and `nogroup`, whom every Debian has.
 const ORDINARY: u32 = 65534;
@@ -256,8 +256,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let pid = i32::try_from(self.child.id()).expect("pid");
+        let part = cgroup::of_agent(pid);
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(part) = part {
+            cgroup::remove(&part);
+        }
     }
 }
 
@@ -327,6 +332,17 @@ pub struct Dev {
     pub daemon: Daemon,
     pub user: User,
     starts: usize,
+    cgroup: Option<PathBuf>,
+}
+
+impl Drop for Dev {
+    /// Its agent may have been killed without a successor to clear its cgroup.
+    fn drop(&mut self) {
+        self.daemon.kill9();
+        if let Some(cgroup) = &self.cgroup {
+            cgroup::remove(cgroup);
+        }
+    }
 }
 
 impl Dev {
@@ -335,8 +351,10 @@ impl Dev {
     }
 
     pub fn of(user: User) -> Dev {
+        let daemon = dev(&user, 0);
         Dev {
-            daemon: dev(&user, 0),
+            cgroup: cgroup::of_agent(daemon.pid()),
+            daemon,
             user,
             starts: 1,
         }

@@ -15,9 +15,8 @@ use flux::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, Execution
 use flux::wire::function::config_digest;
 use flux::wire::output::{OutputQuery, Selection};
 
-use super::fixture::{
-    BIG, PATIENCE, Pair, REMARK, Seen, execution, function, id, now, pair, request,
-};
+use super::double::{BIG, REMARK, Seen};
+use super::fixture::{PATIENCE, Pair, execution, function, id, now, pair, request};
 use crate::runner::tests;
 
 tests![

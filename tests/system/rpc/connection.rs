@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use flux::base::cancel::Cancel;
 use flux::rpc::limits::CONNECT_BOUND;
+use flux::rpc::limits::Keepalive;
 use flux::rpc::probe::{ProbeError, probe_identity};
 use flux::rpc::server::{AgentServer, ServerError};
 use flux::rpc::{Channels, RpcError};
 
-use super::fixture::{Agent, Certificates, Seen, execution, id, now, pair, request, within};
+use super::double::Seen;
+use super::fixture::{Agent, Certificates, execution, id, now, pair, request, within};
 use crate::runner::{Need, needs, tests};
 
 tests![
@@ -83,13 +85,14 @@ fn an_agent_that_comes_back_is_reached_again_on_the_same_client() {
     assert!(client.health().is_err());
     let (sender, _seen) = crossbeam_channel::unbounded();
     let supervisor = flux::base::threads::Supervisor::new();
-    let double = super::fixture::double(&name, &supervisor, sender);
+    let double = super::double::double(&name, &supervisor, sender);
     let identity = flux::rpc::tls::ServerIdentity::new(certificates.agent(&name));
     let _second = flux::agent::serve::service::Serving::start(
         address.parse().unwrap(),
         Some(Arc::new(identity)),
         double,
         &supervisor,
+        Keepalive::default(),
     )
     .unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -213,7 +216,8 @@ fn two_servers_cannot_share_a_port() {
     let first = Agent::start(&id("a"), None);
     let address = first.address.parse().unwrap();
     let service = grpcio::ServiceBuilder::new().build();
-    let error = AgentServer::start(address, None, service).expect_err("taken");
+    let error =
+        AgentServer::start(address, None, service, Keepalive::default()).expect_err("taken");
     assert!(matches!(error, ServerError::Listen { .. }), "{error:?}");
 }
 
@@ -227,10 +231,16 @@ fn an_agent_is_reached_over_ipv6() {
     needs(&[Need::Ipv6]);
     let (sender, _seen) = crossbeam_channel::unbounded();
     let supervisor = flux::base::threads::Supervisor::new();
-    let double = super::fixture::double(&id("a"), &supervisor, sender);
+    let double = super::double::double(&id("a"), &supervisor, sender);
     let loopback = "[::1]:0".parse().unwrap();
-    let serving =
-        flux::agent::serve::service::Serving::start(loopback, None, double, &supervisor).unwrap();
+    let serving = flux::agent::serve::service::Serving::start(
+        loopback,
+        None,
+        double,
+        &supervisor,
+        Keepalive::default(),
+    )
+    .unwrap();
     let channels = Channels::new(None);
     let client = channels
         .client(&id("a"), &serving.address().to_string(), false)

@@ -9,6 +9,7 @@ use flux::base::cancel::Cancel;
 use flux::model::execution::{Ending, Executed, Status};
 use flux::model::function::Code;
 use flux::model::ids::Digest;
+use flux::rpc::limits::Keepalive;
 use flux::rpc::release::OutgoingRelease;
 use flux::rpc::server::AgentServer;
 use flux::rpc::{AgentClient, Channels, RpcError};
@@ -22,7 +23,8 @@ use grpcio::{
     ServiceBuilder, UnarySink,
 };
 
-use super::fixture::{Agent, BIG, execution, function, id, now, request};
+use super::double::BIG;
+use super::fixture::{Agent, execution, function, id, now, request};
 use crate::runner::tests;
 
 tests![
@@ -168,7 +170,8 @@ struct Old {
 fn old() -> Old {
     let (sender, deployed) = unbounded();
     let loopback = "127.0.0.1:0".parse().unwrap();
-    let server = AgentServer::start(loopback, None, seven_calls(sender)).unwrap();
+    let server =
+        AgentServer::start(loopback, None, seven_calls(sender), Keepalive::default()).unwrap();
     let channels = Channels::new(None);
     let address = server.address().to_string();
     let client = channels.client(&id("old"), &address, false).unwrap();
@@ -357,7 +360,7 @@ fn a_legacy_control_plane_deploys_in_one_message() {
             .unwrap()
             .success
     );
-    let super::fixture::Seen::Installed(header, bytes) = agent.next_seen() else {
+    let super::double::Seen::Installed(header, bytes) = agent.next_seen() else {
         panic!("not installed");
     };
     assert_eq!((header.code.version, bytes.as_slice()), (0, &b"zip"[..]));

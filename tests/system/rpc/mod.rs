@@ -5,7 +5,8 @@
 
 pub mod calls;
 pub mod connection;
-pub mod fixture;
+mod double;
+mod fixture;
 pub mod keepalive;
 pub mod legacy;
 pub mod security;

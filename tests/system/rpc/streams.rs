@@ -14,7 +14,8 @@ use flux::wire::error::ErrorKind;
 use flux::wire::output::FollowEvent;
 use flux::wire::watch::WatchEvent;
 
-use super::fixture::{PATIENCE, Pair, REMARK, Seen, execution, function, pair, within};
+use super::double::{REMARK, Seen};
+use super::fixture::{PATIENCE, Pair, execution, function, pair, within};
 use crate::runner::tests;
 
 tests![

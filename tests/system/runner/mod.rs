@@ -14,6 +14,7 @@ mod room;
 mod run;
 mod skip;
 mod test;
+mod traces;
 
 pub use alone::serve as serve_alone;
 pub use helper::{Helper, serve as serve_helper};

@@ -5,10 +5,12 @@ use std::thread::available_parallelism;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+use super::ledger::Sum;
 use super::outcome::Outcome;
 use super::required::is_all_required;
 use super::room::Room;
 use super::test::{Place, Test};
+use super::traces::Traces;
 use super::{alone, ledger};
 use crate::harness::notes;
 use crate::hosts;
@@ -27,32 +29,33 @@ struct Rooms {
 
 /// Runs what the program's arguments select.
 pub fn run(tests: Vec<Test>) -> ExitCode {
+    let traces = Traces::begin();
     let mut arguments = Arguments::from_args();
     if arguments.nocapture {
         notes::show_at_once();
     }
-    let at_once = arguments.test_threads.unwrap_or_else(|| {
-        let processors = available_parallelism().map_or(1, usize::from);
-        processors * AT_ONCE_FOR_EACH_PROCESSOR
-    });
+    let rooms: &'static Rooms = Box::leak(Box::new(Rooms::new(arguments.test_threads)));
     arguments.test_threads.get_or_insert(tests.len());
-    let rooms: &'static Rooms = Box::leak(Box::new(Rooms {
-        here: Room::new(at_once),
-        beside_guests: Room::new(BESIDE_GUESTS_AT_ONCE),
-    }));
     let trials = tests.into_iter().map(|test| trial(test, rooms)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     hosts::end();
-    if arguments.list {
-        return ExitCode::SUCCESS;
-    }
-    let sum = ledger::sum();
-    println!("{}", sum.words);
-    if sum.ran_nowhere == 0 {
+    if arguments.list || is_clean(&ledger::sum(), &traces.left()) {
         return conclusion.exit_code();
     }
-    println!("{} tests ran nowhere", sum.ran_nowhere);
     ExitCode::FAILURE
+}
+
+/// Says what the tests themselves could not.
+fn is_clean(sum: &Sum, left: &[String]) -> bool {
+    print!("{}", sum.words);
+    for trace in left {
+        println!("left behind: {trace}");
+    }
+    if sum.ran_nowhere > 0 {
+        println!("{} tests ran nowhere", sum.ran_nowhere);
+    }
+    println!();
+    sum.ran_nowhere == 0 && left.is_empty()
 }
 
 fn trial(test: Test, rooms: &'static Rooms) -> Trial {
@@ -78,6 +81,18 @@ fn judged(test: &Test, outcome: Outcome) -> Outcome {
 }
 
 impl Rooms {
+    /// `wanted`: as somebody wants it.
+    fn new(wanted: Option<usize>) -> Rooms {
+        let at_once = wanted.unwrap_or_else(|| {
+            let processors = available_parallelism().map_or(1, usize::from);
+            processors * AT_ONCE_FOR_EACH_PROCESSOR
+        });
+        Rooms {
+            here: Room::new(at_once),
+            beside_guests: Room::new(BESIDE_GUESTS_AT_ONCE),
+        }
+    }
+
     fn outcome_of(&self, test: &Test) -> Outcome {
         match test.place {
             Place::Here => {

@@ -53,6 +53,8 @@ fn kill_an_agent(mode: &str, root: &Path) -> Vec<String> {
     let mut agent = helper::command("sandbox::leftovers::an_agent_to_be_killed")
         .env(HELPER_MODE, mode)
         .env(HELPER_ROOT, root)
+        // It has no time to tidy up.
+        .env("TMPDIR", root)
         .stdout(Stdio::piped())
         .spawn()
         .expect("an agent");
