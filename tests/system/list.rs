@@ -22,7 +22,7 @@ macro_rules! helpers {
     };
 }
 
-/// In the order in which they come: those that wait for guests take longest.
+/// In the order in which they come; those beside guests wait for all others.
 pub fn tests() -> Vec<Test> {
     let beside_guests: Vec<Test> = modules![
         hosts: [guests, sandbox, packages, escape, ends, quota],
@@ -59,11 +59,11 @@ pub fn tests() -> Vec<Test> {
     // The sandbox adopts orphans and counts children for its whole process: it gets one a test. The
     // tests of `hosts::sandbox` run these in guests too.
     let alone = alone.into_iter().map(|it| it.alone().also_in_guests());
-    beside_guests
-        .chain(alone)
+    alone
         .chain(here)
         .chain(crate::packaging::tests())
         .chain(crate::workdir::tests())
+        .chain(beside_guests)
         .collect()
 }
 

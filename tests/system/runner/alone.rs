@@ -1,8 +1,8 @@
 //! A process for one test, which changes its process or measures it: identities, limits, filters of
 //! system calls, children and what becomes of them.
 //!
-//! The process is this program, started again with the test's name. It tells how the test ended in its
-//! last line; one that ends without that line, or otherwise than the line says, has failed.
+//! The process is this program, started again with the test's name. It tells how the test ended in one
+//! line; one that ends without that line, with two, or otherwise than the line says, has failed.
 
 use std::env;
 use std::process::{ExitCode, Stdio};
@@ -15,7 +15,7 @@ use crate::harness::process::{self, Overdue, Ran};
 
 /// The first argument of such a process; the second is the test's name.
 const ARGUMENT: &str = "--alone";
-/// What its last line begins with.
+/// What that line begins with.
 const MARK: &str = "flux-test-ended: ";
 const FAILED: u8 = 101;
 /// For one test. Those of the sandbox wait three minutes for a condition at the most; nothing that
@@ -35,12 +35,18 @@ pub fn outcome_of(test: &Test) -> Outcome {
 }
 
 fn outcome(ran: &Ran) -> Outcome {
-    let told = ran.stdout.lines().rev().find_map(|line| {
-        let json = serde_json::from_str(line.strip_prefix(MARK)?).ok()?;
-        Outcome::from_json(&json)
-    });
-    let expected = told.as_ref().map(|outcome| i32::from(code(outcome)));
-    match told {
+    let marked = ran
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix(MARK));
+    let mut told = marked.map(|line| Outcome::from_json(&serde_json::from_str(line).ok()?));
+    // A child of the test that gets so far tells something, too.
+    let only = match (told.next(), told.next()) {
+        (Some(outcome), None) => outcome,
+        _ => None,
+    };
+    let expected = only.as_ref().map(|outcome| i32::from(code(outcome)));
+    match only {
         Some(Outcome::Failed(words)) => Outcome::Failed(format!("{words}{}", ran.stderr)),
         Some(outcome) if expected == Some(ran.status) => outcome,
         Some(_) | None => Outcome::Failed(format!(

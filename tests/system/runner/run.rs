@@ -1,8 +1,13 @@
 //! A run: the tests that the arguments select, each in its place, and the sum at the end.
+//!
+//! First those of this machine, then those beside guests: a guest keeps a processor busy, and both would
+//! miss deadlines that they keep when they are apart.
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
+use crossbeam_channel::{RecvError, bounded};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use super::ledger::Sum;
@@ -36,7 +41,7 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
     }
     let rooms: &'static Rooms = Box::leak(Box::new(Rooms::new(arguments.test_threads)));
     arguments.test_threads.get_or_insert(tests.len());
-    let trials = tests.into_iter().map(|test| trial(test, rooms)).collect();
+    let trials = trials(tests, rooms);
     let conclusion = libtest_mimic::run(&arguments, trials);
     hosts::end();
     if arguments.list || is_clean(&ledger::sum(), &traces.left()) {
@@ -58,9 +63,33 @@ fn is_clean(sum: &Sum, left: &[String]) -> bool {
     sum.ran_nowhere == 0 && left.is_empty()
 }
 
-fn trial(test: Test, rooms: &'static Rooms) -> Trial {
+fn trials(tests: Vec<Test>, rooms: &'static Rooms) -> Vec<Trial> {
+    // Nothing is ever sent: the channel is closed once every test that has the other end is over, or was
+    // not selected.
+    let (under_way, all_over) = bounded::<Infallible>(0);
+    let trials = tests.into_iter().map(|test| match test.place {
+        Place::Here | Place::Alone => {
+            let under_way = under_way.clone();
+            trial(test, move |test| {
+                let outcome = rooms.outcome_of(test);
+                drop(under_way);
+                outcome
+            })
+        }
+        Place::BesideGuests => {
+            let all_over = all_over.clone();
+            trial(test, move |test| {
+                let Err(RecvError) = all_over.recv();
+                rooms.outcome_of(test)
+            })
+        }
+    });
+    trials.collect()
+}
+
+fn trial(test: Test, run: impl FnOnce(&Test) -> Outcome + Send + 'static) -> Trial {
     Trial::ignorable_test(test.name.clone(), move || {
-        let outcome = judged(&test, rooms.outcome_of(&test));
+        let outcome = judged(&test, run(&test));
         ledger::ended_here(&test, &outcome);
         match outcome {
             Outcome::Passed => Ok(Completion::Completed),
