@@ -68,7 +68,9 @@ pub fn host() -> Shared {
 }
 
 fn deploy(guest: &Machine, name: &str, yaml: &str) {
-    let yaml = format!("name: {name}\nhandler: run\ntimeout: 280\n{yaml}");
+    // The victim lives as long as the guest.
+    let timeout = if name == "victim" { 7200 } else { 280 };
+    let yaml = format!("name: {name}\nhandler: run\ntimeout: {timeout}\n{yaml}");
     guest.put(&format!("/root/{name}/function.yaml"), &yaml, 0o644);
     guest.put(&format!("/root/{name}/data.txt"), "of the release\n", 0o644);
     guest.copy(&PROBE, &format!("/root/{name}/run"));

@@ -41,7 +41,8 @@ fn a_timeout_kills_daemons_too(mode: Mode) {
     let mut spec = place.shell(DAEMON);
     // Enough for a slow machine to get that far.
     spec.limits.timeout = Some(Duration::from_secs(8));
-    spec.kill_grace = Duration::from_millis(50);
+    // The leader dies of the question, and the daemon is deaf to it.
+    spec.kill_grace = PATIENCE;
     spec.pipe_grace = Duration::from_millis(50);
     let (outcome, recorder) = place.run(&spec);
     assert_eq!(outcome.ending, Ending::TimedOut);
