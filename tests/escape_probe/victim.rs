@@ -9,7 +9,7 @@ use crate::processes::MARK;
 use crate::system::{address, pause};
 
 /// Longer than any test; it ends by itself in case that nobody ends it.
-const WAITS_MS: u64 = 600_000;
+const WAITS_MS: u64 = 7_200_000;
 
 /// See the module's text.
 pub fn wait() -> ExitCode {

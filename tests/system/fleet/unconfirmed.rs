@@ -34,6 +34,16 @@ fn is_alive(pid: &str) -> bool {
     stat.is_ok_and(|stat| !stat.contains(") Z"))
 }
 
+/// Threads that run stop one after the other, and until then take part in what is asked.
+fn are_stopped(pid: i32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
+    let mut states = threads.filter_map(|thread| {
+        let stat = std::fs::read_to_string(thread.ok()?.path().join("stat"));
+        Some(stat.ok()?.contains(") T "))
+    });
+    states.all(|is_stopped| is_stopped)
+}
+
 /// Says the same again, however often it is asked.
 #[track_caller]
 fn final_record(fleet: &Fleet, id: &str) -> Value {
@@ -52,6 +62,9 @@ fn a_cancel_that_a_frozen_agent_does_not_answer_is_unconfirmed_and_done_once_it_
 
     let agent = &fleet.agents[0].daemon;
     agent.signal(Signal::SIGSTOP);
+    eventually("all of its threads are stopped", || {
+        are_stopped(agent.pid()).then_some(())
+    });
     let began = Instant::now();
     let reply = cancel(&fleet, &id);
     let took = began.elapsed();

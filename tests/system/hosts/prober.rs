@@ -68,7 +68,7 @@ pub fn host() -> Shared {
 }
 
 fn deploy(guest: &Machine, name: &str, yaml: &str) {
-    // The victim lives as long as the guest.
+    // The victim is there until the last test.
     let timeout = if name == "victim" { 7200 } else { 280 };
     let yaml = format!("name: {name}\nhandler: run\ntimeout: {timeout}\n{yaml}");
     guest.put(&format!("/root/{name}/function.yaml"), &yaml, 0o644);
