@@ -42,7 +42,7 @@ pub fn tests() -> Vec<Test> {
         api::regressions: [dispatch, state, execution],
         architecture: [causes, confined, layers, map, shape, tree, wildcards],
         cli: [commands, configuration, dev, exec, join, secrecy, templates],
-        cli_client: [commands, context, deploy, examples, exec],
+        cli_client: [commands, context, deploy, documents, examples, exec],
         crash: [homecoming, kills, stops, storm],
         deploy_attacks: [agent_door, front_door, planted],
         durability: [full_disk, kill, syncs],

@@ -10,6 +10,7 @@ tests![
     every_folder_is_in_the_table_and_every_folder_of_the_table_exists,
     every_path_that_is_named_exists,
     every_thread_is_in_the_tables_and_every_thread_of_the_tables_is_spawned,
+    every_thread_has_its_name_where_it_is_started,
 ];
 
 const MAP: &str = "ARCHITECTURE.md";
@@ -114,13 +115,45 @@ fn without_number(name: &str) -> &str {
         .trim_end_matches('-')
 }
 
-/// What starts threads under a name.
-const STARTERS: [&[&str]; 4] = [
+/// What starts threads under a name, which is the first argument.
+const STARTERS: [&[&str]; 5] = [
     &[".", "spawn", "("],
     &[".", "spawn_lasting", "("],
     &["Pool", ":", ":", "new", "("],
     &["PollThreads", ":", ":", "start", "("],
+    &["PerAgent", ":", ":", "new", "("],
 ];
+
+/// Where a name is passed on that stands elsewhere: to each of these belongs a starter.
+const PASSED_ON: [&str; 4] = [
+    "src/base/pool.rs",
+    "src/base/threads.rs",
+    "src/control/records/per_agent.rs",
+    "src/rpc/environment.rs",
+];
+
+/// Else a thread could be started that no table has.
+fn every_thread_has_its_name_where_it_is_started() {
+    let others = sources::of_src()
+        .iter()
+        .filter(|source| !PASSED_ON.contains(&source.path.as_str()));
+    let mut wrong = Vec::new();
+    for source in others {
+        let code = source.code();
+        for at in 0..code.len() {
+            let is_by_supervisor = begins(&code[at..], &["supervisor", ".", "spawn", "("]);
+            // `.spawn(` of others starts no thread, or one of a scope.
+            let start = if is_by_supervisor { at + 1 } else { at };
+            let mut starters = STARTERS.iter().skip(usize::from(!is_by_supervisor));
+            let starter = starters.find(|it| begins(&code[start..], it));
+            let name = starter.and_then(|it| code.get(start + it.len()));
+            if name.is_some_and(|it| it.kind != Kind::String) {
+                wrong.push(format!("{}: whose thread is it?", source.at(&code[at])));
+            }
+        }
+    }
+    none_of(&wrong);
+}
 
 /// The names that the daemons' code gives to threads. Those of the command line's own are not a daemon's.
 fn spawned() -> BTreeSet<String> {
@@ -133,10 +166,8 @@ fn spawned() -> BTreeSet<String> {
         for at in 0..code.len() {
             for starter in STARTERS.iter().filter(|it| begins(&code[at..], it)) {
                 let name: Option<&Token> = code.get(at + starter.len());
-                names.extend(
-                    name.filter(|it| it.kind == Kind::String)
-                        .map(|it| it.text.clone()),
-                );
+                let name = name.filter(|it| it.kind == Kind::String);
+                names.extend(name.map(|it| it.text.clone()));
             }
         }
     }

@@ -7,6 +7,7 @@
 pub mod commands;
 pub mod context;
 pub mod deploy;
+pub mod documents;
 pub mod double;
 pub mod examples;
 pub mod exec;
