@@ -6,7 +6,7 @@
 //! base ← model ← contract ← {config, policy, wire, stored} ← {store, pki, rpc, archive, sandbox, host, http} ← {control, agent} ← api ← cli ← bin
 //! ```
 //!
-//! ARCHITECTURE.md is the map; `tests/architecture.rs` holds the directions.
+//! ARCHITECTURE.md is the map; `tests/system/architecture` holds the directions.
 
 pub mod agent;
 pub mod api;

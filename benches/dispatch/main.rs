@@ -11,6 +11,12 @@
 mod bench;
 mod client;
 mod floor;
+#[expect(
+    dead_code,
+    unused_imports,
+    clippy::print_stderr,
+    reason = "it is the tests' own, who use all of it"
+)]
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
 mod memory;

@@ -35,6 +35,7 @@ use crate::config::agent::{AgentConfig, AgentTls};
 use crate::host;
 use crate::model::ids::ExecutionId;
 use crate::rpc::TlsIdentity;
+use crate::rpc::limits::Keepalive;
 use crate::rpc::server::ServerError;
 use crate::rpc::tls::{InvalidIdentity, ServerIdentity};
 use crate::sandbox::{
@@ -176,7 +177,8 @@ impl Agent {
         };
         let identity = config.tls.as_ref().map(read_identity).transpose()?;
         let for_service: Arc<dyn Worker> = worker.clone();
-        let server = Serving::start(config.listen, identity, for_service, supervisor)?;
+        let keepalive = Keepalive::default();
+        let server = Serving::start(config.listen, identity, for_service, supervisor, keepalive)?;
         Ok(Agent {
             server,
             worker,

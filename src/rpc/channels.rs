@@ -17,8 +17,8 @@ use super::client::{AgentClient, Patience};
 use super::environment::PollThreads;
 use super::error::RpcError;
 use super::limits::{
-    KEEPALIVE_TIME, KEEPALIVE_TIME_GENTLE, KEEPALIVE_TIMEOUT, MAX_MESSAGE_BYTES, PROBE_BOUND,
-    RECONNECT_FIRST, RECONNECT_MOST,
+    KEEPALIVE_TIME_GENTLE, Keepalive, MAX_MESSAGE_BYTES, PROBE_BOUND, RECONNECT_FIRST,
+    RECONNECT_MOST,
 };
 use super::probe::{ProbeError, probe_identity};
 use super::tls::TlsIdentity;
@@ -29,6 +29,7 @@ use crate::wire::names::agent_name;
 /// See the module's text. Dropping it joins its threads, once no call runs any more.
 pub struct Channels {
     state: Mutex<State>,
+    keepalive: Keepalive,
     // Last: everything above uses it.
     threads: PollThreads,
 }
@@ -57,11 +58,18 @@ enum Manners {
 impl Channels {
     /// Without an identity only agents without TLS can be dialled.
     pub fn new(identity: Option<TlsIdentity>) -> Channels {
+        Channels::with_keepalive(identity, Keepalive::default())
+    }
+
+    /// The same, for tests that have no time.
+    #[doc(hidden)]
+    pub fn with_keepalive(identity: Option<TlsIdentity>, keepalive: Keepalive) -> Channels {
         Channels {
             state: Mutex::new(State {
                 identity,
                 entries: HashMap::new(),
             }),
+            keepalive,
             threads: PollThreads::start("rpc-client"),
         }
     }
@@ -139,7 +147,8 @@ impl Channels {
         manners: Manners,
     ) -> Result<Channel, RpcError> {
         let address: Address = address.parse()?;
-        let builder = builder(ChannelBuilder::new(self.threads.environment()), manners);
+        let builder = ChannelBuilder::new(self.threads.environment());
+        let builder = tuned(builder, manners, self.keepalive);
         let builder = match agent {
             Some(id) => {
                 let identity = state.identity.as_ref().ok_or(RpcError::NoIdentity)?;
@@ -153,17 +162,17 @@ impl Channels {
     }
 }
 
-fn builder(builder: ChannelBuilder, manners: Manners) -> ChannelBuilder {
-    let (keepalive, when_idle) = match manners {
-        Manners::Brisk => (KEEPALIVE_TIME, true),
+fn tuned(builder: ChannelBuilder, manners: Manners, keepalive: Keepalive) -> ChannelBuilder {
+    let (time, when_idle) = match manners {
+        Manners::Brisk => (keepalive.time, true),
         Manners::Gentle => (KEEPALIVE_TIME_GENTLE, false),
     };
     let message_bytes = i32::try_from(MAX_MESSAGE_BYTES).unwrap_or(i32::MAX);
     builder
         .max_receive_message_len(message_bytes)
         .max_send_message_len(message_bytes)
-        .keepalive_time(keepalive)
-        .keepalive_timeout(KEEPALIVE_TIMEOUT)
+        .keepalive_time(time)
+        .keepalive_timeout(keepalive.timeout)
         .keepalive_permit_without_calls(when_idle)
         // Pings on an idle connection are what keepalive is for; the default stops after two.
         .http2_max_pings_without_data(0)

@@ -35,6 +35,25 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the server tolerates: half of what the client does, because timers are not exact and a
 /// server that feels pestered closes the connection with everything on it.
 pub const KEEPALIVE_TOLERATED: Duration = Duration::from_secs(10);
+/// The three of them, for a connection between daemons of Flux.
+#[derive(Debug, Clone, Copy)]
+pub struct Keepalive {
+    /// See [`KEEPALIVE_TIME`].
+    pub time: Duration,
+    /// See [`KEEPALIVE_TIMEOUT`].
+    pub timeout: Duration,
+    /// See [`KEEPALIVE_TOLERATED`].
+    pub tolerated: Duration,
+}
+impl Default for Keepalive {
+    fn default() -> Keepalive {
+        Keepalive {
+            time: KEEPALIVE_TIME,
+            timeout: KEEPALIVE_TIMEOUT,
+            tolerated: KEEPALIVE_TOLERATED,
+        }
+    }
+}
 /// Towards legacy agents, which may close a connection that asks more often than every five
 /// minutes, the usual default of gRPC servers.
 pub const KEEPALIVE_TIME_GENTLE: Duration = Duration::from_secs(6 * 60);

@@ -12,10 +12,7 @@ use grpcio::{
 use thiserror::Error;
 
 use super::environment::PollThreads;
-use super::limits::{
-    HANDSHAKE_BOUND, KEEPALIVE_TIME, KEEPALIVE_TIMEOUT, KEEPALIVE_TOLERATED, MAX_MESSAGE_BYTES,
-    MAX_STREAMS, REQUEST_SLOTS,
-};
+use super::limits::{HANDSHAKE_BOUND, Keepalive, MAX_MESSAGE_BYTES, MAX_STREAMS, REQUEST_SLOTS};
 use super::status::Refusal;
 use super::tls::{ServerIdentity, server_credentials};
 use super::wait::wait_until;
@@ -65,9 +62,11 @@ impl AgentServer {
         address: SocketAddr,
         identity: Option<Arc<ServerIdentity>>,
         service: Service,
+        keepalive: Keepalive,
     ) -> Result<AgentServer, ServerError> {
         let threads = PollThreads::start("rpc-server");
-        let builder = tuned(ServerBuilder::new(threads.environment()), &threads)
+        let builder = ServerBuilder::new(threads.environment());
+        let builder = tuned(builder, &threads, keepalive)
             .requests_slot_per_cq(REQUEST_SLOTS)
             .register_service(service);
         let (builder, credentials) = match identity {
@@ -105,7 +104,7 @@ impl AgentServer {
     }
 }
 
-fn tuned(builder: ServerBuilder, threads: &PollThreads) -> ServerBuilder {
+fn tuned(builder: ServerBuilder, threads: &PollThreads, keepalive: Keepalive) -> ServerBuilder {
     let message_bytes = i32::try_from(MAX_MESSAGE_BYTES).unwrap_or(i32::MAX);
     let handshake_ms = i32::try_from(HANDSHAKE_BOUND.as_millis()).unwrap_or(i32::MAX);
     let arguments = ChannelBuilder::new(threads.environment())
@@ -114,12 +113,12 @@ fn tuned(builder: ServerBuilder, threads: &PollThreads) -> ServerBuilder {
         .max_concurrent_stream(MAX_STREAMS)
         // Two agents on one port would each get some of the calls.
         .reuse_port(false)
-        .keepalive_time(KEEPALIVE_TIME)
-        .keepalive_timeout(KEEPALIVE_TIMEOUT)
+        .keepalive_time(keepalive.time)
+        .keepalive_timeout(keepalive.timeout)
         .http2_max_pings_without_data(0)
         // What the client's keepalive needs, or it is cut off for it.
         .keepalive_permit_without_calls(true)
-        .http2_min_recv_ping_interval_without_data(KEEPALIVE_TOLERATED)
+        .http2_min_recv_ping_interval_without_data(keepalive.tolerated)
         .raw_cfg_int(c"grpc.server_handshake_timeout_ms".to_owned(), handshake_ms)
         .build_args();
     builder.channel_args(arguments)

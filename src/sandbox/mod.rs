@@ -31,4 +31,4 @@ pub use spec::{FileAccess, ResourceLimits, Spec, Stdin};
 
 #[cfg(target_os = "linux")]
 #[doc(hidden)]
-pub use platform::{KillWay, SpawnWay, Ways};
+pub use platform::{KillWay, Reached, SpawnWay, Ways, kill_cgroup};

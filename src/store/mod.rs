@@ -8,7 +8,7 @@
 //! disk, unless its text says otherwise; the stored form is not the domain types (`stored`).
 //!
 //! `embedded` keeps everything in one directory of one machine. The properties that every
-//! implementation has are `tests/store_conformance`, written against the trait alone.
+//! implementation has are `tests/system/store_conformance`, written against the trait alone.
 
 mod archives;
 mod contract;

@@ -1,4 +1,4 @@
-//! Zip archives as a user would make them.
+//! Functions as a user would make them: their zip archives, and their function.yaml.
 
 use std::io::{Cursor, Write};
 
@@ -20,4 +20,9 @@ pub fn archive_of(files: &[(&str, &[u8], bool)]) -> Vec<u8> {
 pub fn script_archive(script: &str) -> Vec<u8> {
     let script = format!("#!/bin/sh\n{script}\n");
     archive_of(&[("run", script.as_bytes(), true)])
+}
+
+/// A function whose handler is a shell script.
+pub fn function_yaml(name: &str, extra: &str) -> String {
+    format!("name: {name}\nhandler: run\n{extra}")
 }

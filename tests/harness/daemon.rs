@@ -9,7 +9,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{DEADLINE, eventually, pause};
+use super::{DEADLINE, cgroup, eventually, notes, pause};
 
 /// Killed and reaped when dropped.
 pub struct Daemon {
@@ -125,11 +125,16 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        // Of an agent that runs until now; one that a test has killed is cleared by its successor.
+        let part = cgroup::of_agent(self.pid());
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(part) = part {
+            cgroup::remove(&part);
+        }
         let log = self.log();
         if std::thread::panicking() {
-            eprintln!("---- {} ----\n{log}", self.name);
+            notes::add(&format!("---- {} ----\n{log}", self.name));
         } else {
             assert!(!log.contains("panicked"), "{} panicked:\n{log}", self.name);
         }

@@ -1,7 +1,7 @@
 //! Archives that are small and become large: in bytes, in files, in directories, in memory.
 
-use super::zip_bytes::{deflated, extra, stored, zip};
-use super::{HostileArchive, TestEntry, attack, handler, with};
+use super::corpus::{HostileArchive, attack, handler, with};
+use super::zip_bytes::{TestEntry, deflated, extra, stored, zip};
 
 pub const ATTACKS: &[HostileArchive] = &[
     attack("one file of zeros", "archive_ratio", || {

@@ -1,7 +1,7 @@
 //! Data that nobody can or should read: encrypted, damaged, in ways of its own.
 
-use super::zip_bytes::{deflated, stored};
-use super::{HostileArchive, TestEntry, attack, with};
+use super::corpus::{HostileArchive, attack, with};
+use super::zip_bytes::{TestEntry, deflated, stored};
 
 pub const ATTACKS: &[HostileArchive] = &[
     attack("encrypted", "archive_encrypted", || flagged(1)),

@@ -1,7 +1,7 @@
 //! Entries that are neither files nor directories, or that are marked as both.
 
-use super::zip_bytes::{extra, stored, with_mode, zip};
-use super::{HostileArchive, TestEntry, attack, handler, with};
+use super::corpus::{HostileArchive, attack, handler, with};
+use super::zip_bytes::{TestEntry, extra, stored, with_mode, zip};
 
 pub const ATTACKS: &[HostileArchive] = &[
     attack("symlink", "archive_symlink", || {

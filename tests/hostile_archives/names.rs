@@ -1,7 +1,7 @@
 //! Names that reach outside, that two systems or programs read in two ways, or that meet another.
 
-use super::zip_bytes::{directory, extra, stored, zip};
-use super::{HostileArchive, TestEntry, all_named, attack, handler, named, with};
+use super::corpus::{HostileArchive, all_named, attack, handler, named, with};
+use super::zip_bytes::{TestEntry, directory, extra, stored, zip};
 
 pub const ATTACKS: &[HostileArchive] = &[
     attack("parent", "archive_name_parent", || named("../escape")),

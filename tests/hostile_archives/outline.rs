@@ -1,8 +1,8 @@
 //! The archive as a whole: what stands before, behind and between, where the directory is said to
 //! be, and how many ends there are.
 
-use super::zip_bytes::{End, stored, zip, zip_with, zip64_records};
-use super::{HostileArchive, TestEntry, attack, handler, with};
+use super::corpus::{HostileArchive, attack, handler, with};
+use super::zip_bytes::{End, TestEntry, stored, zip, zip_with, zip64_records};
 
 /// Bytes of an end record without a comment.
 const END: usize = 22;

@@ -1,8 +1,8 @@
 //! Sizes and places that lie: of the directory, the entries' own headers, the descriptors behind
 //! them, the zip64 fields, and of what is really there.
 
-use super::zip_bytes::{deflated, descriptor, extra, stored, streamed, zip};
-use super::{HostileArchive, TestEntry, attack, with};
+use super::corpus::{HostileArchive, attack, with};
+use super::zip_bytes::{TestEntry, deflated, descriptor, extra, stored, streamed, zip};
 
 pub const ATTACKS: &[HostileArchive] = &[
     attack(

@@ -1,6 +1,6 @@
 //! Archives that look odd and are accepted: what comes of them is always plain.
 
-use super::handler;
+use super::corpus::handler;
 use super::zip_bytes::{
     TestEntry, deflated, directory, stored, streamed, with_mode, zip, zip_with, zip64_records,
 };

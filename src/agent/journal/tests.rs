@@ -1,5 +1,5 @@
 //! The promises of this module, on real files. Kills, power and full disks are in
-//! `tests/durability`.
+//! `tests/system/durability`.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

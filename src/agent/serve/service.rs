@@ -19,7 +19,7 @@ use crate::model::function::Code;
 use crate::model::ids::{Digest, ExecutionId, FunctionName};
 use crate::rpc::Refusal;
 use crate::rpc::legacy;
-use crate::rpc::limits::MAX_DEPLOY_BYTES;
+use crate::rpc::limits::{Keepalive, MAX_DEPLOY_BYTES};
 use crate::rpc::serve::{ArchiveStream, EventSink, Reply, answer_push, must_not_block};
 use crate::rpc::server::{AgentServer, ServerError};
 use crate::rpc::tls::ServerIdentity;
@@ -87,6 +87,7 @@ impl Serving {
         identity: Option<Arc<ServerIdentity>>,
         worker: Arc<dyn Worker>,
         supervisor: &Supervisor,
+        keepalive: Keepalive,
     ) -> Result<Serving, ServerError> {
         let pools = Arc::new(Pools {
             calls: Pool::new("agent-calls", CALLS, supervisor),
@@ -102,7 +103,7 @@ impl Serving {
             supervisor: supervisor.clone(),
         };
         let service = proto::create_agent_service(service);
-        let server = AgentServer::start(address, identity, service)?;
+        let server = AgentServer::start(address, identity, service, keepalive)?;
         Ok(Serving { server, pools })
     }
 

@@ -41,7 +41,15 @@ pub enum RunnerError {
 /// # Errors
 /// See [`RunnerError`].
 pub fn find(name: &str, own: &RangeInclusive<u32>) -> Result<Option<Identities>, RunnerError> {
-    if !Uid::effective().is_root() {
+    find_for(Uid::effective(), name, own)
+}
+
+fn find_for(
+    agent: Uid,
+    name: &str,
+    own: &RangeInclusive<u32>,
+) -> Result<Option<Identities>, RunnerError> {
+    if !agent.is_root() {
         return Ok(None);
     }
     let (name, shared) = shared(name)?;
@@ -83,15 +91,19 @@ fn shared(name: &str) -> Result<(String, Identity), RunnerError> {
 mod tests {
     use super::*;
 
+    const ROOT: Uid = Uid::from_raw(0);
+
+    #[test]
+    fn an_agent_that_is_not_root_runs_functions_as_itself() {
+        let found = find_for(Uid::from_raw(1), "nobody", &(70_000..=70_999));
+        assert_eq!(found, Ok(None));
+    }
+
     #[test]
     fn root_and_the_shared_users_own_id_never_run_functions() {
-        if !Uid::effective().is_root() {
-            assert_eq!(find("nobody", &(70_000..=70_999)), Ok(None));
-            return;
-        }
-        let found = find("nobody", &(70_000..=70_999)).expect("nobody exists");
+        let found = find_for(ROOT, "nobody", &(70_000..=70_999)).expect("nobody exists");
         let shared = found.expect("root can switch").shared.uid;
-        let error = find("nobody", &(shared..=shared)).expect_err("in the range");
+        let error = find_for(ROOT, "nobody", &(shared..=shared)).expect_err("in the range");
         assert!(
             error.to_string().contains("isolation.runner_uids"),
             "{error}"

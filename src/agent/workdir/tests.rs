@@ -11,7 +11,6 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::mkfifo;
 use openssl::sha::sha256;
-use rustix::fs::{IFlags, XattrFlags, ioctl_getflags, ioctl_setflags, setxattr};
 use tempfile::TempDir;
 
 use super::remove::{Budget, remove_tree};
@@ -102,28 +101,6 @@ fn a_function_finds_a_private_directory_with_its_files_and_room_for_temporary_on
     work_dir.remove().expect("remove");
     assert_eq!(fixture.count(), 0);
     assert!(fixture.release.dir.join("handler").exists());
-}
-
-#[test]
-fn the_owner_of_a_directory_is_whom_the_function_runs_as() {
-    if !nix::unistd::geteuid().is_root() {
-        return;
-    }
-    let fixture = fixture();
-    let work_dir = fixture
-        .work_dirs
-        .create(
-            &ExecutionId::generate(),
-            &fixture.release,
-            Some((4242, 4343)),
-        )
-        .expect("create");
-    for path in [work_dir.cwd(), &work_dir.tmp()] {
-        let metadata = fs::metadata(path).expect("stat");
-        assert_eq!((metadata.uid(), metadata.gid()), (4242, 4343), "{path:?}");
-    }
-    let shipped = fs::metadata(work_dir.cwd().join("handler")).expect("stat");
-    assert_ne!(shipped.uid(), 4242, "a shipped file was given away");
 }
 
 #[test]
@@ -317,52 +294,6 @@ fn a_directory_that_a_function_changed_in_any_way_is_not_used_again() {
             (0, 0),
             "change {number}"
         );
-    }
-}
-
-/// Whether the file system takes a change to a directory.
-type Change<'a> = &'a dyn Fn(&Path) -> bool;
-
-/// What a later execution would find is more than names: these change no mode and no owner.
-#[test]
-fn a_directory_with_attributes_that_a_function_gave_it_is_not_used_again() {
-    // Nobody may do anything with what is made in it, its maker included.
-    let list: Vec<u8> = [1u16, 4, 0x20]
-        .iter()
-        .flat_map(|tag| [tag.to_le_bytes(), [0; 2], [0xff; 2], [0xff; 2]].concat())
-        .collect();
-    let list = [2u32.to_le_bytes().to_vec(), list].concat();
-    let changes: [(&str, Change<'_>); 3] = [
-        ("attribute", &|path| {
-            setxattr(path, "user.note", b"x", XattrFlags::empty()).is_ok()
-        }),
-        ("default list", &|path| {
-            let name = "system.posix_acl_default";
-            setxattr(path, name, &list, XattrFlags::empty()).is_ok()
-        }),
-        ("flags", &|path| {
-            let directory = fs::File::open(path).expect("open");
-            ioctl_getflags(&directory)
-                .and_then(|flags| ioctl_setflags(&directory, flags | IFlags::SYNC))
-                .is_ok()
-        }),
-    ];
-    let fixture = fixture();
-    for (name, change) in changes {
-        for inner in [false, true] {
-            let work_dir = fixture.create();
-            let tmp = work_dir.tmp();
-            if !change(if inner { &tmp } else { work_dir.cwd() }) {
-                println!("skipped: this file system has no such {name}");
-            } else {
-                work_dir.remove().expect("remove");
-                let left = (fixture.count(), fixture.spares());
-                assert_eq!(left, (0, 0), "{name}, in .tmp: {inner}");
-                continue;
-            }
-            // Unchanged, so it is a spare now; not for the next round.
-            fs::remove_dir(&tmp).expect("empty");
-        }
     }
 }
 

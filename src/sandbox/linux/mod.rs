@@ -22,7 +22,7 @@ mod sandbox;
 mod seccomp;
 mod start;
 
-pub use cgroup::KillWay;
+pub use cgroup::{KillWay, Reached, kill as kill_cgroup};
 pub use disk::{Project, Projects};
 pub use follow::Control;
 pub use landlock::default_system_paths;

@@ -1,5 +1,5 @@
 //! The contract, by subject: what every store does. The sentences here are the properties of
-//! `tests/store_conformance`.
+//! `tests/system/store_conformance`.
 
 mod agents;
 mod archives;

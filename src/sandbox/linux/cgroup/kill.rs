@@ -24,8 +24,9 @@ pub enum KillWay {
 }
 
 /// Whom a kill has reached.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reached {
+pub enum Reached {
     /// Everybody: they need only be waited for.
     All,
     /// Whoever was listed. Who was being forked then is frozen, and has to be killed yet.
@@ -36,7 +37,8 @@ pub(super) enum Reached {
 ///
 /// # Errors
 /// `cgroup.kill` is there and cannot be written.
-pub(super) fn kill(cgroup: BorrowedFd<'_>, way: KillWay) -> io::Result<Reached> {
+#[doc(hidden)]
+pub fn kill(cgroup: BorrowedFd<'_>, way: KillWay) -> io::Result<Reached> {
     match way {
         KillWay::Auto => match files::write(cgroup, "cgroup.kill", "1") {
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
@@ -59,53 +61,5 @@ fn kill_each(cgroup: BorrowedFd<'_>) {
     }
     for child in subtree::open_children(cgroup) {
         kill_each(child.as_fd());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::Command;
-    use std::time::{Duration, Instant};
-
-    use super::super::Subtree;
-    use super::*;
-    use crate::model::ids::ExecutionId;
-    use crate::sandbox::ResourceLimits;
-
-    const PATIENCE: Duration = Duration::from_secs(10);
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "a process to put into a cgroup")]
-    fn who_was_not_listed_is_held_until_the_next_kill_finds_it() {
-        let name = format!("test-kill-{}", std::process::id());
-        let Ok(subtree) = Subtree::open(&name, KillWay::OneByOne) else {
-            println!("skipped: no cgroups here");
-            return;
-        };
-        let leaf = subtree
-            .create_leaf(&ExecutionId::generate(), &ResourceLimits::NONE)
-            .expect("a cgroup");
-        let reached = kill(leaf.dir(), KillWay::OneByOne).expect("killed");
-        assert_eq!(reached, Reached::Listed);
-
-        // As if it had been forked then.
-        let busy = "while :; do :; done";
-        let mut late = Command::new("sh").args(["-c", busy]).spawn().expect("sh");
-        files::write(leaf.dir(), "cgroup.procs", &late.id().to_string()).expect("moved");
-        let deadline = Instant::now() + PATIENCE;
-        let is_frozen = || {
-            let events = files::read(leaf.dir(), "cgroup.events").expect("events");
-            files::keyed(&events, "frozen") == Some(1)
-        };
-        while !is_frozen() && Instant::now() < deadline {
-            std::thread::yield_now();
-        }
-        let held = is_frozen();
-        leaf.end(Instant::now() + PATIENCE).expect("dead");
-        let status = late.wait().expect("reaped");
-        leaf.remove().expect("removed");
-        assert!(held, "it could have forked");
-        assert_eq!(status.signal(), Some(libc::SIGKILL));
     }
 }

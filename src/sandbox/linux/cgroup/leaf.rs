@@ -193,11 +193,6 @@ impl<'a> Leaf<'a> {
             .map_err(CgroupError::at("write", self.file(file)))
     }
 
-    #[cfg(test)]
-    pub(super) fn dir(&self) -> BorrowedFd<'_> {
-        self.dir.as_fd()
-    }
-
     fn path(&self) -> PathBuf {
         self.subtree.path().join(&self.name)
     }

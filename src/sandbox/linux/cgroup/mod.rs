@@ -14,6 +14,6 @@ mod prepare;
 mod subtree;
 
 pub(super) use error::CgroupError;
-pub use kill::KillWay;
+pub use kill::{KillWay, Reached, kill};
 pub(super) use leaf::Leaf;
 pub(super) use subtree::Subtree;

@@ -1,0 +1,230 @@
+//! What executions came to outlives the agents that ran them.
+
+use std::time::Duration;
+
+use flux::base::clock::{Clock, Timestamp};
+use serde_json::{Value, json};
+
+use super::scenes::{HOLD, fleet, text};
+use crate::harness::{AgentOptions, Fleet, FleetOptions, eventually};
+use crate::runner::tests;
+
+tests![
+    a_record_and_its_output_are_there_when_its_agent_is_not,
+    long_output_comes_home_whole_with_its_streams_apart,
+    removing_an_agent_keeps_what_ended_there_and_its_return_changes_nothing,
+    a_control_plane_that_was_away_longer_than_records_are_kept_there_loses_none,
+    what_a_key_stands_for_is_answered_when_its_agent_is_gone,
+];
+
+/// Writes more than comes along with an end, from both streams in turn.
+const LONG: &str =
+    "for i in 1 2 3 4; do head -c 500000 /dev/zero | tr '\\0' $i; echo err$i >&2; sleep 0.05; done";
+
+fn a_record_and_its_output_are_there_when_its_agent_is_not() {
+    let mut fleet = fleet(1);
+    fleet.deploy_script("both", "", "echo out; sleep 0.1; echo err >&2; exit 3");
+    let async_id = fleet.execute_async("both", &[]);
+    let sync_record = fleet.execute("both", &[]).expect(500);
+    let sync_id = text(&sync_record, "execution_id").to_owned();
+    let async_record = fleet.await_end(&async_id);
+    await_home(&fleet, &[&async_id, &sync_id]);
+    let listed = fleet.api.get("/executions").expect(200);
+    let events = all_events(&fleet, &async_id);
+
+    fleet.agents[0].daemon.kill9();
+    fleet.await_status("agent-1", "offline");
+    for (id, record) in [(&async_id, &async_record), (&sync_id, &sync_record)] {
+        assert_eq!(
+            fleet.api.get(&format!("/executions/{id}")).expect(200),
+            *record
+        );
+        for (query, expected) in [
+            ("", "out\nerr\n"),
+            ("?stream=stdout", "out\n"),
+            ("?stream=stderr&offset=1", "rr\n"),
+        ] {
+            let output = fleet.api.get(&format!("/executions/{id}/output{query}"));
+            assert_eq!((output.status, output.text().as_str()), (200, expected));
+        }
+    }
+    let now_listed = fleet.api.get("/executions").expect(200);
+    assert_eq!(now_listed["executions"], listed["executions"]);
+    assert_eq!(all_events(&fleet, &async_id), events);
+    fleet
+        .api
+        .delete(&format!("/executions/{async_id}"))
+        .expect_error(409, "execution_ended");
+}
+
+fn long_output_comes_home_whole_with_its_streams_apart() {
+    let mut fleet = fleet(1);
+    fleet.deploy_script("long", "", LONG);
+    let async_id = fleet.execute_async("long", &[]);
+    let sync_record = fleet.execute("long", &[]).expect(200);
+    let sync_id = text(&sync_record, "execution_id").to_owned();
+    fleet.await_end(&async_id);
+    await_home(&fleet, &[&async_id, &sync_id]);
+    fleet.agents[0].daemon.kill9();
+    fleet.await_status("agent-1", "offline");
+    let expected: String = ["1", "2", "3", "4"]
+        .map(|digit| digit.repeat(500_000))
+        .concat();
+    for id in [&async_id, &sync_id] {
+        let record = fleet.api.get(&format!("/executions/{id}")).expect(200);
+        assert_eq!(record["truncated"], false);
+        assert_eq!(text(&record, "output").len(), 2_000_000 + 4 * 5);
+        let read = |stream| {
+            let path = format!("/executions/{id}/output?stream={stream}");
+            fleet.api.get(&path).text()
+        };
+        assert!(read("stdout") == expected);
+        assert_eq!(read("stderr"), "err1\nerr2\nerr3\nerr4\n");
+    }
+}
+
+fn removing_an_agent_keeps_what_ended_there_and_its_return_changes_nothing() {
+    let fleet = fleet(1);
+    fleet.deploy_script("quick", "max_concurrency: 40\n", "echo $1; [ $1 != 7 ]");
+    fleet.deploy_script("long", "", LONG);
+    fleet.deploy_script("hold", "", HOLD);
+    let held = fleet.execute_async("hold", &[]);
+    fleet.await_output(&held, "started");
+    let long = fleet.execute_async("long", &[]);
+    fleet.await_end(&long);
+    let ids: Vec<_> = (0..20)
+        .map(|i| fleet.execute_async("quick", &[&i.to_string()]))
+        .collect();
+    let records: Vec<_> = ids.iter().map(|id| fleet.await_end(id)).collect();
+
+    fleet.api.delete("/agents/agent-1").expect(200);
+    let is_unchanged = || {
+        for (id, record) in ids.iter().zip(&records) {
+            assert_eq!(
+                fleet.api.get(&format!("/executions/{id}")).expect(200),
+                *record
+            );
+        }
+        let record = fleet.api.get(&format!("/executions/{long}")).expect(200);
+        assert_eq!(text(&record, "output").len(), 2_000_000 + 4 * 5);
+        let record = fleet.api.get(&format!("/executions/{held}")).expect(200);
+        assert_eq!(record["reason"], "lost");
+        let listed = fleet.api.get("/executions?limit=500").expect(200);
+        assert_eq!(listed["executions"].as_array().map(Vec::len), Some(22));
+        assert_eq!(listed["unreachable_agents"], json!([]));
+    };
+    is_unchanged();
+    let address = &fleet.agents[0].address;
+    let register = json!({ "address": address });
+    fleet
+        .api
+        .post_json("/agents/register", &register)
+        .expect(201);
+    fleet.await_status("agent-1", "online");
+    // Another end tells that those before it have been read again.
+    let again = fleet.execute_async("quick", &["again"]);
+    fleet.await_end(&again);
+    await_home(&fleet, &[&again]);
+    fleet.api.delete("/agents/agent-1").expect(200);
+    fleet.api.get(&format!("/executions/{again}")).expect(200);
+    let listed = fleet.api.get("/executions?limit=500").expect(200);
+    assert_eq!(listed["executions"].as_array().map(Vec::len), Some(23));
+}
+
+fn a_control_plane_that_was_away_longer_than_records_are_kept_there_loses_none() {
+    let mut fleet = Fleet::with(&FleetOptions {
+        flux_yaml: "limits:\n  heartbeat_interval: 200ms\n".to_owned(),
+        agents: vec![AgentOptions {
+            agent_yaml: "limits:\n  record_retention: 1s\n".to_owned(),
+            ..AgentOptions::default()
+        }],
+    });
+    fleet.deploy_script("slow", "", "sleep $1; echo done");
+    let before = fleet.execute_async("slow", &["0"]);
+    fleet.await_end(&before);
+    await_home(&fleet, &[&before]);
+    await_released(&fleet);
+    let id = fleet.execute_async("slow", &["0.5"]);
+    fleet.kill_flux();
+    await_age(&fleet, &id, Duration::from_secs(3));
+    fleet.restart_flux();
+    let record = fleet.await_end(&id);
+    assert_eq!(
+        (&record["status"], &record["output"]),
+        (&json!("success"), &json!("done\n"))
+    );
+    await_home(&fleet, &[&id]);
+}
+
+fn what_a_key_stands_for_is_answered_when_its_agent_is_gone() {
+    let fleet = fleet(1);
+    fleet.deploy_script("once", "", "echo $$");
+    let keyed = |path: &str| {
+        let headers = [
+            ("idempotency-key", "k"),
+            ("content-type", "application/json"),
+        ];
+        fleet.api.call("POST", path, &headers, b"{}")
+    };
+    let first = keyed("/execute/once").expect(200);
+    let accepted = keyed("/execute/once/async");
+    accepted.expect_error(409, "idempotency_key_reused");
+    fleet.api.delete("/agents/agent-1").expect(200);
+    assert_eq!(keyed("/execute/once").expect(200), first);
+}
+
+/// Until the ends of those executions and their whole output are in the history.
+#[track_caller]
+fn await_home(fleet: &Fleet, ids: &[&str]) {
+    let history = history(fleet);
+    for id in ids {
+        eventually("it is home", || {
+            let output: Option<i64> = history
+                .query_row("SELECT output FROM records WHERE id = ?1", [id], |row| {
+                    row.get(0)
+                })
+                .ok();
+            (output == Some(0)).then_some(())
+        });
+    }
+}
+
+/// Until the agent has been told what is kept.
+#[track_caller]
+fn await_released(fleet: &Fleet) {
+    let journal = journal(fleet);
+    eventually("it is told what is kept", || {
+        let query = "SELECT value FROM marks WHERE name = 'kept'";
+        let kept: Option<i64> = journal.query_row(query, (), |row| row.get(0)).ok();
+        kept.filter(|&kept| kept > 0)
+    });
+}
+
+/// Until an execution has ended so long ago, by the agent's own account.
+#[track_caller]
+fn await_age(fleet: &Fleet, id: &str, age: Duration) {
+    let journal = journal(fleet);
+    eventually("it has ended long ago", || {
+        let query = "SELECT ended_at FROM executions WHERE id = ?1 AND ended_at IS NOT NULL";
+        let ended_at: i64 = journal.query_row(query, [id], |row| row.get(0)).ok()?;
+        (Timestamp::from_millis(ended_at).after(age) < Clock::system().now()).then_some(())
+    });
+}
+
+fn journal(fleet: &Fleet) -> rusqlite::Connection {
+    let file = fleet.agents[0].state_dir().join("journal/journal.db");
+    rusqlite::Connection::open(file).expect("journal")
+}
+
+fn history(fleet: &Fleet) -> rusqlite::Connection {
+    let file = fleet.directory().join("state/history.db");
+    rusqlite::Connection::open(file).expect("history")
+}
+
+fn all_events(fleet: &Fleet, id: &str) -> Vec<Value> {
+    let reply = fleet.api.get(&format!("/executions/{id}/events"));
+    let lines = reply.text();
+    let data = lines.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.map(|data| serde_json::from_str(data).expect("JSON"))
+        .collect()
+}
