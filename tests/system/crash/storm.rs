@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fastrand::Rng;
+
 use super::caller::Caller;
 use super::history::History;
 use super::scene::fleet;
-use super::seed::Random;
 use super::witness::Witness;
 use crate::harness::notes;
 use crate::harness::{Fleet, eventually, pause};
@@ -47,7 +48,7 @@ fn a_storm_of_kills_breaks_no_promise_with_a_seed_of_choice() {
 }
 
 fn storm(seed: u64) {
-    let mut random = Random::new(seed);
+    let mut random = Rng::with_seed(seed);
     let (mut fleet, witness) = fleet();
     let caller = Caller::new(&fleet.api.url);
     let (history, over) = (History::default(), AtomicBool::new(false));
@@ -56,10 +57,10 @@ fn storm(seed: u64) {
         let _over = Over(&over);
         let (caller, history, witness, over) = (&caller, &history, &witness, &over);
         for client in 0..ASYNC_CLIENTS + SYNC_CLIENTS {
-            let mut random = random.branch(client);
+            let mut random = random.fork();
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
-                    let millis = random.within(RUN_MILLIS);
+                    let millis = random.u64(RUN_MILLIS);
                     if client < ASYNC_CLIENTS {
                         history.told_async(caller.execute_async(witness, millis));
                     } else {
@@ -69,19 +70,19 @@ fn storm(seed: u64) {
                 }
             });
         }
-        let mut random_looks = random.branch(ASYNC_CLIENTS + SYNC_CLIENTS);
+        let mut random_looks = random.fork();
         scope.spawn(move || {
             while !over.load(Ordering::Relaxed) {
-                if let Some(id) = history.some_promise(random_looks.within(0..u64::MAX)) {
+                if let Some(id) = history.some_promise(random_looks.u64(..)) {
                     history.look(caller, &id);
                 }
                 pause();
             }
         });
         for _ in 0..KILLS {
-            rest(random.within(CALM_MILLIS));
-            let down = random.within(DOWN_MILLIS);
-            match random.within(0..3) {
+            rest(random.u64(CALM_MILLIS));
+            let down = random.u64(DOWN_MILLIS);
+            match random.u8(0..3) {
                 0 => kill_agent(&mut fleet, witness, down),
                 1 => kill_flux(&mut fleet, caller, down),
                 _ => {
@@ -93,7 +94,7 @@ fn storm(seed: u64) {
             let id = fleet.agents[0].id.clone();
             fleet.await_status(&id, "online");
         }
-        rest(random.within(CALM_MILLIS));
+        rest(random.u64(CALM_MILLIS));
     });
     history.judge(&caller, &witness);
     notes::add(&format!("seed {seed}: {}", history.summary()));
