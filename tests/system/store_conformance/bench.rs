@@ -14,8 +14,8 @@ use flux::model::isolation::{
     FileIsolation, IsolationRequest, NetworkIsolation, SyscallIsolation, UserIsolation,
 };
 use flux::model::output::Output;
-use flux::store::history::{HistoryStore, SqliteHistory};
-use flux::store::{EmbeddedStore, Store, StoredArchive};
+use flux::store::history::HistoryStore;
+use flux::store::{Store, StoredArchive};
 
 /// One store of its own for each property.
 pub trait Bench {
@@ -24,39 +24,11 @@ pub trait Bench {
     fn open(&self) -> Box<dyn Store>;
 }
 
-pub struct EmbeddedBench(tempfile::TempDir);
-
-impl Default for EmbeddedBench {
-    fn default() -> EmbeddedBench {
-        EmbeddedBench(tempfile::tempdir().expect("tempdir"))
-    }
-}
-
-impl Bench for EmbeddedBench {
-    fn open(&self) -> Box<dyn Store> {
-        Box::new(EmbeddedStore::open(self.0.path()).expect("open"))
-    }
-}
-
 /// One history of its own for each property.
 pub trait HistoryBench {
     /// Opens it; it is empty the first time, and keeps its state from then on. Only one is open
     /// at a time.
     fn open(&self) -> Box<dyn HistoryStore>;
-}
-
-pub struct SqliteBench(tempfile::TempDir);
-
-impl Default for SqliteBench {
-    fn default() -> SqliteBench {
-        SqliteBench(tempfile::tempdir().expect("tempdir"))
-    }
-}
-
-impl HistoryBench for SqliteBench {
-    fn open(&self) -> Box<dyn HistoryStore> {
-        Box::new(SqliteHistory::open(self.0.path()).expect("open"))
-    }
 }
 
 /// Calls `call` from eight threads at once.
