@@ -1,7 +1,5 @@
 //! Making keys and certificates. Nothing here touches the disk.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::{BigNum, MsbOption};
 use openssl::ec::{EcGroup, EcKey};
@@ -14,6 +12,8 @@ use openssl::x509::extension::{
     SubjectKeyIdentifier,
 };
 use openssl::x509::{X509, X509Builder, X509Name, X509NameRef, X509Ref, X509Req};
+
+use crate::base::clock::Clock;
 
 use super::error::PkiError;
 use super::material::Pair;
@@ -219,7 +219,8 @@ fn unsigned(
     issuer: &X509NameRef,
     days: u32,
 ) -> Result<X509Builder, ErrorStack> {
-    let now = unix_seconds();
+    // OpenSSL checks validity by the system's clock too, whoever simulates another.
+    let now = Clock::system().now().as_millis() / 1000;
     let not_before = Asn1Time::from_unix(now - CLOCK_SKEW_SECONDS)?;
     let not_after = Asn1Time::from_unix(now + i64::from(days) * SECONDS_PER_DAY)?;
     let mut serial = BigNum::new()?;
@@ -239,13 +240,6 @@ fn name(common_name: &str) -> Result<X509Name, ErrorStack> {
     let mut builder = X509Name::builder()?;
     builder.append_entry_by_nid(Nid::COMMONNAME, common_name)?;
     Ok(builder.build())
-}
-
-fn unix_seconds() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -14,20 +14,19 @@ use crate::config::server::Retention;
 use crate::control::fleet::{Fleet, Place, QueueLimits, Reservation, WaitError, Waiting};
 use crate::control::health::Rounds;
 use crate::control::janitor::Chores;
-use crate::model::agent::AgentState;
 use crate::model::ends::{Ended, EndedOutput};
 use crate::model::execution::{Ending, ExecutionRecord};
 use crate::model::ids::{AgentId, ExecutionId};
 use crate::model::output::Output;
-use crate::store::history::{HistoryStore, RecordFilter, SqliteHistory};
+use crate::store::history::{HistoryStore, SqliteHistory};
 use crate::store::{EmbeddedStore, IdempotencyKey, Store};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const AGENTS: usize = 3;
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
-const MISSES: u32 = 3;
+pub(super) const MISSES: u32 = 3;
 /// Of the function, on each agent.
-const AT_ONCE: usize = 2;
+pub(super) const AT_ONCE: usize = 2;
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 const FUNCTION: &str = "
 name: f
@@ -61,14 +60,14 @@ enum Event {
 
 /// What a call does once it runs.
 #[derive(Clone)]
-struct Work {
+pub(super) struct Work {
     takes: Duration,
     ending: Ending,
     keyed: bool,
 }
 
 /// A call in the queue.
-struct Waiter {
+pub(super) struct Waiter {
     id: ExecutionId,
     waiting: Waiting,
     work: Work,
@@ -77,22 +76,22 @@ struct Waiter {
     noted: Moment,
 }
 
-struct Day {
-    clock: Clock,
+pub(super) struct Day {
+    pub(super) clock: Clock,
     agenda: Agenda<Event>,
     random: Rng,
-    fleet: Arc<Fleet>,
-    machines: Arc<Machines>,
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) machines: Arc<Machines>,
     rounds: Rounds,
     round: u32,
     chores: Chores,
     store: Arc<dyn Store>,
-    history: Arc<dyn HistoryStore>,
-    retention: Retention,
-    running: HashMap<ExecutionId, (Reservation, Work)>,
-    waiting: VecDeque<Waiter>,
+    pub(super) history: Arc<dyn HistoryStore>,
+    pub(super) retention: Retention,
+    pub(super) running: HashMap<ExecutionId, (Reservation, Work)>,
+    pub(super) waiting: VecDeque<Waiter>,
     /// When each record that should be kept ended, whether well, and until when a key stands for it.
-    ended: BTreeMap<ExecutionId, (Timestamp, bool, Option<Timestamp>)>,
+    pub(super) ended: BTreeMap<ExecutionId, (Timestamp, bool, Option<Timestamp>)>,
     told: Told,
     _directory: tempfile::TempDir,
 }
@@ -380,69 +379,6 @@ impl Day {
             }
         }
         self.waiting = still_waiting;
-    }
-
-    /// After everything: slots are within their bounds, and who waits does so for a reason.
-    fn check(&self) {
-        let mut running: HashMap<&AgentId, usize> = HashMap::new();
-        for (reservation, _) in self.running.values() {
-            *running.entry(reservation.agent()).or_default() += 1;
-        }
-        for view in self.fleet.list() {
-            let count = running.get(&view.agent.id).copied().unwrap_or(0);
-            assert!(count <= AT_ONCE, "{count} run on {}", view.agent.id);
-            assert_eq!(view.active_count as usize, count, "{}", view.agent.id);
-            let has_room = view.agent.state == AgentState::Online && count < AT_ONCE;
-            assert!(
-                !has_room || self.waiting.is_empty(),
-                "{} wait though {} has room",
-                self.waiting.len(),
-                view.agent.id
-            );
-        }
-        assert_eq!(self.fleet.waiting(), self.waiting.len());
-    }
-
-    /// After a round of probes: nobody who was silent too often gets traffic.
-    fn check_health(&self) {
-        for (id, machine) in self.machines.all() {
-            let state = self.fleet.get(&id).expect("known").agent.state;
-            if machine.missed >= MISSES {
-                assert_eq!(state, AgentState::Offline, "{id} is silent");
-            }
-            if state == AgentState::Online {
-                assert!(machine.missed < MISSES, "{id} gets traffic");
-            }
-            if machine.is_up {
-                assert_ne!(state, AgentState::Offline, "{id} answers");
-            }
-        }
-    }
-
-    /// After a cleaning: what is kept is exactly what should be.
-    fn check_history(&mut self) {
-        let now = self.clock.now();
-        let retention = self.retention.clone();
-        self.ended.retain(|_, (ended_at, is_success, claimed)| {
-            let age = if *is_success {
-                retention.success
-            } else {
-                retention.failure
-            };
-            let is_young = ended_at.after(age) > now;
-            is_young || claimed.is_some_and(|until| until > now)
-        });
-        let mut kept = Vec::new();
-        let mut filter = RecordFilter::default();
-        loop {
-            let page = self.history.list_records(&filter, 500).expect("list");
-            let Some(last) = page.last() else { break };
-            filter.before = Some(last.id.clone());
-            kept.extend(page.into_iter().map(|record| record.id));
-        }
-        kept.reverse();
-        let expected: Vec<_> = self.ended.keys().cloned().collect();
-        assert_eq!(kept, expected);
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! The pattern for everything that decides by time: what decides is asked by `tick`, `look` and the
 //! like, and has no thread, no network and no clock of its own; `world` plays what is outside, event by
-//! event, and `day` says what must hold after each of them. The same seed is the same day.
+//! event; `day` has them happen, and `promises` says what must hold after each. The same seed is the same day.
 
 mod day;
+mod promises;
 mod world;
