@@ -58,28 +58,28 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub enum StartError {
     /// A directory.
-    #[error("prepare the state directory")]
+    #[error("cannot prepare the state directory")]
     Directory(#[from] FileError),
     /// The journal.
-    #[error("open the journal")]
+    #[error("cannot open the journal")]
     Journal(#[from] JournalError),
     /// The releases.
-    #[error("open the releases")]
+    #[error("cannot open the releases")]
     Release(#[from] ReleaseError),
     /// The sandbox.
-    #[error("prepare the sandbox")]
+    #[error("cannot prepare the sandbox")]
     Sandbox(#[from] SandboxError),
     /// The gRPC server.
-    #[error("serve gRPC")]
+    #[error("cannot serve gRPC")]
     Server(#[from] ServerError),
     /// One of the certificate's files.
-    #[error("use the certificate")]
+    #[error("cannot use the certificate")]
     Certificate(#[from] CertificateError),
     /// No thread.
-    #[error("start a thread")]
+    #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
     /// Nobody to run functions as.
-    #[error("find somebody to run functions as")]
+    #[error("cannot find somebody to run functions as")]
     Runner(#[from] RunnerError),
 }
 

@@ -133,9 +133,9 @@ pub enum ArchiveError {
     },
     #[error("the archive is not the one that was inspected")]
     Changed,
-    #[error("read the archive")]
+    #[error("cannot read the archive")]
     Read(#[source] io::Error),
-    #[error("{action} {path}")]
+    #[error("cannot {action} {path}")]
     Write {
         action: &'static str,
         path: PathBuf,

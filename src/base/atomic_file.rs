@@ -11,7 +11,7 @@ use super::cancel::Cancel;
 
 /// What could not be done, to which path.
 #[derive(Debug, Error)]
-#[error("{action} {path}")]
+#[error("cannot {action} {path}")]
 pub struct FileError {
     /// `create`, `write`, `rename` and so on.
     pub action: &'static str,

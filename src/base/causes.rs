@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn causes_follow_their_effects() {
         let error = FileError::at("open", Path::new("/x"))(std::io::Error::other("no such luck"));
-        assert_eq!(with_causes(&error), "open /x: no such luck");
+        assert_eq!(with_causes(&error), "cannot open /x: no such luck");
     }
 
     /// How code comes by an error's causes: std's way, anyhow's iterator, and anyhow's `{error:#}`.

@@ -102,7 +102,7 @@ impl CliError {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return CliError::PipeClosed;
         }
-        CliError::Local(anyhow::Error::new(error).context("write to stdout"))
+        CliError::Local(anyhow::Error::new(error).context("cannot write to stdout"))
     }
 
     /// For every command but `exec`.

@@ -61,7 +61,7 @@ impl Printer {
 /// # Errors
 /// Stdout cannot be written to.
 pub(crate) fn json(answer: &impl Serialize) -> Result<(), CliError> {
-    let text = serde_json::to_string_pretty(answer).context("encode the answer")?;
+    let text = serde_json::to_string_pretty(answer).context("cannot encode the answer")?;
     raw(format!("{text}\n").as_bytes())
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn json(answer: &impl Serialize) -> Result<(), CliError> {
 /// # Errors
 /// Stdout cannot be written to.
 pub(crate) fn json_line(event: &impl Serialize) -> Result<(), CliError> {
-    let text = serde_json::to_string(event).context("encode the event")?;
+    let text = serde_json::to_string(event).context("cannot encode the event")?;
     raw(format!("{text}\n").as_bytes())
 }
 

@@ -49,7 +49,7 @@ pub enum ConfigError {
         variable: &'static str,
     },
     /// The file is there, or was named explicitly, and cannot be read.
-    #[error("read {}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,

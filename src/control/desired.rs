@@ -53,7 +53,7 @@ pub enum FunctionError {
     #[error("function {0} has no earlier version")]
     NoEarlierVersion(FunctionName),
     /// The archive is not acceptable.
-    #[error("archive")]
+    #[error("the archive cannot be deployed")]
     Archive(#[from] ArchiveError),
     /// The archive lacks what the function runs.
     #[error("the archive of {name} holds no file {handler}")]
@@ -67,7 +67,7 @@ pub enum FunctionError {
     #[error("{MAX_FUNCTIONS} functions are registered already")]
     TooMany,
     /// The store failed.
-    #[error("store the function")]
+    #[error("the function could not be stored")]
     Store(#[from] StoreError),
 }
 

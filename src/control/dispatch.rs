@@ -68,7 +68,7 @@ pub enum DispatchError {
     #[error("the client left")]
     ClientGone,
     /// The store failed before anything was started.
-    #[error("store the route")]
+    #[error("the route could not be stored")]
     Store(#[from] StoreError),
 }
 

@@ -55,16 +55,16 @@ pub struct ControlPlane {
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The store.
-    #[error("open the store")]
+    #[error("cannot open the store")]
     Store(#[from] StoreError),
     /// The certificates.
-    #[error("open the certificates")]
+    #[error("cannot open the certificates")]
     Pki(#[from] PkiError),
     /// The gRPC client.
-    #[error("prepare the connections to agents")]
+    #[error("cannot prepare the connections to agents")]
     Identity(#[from] InvalidIdentity),
     /// No thread.
-    #[error("start a thread")]
+    #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
 }
 

@@ -93,9 +93,9 @@ impl OutcomeStatus {
 /// Why one function could not be brought to one agent.
 #[derive(Debug, Error)]
 enum PushError {
-    #[error("push to the agent")]
+    #[error("the agent could not be given it")]
     Rpc(#[from] RpcError),
-    #[error("read the archive from the store")]
+    #[error("the archive cannot be read from the store")]
     Store(#[from] StoreError),
     #[error("the archive is missing from the store: deploy the function again")]
     ArchiveMissing,

@@ -15,7 +15,7 @@ pub enum PkiError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A file is there and cannot be read.
-    #[error("read {}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -93,7 +93,7 @@ pub enum PkiError {
         reason: &'static str,
     },
     /// OpenSSL failed at something that does not depend on input.
-    #[error("{action}")]
+    #[error("cannot {action}")]
     Crypto {
         /// What was tried.
         action: &'static str,

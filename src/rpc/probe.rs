@@ -22,7 +22,7 @@ use crate::wire::names::agent_of;
 #[derive(Debug, Error)]
 pub enum ProbeError {
     /// No connection, or it broke, or it took too long.
-    #[error("connect to {address}")]
+    #[error("cannot connect to {address}")]
     Connect {
         /// As it was asked for.
         address: Address,
@@ -48,7 +48,7 @@ pub enum ProbeError {
     #[error(transparent)]
     Rpc(#[from] RpcError),
     /// OpenSSL failed before anything was sent.
-    #[error("prepare a TLS connection")]
+    #[error("cannot prepare a TLS connection")]
     Prepare(#[from] ErrorStack),
 }
 

@@ -26,13 +26,13 @@ const SAN_PROPERTY: &str = "x509_subject_alternative_name";
 pub enum ServerError {
     /// The address is taken, is not this machine's, or needs more rights; the library does not
     /// say which.
-    #[error("listen on {address}: it is in use, or not an address of this machine")]
+    #[error("cannot listen on {address}: it is in use, or not an address of this machine")]
     Listen {
         /// As it was asked for.
         address: SocketAddr,
     },
     /// The gRPC library refused its own configuration.
-    #[error("build the gRPC server")]
+    #[error("cannot build the gRPC server")]
     Build(#[source] grpcio::Error),
 }
 

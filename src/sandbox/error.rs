@@ -7,24 +7,24 @@ use thiserror::Error;
 
 use crate::model::enforced::Missing;
 
-/// What failed, reading after "failed to".
+/// What failed.
 #[derive(Debug, Error)]
 pub enum SandboxError {
     /// The name would not be one part of a path.
-    #[error("use {name:?} as a cgroup name: expected one part of a path")]
+    #[error("{name:?} cannot be the name of a cgroup: expected one part of a path")]
     Name {
         /// As given.
         name: String,
     },
     /// The work root is relative.
-    #[error("use {path} as the work root: expected an absolute path")]
+    #[error("{path} cannot be the work root: expected an absolute path")]
     WorkRoot {
         /// As given.
         path: PathBuf,
     },
     /// Isolation is required and not to be had.
     #[error(
-        "isolate executions, which require_isolation demands; missing here: {}",
+        "executions cannot be isolated as require_isolation demands; missing here: {}",
         list(missing)
     )]
     NotIsolated {
@@ -32,7 +32,7 @@ pub enum SandboxError {
         missing: Vec<Missing>,
     },
     /// A system call on something that every system has.
-    #[error("{action}")]
+    #[error("cannot {action}")]
     System {
         /// What was tried.
         action: &'static str,
@@ -41,7 +41,7 @@ pub enum SandboxError {
         source: io::Error,
     },
     /// Processes of an earlier agent are still there after the deadline.
-    #[error("end {count} processes that an earlier agent left: {detail}")]
+    #[error("{count} processes that an earlier agent left cannot be ended: {detail}")]
     Undead {
         /// How many groups of them, or processes.
         count: usize,
@@ -49,7 +49,7 @@ pub enum SandboxError {
         detail: String,
     },
     /// This system has no sandbox yet.
-    #[error("run anything on this system: {system} is not supported yet")]
+    #[error("nothing can be run on this system: {system} is not supported yet")]
     Unsupported {
         /// Its name.
         system: &'static str,

@@ -1,4 +1,4 @@
-//! Why the store did not do what it was asked to. Reads after "failed to".
+//! Why the store did not do what it was asked to.
 
 use std::error::Error;
 
@@ -13,14 +13,14 @@ use crate::model::ids::{AgentId, Digest, FunctionName};
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The store cannot be read or written now; nothing is known about what was asked for.
-    #[error("use the store")]
+    #[error("the store cannot be used")]
     Unavailable {
         /// The file or the server, what was tried there, and the system's reason.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
     /// It can be read, and there is no room for a write.
-    #[error("write to the store: it is full")]
+    #[error("the store is full")]
     Full {
         /// Where there is no room.
         #[source]
@@ -28,7 +28,7 @@ pub enum StoreError {
     },
     /// Somebody else has written the agent, or deleted it, in between.
     #[error(
-        "write agent {agent}: it is at {}, not at {}",
+        "agent {agent} was changed by somebody else: it is at {}, not at {}",
         revision_text(*found),
         revision_text(*expected)
     )]
@@ -41,13 +41,13 @@ pub enum StoreError {
         found: Option<Revision>,
     },
     /// A version needs a function.
-    #[error("change function {function}: there is none of that name")]
+    #[error("no function {function} is stored")]
     FunctionNotFound {
         /// The name.
         function: FunctionName,
     },
     /// It never was, or is too old to be kept.
-    #[error("activate version {number} of function {function}: it is not kept")]
+    #[error("version {number} of function {function} is not kept")]
     VersionNotKept {
         /// The name.
         function: FunctionName,
@@ -55,13 +55,13 @@ pub enum StoreError {
         number: u64,
     },
     /// A version needs its archive.
-    #[error("use archive {digest}: it is not stored")]
+    #[error("archive {digest} is not stored")]
     ArchiveMissing {
         /// The archive.
         digest: Digest,
     },
     /// What was uploaded is not what was announced.
-    #[error("store archive {expected}: the uploaded one is {found}")]
+    #[error("the uploaded archive is {found}, not {expected} as announced")]
     ArchiveMismatch {
         /// As announced.
         expected: Digest,
@@ -69,7 +69,7 @@ pub enum StoreError {
         found: Digest,
     },
     /// A bound of the store itself.
-    #[error("store more {what} than {limit}")]
+    #[error("the store holds {limit} {what} already, which is as many as it may")]
     LimitReached {
         /// Plural.
         what: &'static str,
@@ -77,7 +77,7 @@ pub enum StoreError {
         limit: u64,
     },
     /// One entry cannot be read back; the others can.
-    #[error("read {what} {key:?} from the store: {detail}")]
+    #[error("the stored {what} {key:?} cannot be read: {detail}")]
     Corrupt {
         /// `function`, `agent` and so on.
         what: &'static str,

@@ -1,4 +1,4 @@
-//! Why the journal did not do what it was asked to. Reads after "failed to".
+//! Why the journal did not do what it was asked to.
 
 use std::fmt::Display;
 
@@ -11,25 +11,25 @@ use crate::model::ids::ExecutionId;
 #[derive(Debug, Error)]
 pub enum JournalError {
     /// An execution of that id is recorded: it must not run twice.
-    #[error("accept execution {id}: it is recorded already")]
+    #[error("execution {id} cannot be accepted: it is recorded already")]
     Exists {
         /// The execution.
         id: ExecutionId,
     },
     /// The first ending stands.
-    #[error("end execution {id}: it has ended already")]
+    #[error("execution {id} cannot end: it has ended already")]
     AlreadyEnded {
         /// The execution.
         id: ExecutionId,
     },
     /// The record to end with has no ending, or the one to accept has one.
-    #[error("record execution {id}: its record is at another stage of its life")]
+    #[error("execution {id} cannot be recorded: its record is at another stage of its life")]
     WrongStage {
         /// The execution.
         id: ExecutionId,
     },
     /// One entry cannot be read back; the others can.
-    #[error("read {what} {key:?} from the journal: {detail}")]
+    #[error("the journal's {what} {key:?} cannot be read: {detail}")]
     Corrupt {
         /// `execution` or `function`.
         what: &'static str,
@@ -39,7 +39,7 @@ pub enum JournalError {
         detail: String,
     },
     /// The journal cannot be read or written now; [`SqliteError::Full`] among others.
-    #[error("use the journal")]
+    #[error("the journal cannot be used")]
     Storage(#[from] SqliteError),
 }
 

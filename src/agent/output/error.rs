@@ -8,7 +8,7 @@ use crate::model::ids::ExecutionId;
 
 /// The spool files of one execution could not be used.
 #[derive(Debug, Error)]
-#[error("{action} the output of {execution}")]
+#[error("cannot {action} the output of {execution}")]
 pub struct OutputError {
     /// `read`, `record` and so on.
     pub action: &'static str,

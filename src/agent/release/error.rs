@@ -47,7 +47,7 @@ pub enum ReleaseError {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// The archive could not be read, or not be kept.
-    #[error("{action} the archive")]
+    #[error("cannot {action} the archive")]
     Transfer {
         /// `read` or `store`.
         action: &'static str,

@@ -84,7 +84,7 @@ impl Drop for Access {
         readers.remove(&self.function, self.uid);
         if let Err(error) = readers.apply(&self.shared.directories, &self.function) {
             let (function, uid) = (&self.function, self.uid);
-            log::error!("user {uid} may still read {function}: failed to {error}");
+            log::error!("user {uid} may still read {function}: {error}");
         }
     }
 }

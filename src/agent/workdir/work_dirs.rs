@@ -297,7 +297,7 @@ impl Drop for WorkDir {
     fn drop(&mut self) {
         if let Err(error) = self.remove_in_place() {
             log::warn!(
-                "failed to {error}, left for the next start: {}",
+                "a working directory is left for the next start: {error}: {}",
                 error.source
             );
         }

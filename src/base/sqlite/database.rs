@@ -49,7 +49,7 @@ impl Database {
         &self.path
     }
 
-    /// Runs `read` on a connection of its own; each statement sees one committed state. `action` reads after "failed to".
+    /// Runs `read` on a connection of its own; each statement sees one committed state. `action` reads after "cannot".
     ///
     /// # Errors
     /// What `read` refuses with, or what SQLite reports.
@@ -117,7 +117,7 @@ impl Database {
                 change(connection).map_err(|failure| match failure {
                     Failure::Sqlite(error) => NotApplied::Sqlite(error),
                     Failure::Refused(refusal) => {
-                        log::error!("failed to {action}: {refusal}");
+                        log::error!("a change that nobody waits for is refused: {refusal}");
                         NotApplied::Refused
                     }
                 })
@@ -125,7 +125,7 @@ impl Database {
             settled: Some(Box::new(move |outcome| {
                 if let Err(error) = outcome {
                     let cause = error.source().map(ToString::to_string).unwrap_or_default();
-                    log::error!("failed to {error}, which nobody waits for: {cause}");
+                    log::error!("a change that nobody waits for is lost: {error}: {cause}");
                 }
                 settled();
             })),

@@ -10,12 +10,12 @@ use thiserror::Error;
 
 use crate::base::atomic_file::FileError;
 
-/// Why a database could not be opened, read or written. Reads after "failed to".
+/// Why a database could not be opened, read or written.
 #[derive(Debug, Clone, Error)]
 pub enum SqliteError {
     /// Some other file lies where the database should be.
     #[error(
-        "open {path}: it is {found}; move that file away to start with an empty database, or put a backup in its place"
+        "cannot open {path}: it is {found}; move that file away to start with an empty database, or put a backup in its place"
     )]
     NotOurs {
         /// The database.
@@ -25,7 +25,7 @@ pub enum SqliteError {
     },
     /// A later version of this program wrote it.
     #[error(
-        "open {path}: it has format {found}, and this program knows formats up to {supported}; use the newer program again, or put an older backup in its place"
+        "cannot open {path}: it has format {found}, and this program knows formats up to {supported}; use the newer program again, or put an older backup in its place"
     )]
     NewerFormat {
         /// The database.
@@ -37,7 +37,7 @@ pub enum SqliteError {
     },
     /// Its content contradicts itself.
     #[error(
-        "{action} {path}: the database is damaged; put a backup in its place, or move it away to start empty"
+        "cannot {action} {path}: the database is damaged; put a backup in its place, or move it away to start empty"
     )]
     Damaged {
         /// What was tried.
@@ -49,7 +49,7 @@ pub enum SqliteError {
         source: Arc<rusqlite::Error>,
     },
     /// The disk, or the quota on it, is used up. Nothing of the failed write stays.
-    #[error("{action} {path}: no space is left")]
+    #[error("cannot {action} {path}: no space is left")]
     Full {
         /// What was tried.
         action: &'static str,
@@ -60,7 +60,7 @@ pub enum SqliteError {
         source: Arc<rusqlite::Error>,
     },
     /// Anything else that SQLite or the system reported.
-    #[error("{action} {path}")]
+    #[error("cannot {action} {path}")]
     Failed {
         /// What was tried.
         action: &'static str,
@@ -71,7 +71,7 @@ pub enum SqliteError {
         source: Arc<rusqlite::Error>,
     },
     /// The file or its directory could not be made.
-    #[error("open the database")]
+    #[error("cannot open the database")]
     File(#[source] Arc<FileError>),
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Option<Context>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
     // serde_json's messages can quote the text, and the text holds the key.
     let stored: Stored = serde_json::from_slice(&bytes)
@@ -83,7 +83,7 @@ pub(crate) fn write(path: &Path, context: &Context) -> anyhow::Result<()> {
     if let Some(directory) = path.parent() {
         atomic_file::create_directory(directory, 0o700)?;
     }
-    let text = serde_json::to_vec_pretty(&stored).context("encode the context")?;
+    let text = serde_json::to_vec_pretty(&stored).context("cannot encode the context")?;
     atomic_file::write(path, &text, 0o600)?;
     Ok(())
 }

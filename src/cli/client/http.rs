@@ -74,7 +74,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, CliError> {
-        let body = serde_json::to_vec(body).context("encode the request")?;
+        let body = serde_json::to_vec(body).context("cannot encode the request")?;
         let call = Call::new(Method::POST, path).header("content-type", "application/json");
         self.json(call, body.as_slice())
     }

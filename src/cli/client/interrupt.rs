@@ -40,7 +40,7 @@ pub(crate) struct Watch {
 /// The system's refusal.
 pub(crate) fn watch() -> Result<Watch, CliError> {
     let supervisor = Supervisor::new();
-    let signals = signals::watch(&supervisor).context("watch for signals")?;
+    let signals = signals::watch(&supervisor).context("cannot watch for signals")?;
     Ok(Watch {
         supervisor,
         signals,
@@ -66,7 +66,7 @@ impl Watch {
                     cancel(&client, &id, &is_done);
                 }
             })
-            .context("start a thread")?;
+            .context("cannot start a thread")?;
         Ok(CancelOnInterrupt {
             done,
             _thread: thread,

@@ -105,7 +105,7 @@ fn choose(
 
 fn read_key(path: &Path) -> Result<Secret, CliError> {
     let text = std::fs::read_to_string(path)
-        .with_context(|| format!("read the API key from {}", path.display()))?;
+        .with_context(|| format!("cannot read the API key from {}", path.display()))?;
     Ok(Secret::new(text.trim().to_owned()))
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, Cl
     let config = parse(&arguments.directory, &yaml)?;
     let package = Package::collect(&arguments.directory)?;
     check_handler(&package, &config, &yaml)?;
-    let mut archive = tempfile::tempfile().context("create a temporary file")?;
+    let mut archive = tempfile::tempfile().context("cannot create a temporary file")?;
     package.write(&mut archive)?;
     let client = target.client()?;
     let answer = Answer {
@@ -79,7 +79,7 @@ fn read_yaml(directory: &Path) -> Result<String, CliError> {
             file.take(MAX_FUNCTION_YAML_BYTES as u64 + 1)
                 .read_to_string(&mut yaml)
         })
-        .with_context(|| format!("read {}", path.display()))?;
+        .with_context(|| format!("cannot read {}", path.display()))?;
     Ok(yaml)
 }
 
@@ -129,8 +129,11 @@ fn upload(
     name: &FunctionName,
     mut archive: File,
 ) -> Result<Document<Distribution>, CliError> {
-    let length = archive.metadata().context("measure the archive")?.len();
-    archive.rewind().context("rewind the archive")?;
+    let length = archive
+        .metadata()
+        .context("cannot measure the archive")?
+        .len();
+    archive.rewind().context("cannot rewind the archive")?;
     let bar = progress(length);
     let call =
         Call::new(Method::PUT, format!("/deploy/{name}")).header("content-type", "application/zip");

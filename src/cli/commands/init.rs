@@ -59,7 +59,8 @@ pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, Cl
         let text = text.replace("{name}", name.as_str());
         let mode = if *is_executable { 0o755 } else { 0o644 };
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot create {}", parent.display()))?;
         }
         atomic_file::write(&path, text.as_bytes(), mode).map_err(anyhow::Error::new)?;
         written.push(path.display().to_string());
@@ -81,7 +82,7 @@ fn create(directory: &Path) -> Result<(), CliError> {
             "choose another name, or remove the directory",
         )),
         Err(error) => Err(anyhow::Error::new(error)
-            .context(format!("create {}", directory.display()))
+            .context(format!("cannot create {}", directory.display()))
             .into()),
     }
 }

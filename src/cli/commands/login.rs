@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, Cl
     let url = check_url(&arguments.url)?;
     let text = match &target.api_key_file {
         Some(path) => std::fs::read_to_string(path)
-            .with_context(|| format!("read the API key from {}", path.display()))?,
+            .with_context(|| format!("cannot read the API key from {}", path.display()))?,
         None => read_key()?,
     };
     let api_key = text.trim();
@@ -68,12 +68,12 @@ fn read_key() -> Result<String, CliError> {
         let _hidden = HiddenInput::start()?;
         let result = io::stdin().lock().read_line(&mut line);
         printer::raw_stderr(b"\n");
-        result.context("read the key")?;
+        result.context("cannot read the key")?;
     } else {
         io::stdin()
             .lock()
             .read_line(&mut line)
-            .context("read the key from stdin")?;
+            .context("cannot read the key from stdin")?;
     }
     Ok(line)
 }
@@ -86,10 +86,10 @@ struct HiddenInput(nix::sys::termios::Termios);
 impl HiddenInput {
     fn start() -> Result<HiddenInput, CliError> {
         use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
-        let before = tcgetattr(io::stdin()).context("ask the terminal for its state")?;
+        let before = tcgetattr(io::stdin()).context("cannot ask the terminal for its state")?;
         let mut hidden = before.clone();
         hidden.local_flags.remove(LocalFlags::ECHO);
-        tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &hidden).context("hide the input")?;
+        tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &hidden).context("cannot hide the input")?;
         Ok(HiddenInput(before))
     }
 }

@@ -35,7 +35,7 @@ const MILLIS_PER_DAY: i64 = 86_400_000;
 pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, CliError> {
     // `expiries` takes a directory that is not there for an empty one; here it is a wrong path.
     fs::read_dir(&arguments.certs_dir)
-        .with_context(|| format!("read {}", arguments.certs_dir.display()))?;
+        .with_context(|| format!("cannot read {}", arguments.certs_dir.display()))?;
     let found = expiries(&arguments.certs_dir).map_err(anyhow::Error::new)?;
     let now = Clock::system().now();
     let is_good = found

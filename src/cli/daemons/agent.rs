@@ -67,7 +67,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     shed_bounding_set();
     process::raise_descriptor_limit();
     let supervisor = Supervisor::new();
-    let _signals = signals::watch(&supervisor).context("handle signals")?;
+    let _signals = signals::watch(&supervisor).context("cannot handle signals")?;
     let agent = Agent::start(&config, &Clock::system(), &supervisor)?;
     log::info!("agent {} listening on {}", config.agent_id, agent.address());
     process::tell_ready();

@@ -58,7 +58,9 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         );
     }
     let state_dir = match &arguments.state_dir {
-        Some(directory) => std::path::absolute(directory).context("find the state directory")?,
+        Some(directory) => {
+            std::path::absolute(directory).context("cannot find the state directory")?
+        }
         None => default_state_dir()?,
     };
     // Others may pass through: as root, functions run as another user and reach their code below it.
@@ -68,7 +70,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     shed_bounding_set();
     process::raise_descriptor_limit();
     let supervisor = Supervisor::new();
-    let _signals = signals::watch(&supervisor).context("handle signals")?;
+    let _signals = signals::watch(&supervisor).context("cannot handle signals")?;
 
     let api_key = api_key(&state_dir)?;
     let mut config = ServerConfig::with_defaults(
@@ -105,7 +107,9 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn name_the_way_out(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref() {
         Some(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {
-            error.context("choose another port with --listen, or end the program that has this one")
+            error.context(
+                "the port is taken: choose another one with --listen, or end the program that has it",
+            )
         }
         Some(StartError::Listen { .. } | StartError::Resources(_)) | None => error,
     }
@@ -168,10 +172,10 @@ fn api_key(state_dir: &Path) -> anyhow::Result<Secret> {
     match fs::read_to_string(&path) {
         Ok(key) => return Ok(Secret::new(key.trim().to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
     let mut bytes = [0u8; 24];
-    rand_bytes(&mut bytes).context("make an API key")?;
+    rand_bytes(&mut bytes).context("cannot make an API key")?;
     let key: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     atomic_file::write(&path, key.as_bytes(), 0o600)?;
     Ok(Secret::new(key))

@@ -51,7 +51,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let invitation: Invitation = read_token(&arguments.token)?
         .parse()
         .context("the token cannot be used")?;
-    let config = std::path::absolute(&arguments.config).context("find the configuration file")?;
+    let config =
+        std::path::absolute(&arguments.config).context("cannot find the configuration file")?;
     if config.exists() {
         bail!(
             "{} is there already: move it away to join again, or name another place with --config",
@@ -86,7 +87,7 @@ fn expect_writable(config: &Path) -> anyhow::Result<()> {
         .find(|directory| directory.exists())
         .unwrap_or(Path::new("/"));
     tempfile::tempfile_in(existing)
-        .with_context(|| format!("write to {}", existing.display()))
+        .with_context(|| format!("cannot write to {}", existing.display()))
         .map(drop)
 }
 
@@ -98,7 +99,7 @@ fn read_token(argument: &str) -> anyhow::Result<String> {
     std::io::stdin()
         .take(MAX_TOKEN_BYTES)
         .read_to_string(&mut text)
-        .context("read the token from standard input")?;
+        .context("cannot read the token from standard input")?;
     Ok(text)
 }
 
@@ -115,14 +116,14 @@ fn ask(url: &str, request: &EnrolRequest) -> anyhow::Result<EnrolAnswer> {
         .post(&url)
         .header(JOIN_TOKEN_HEADER, request.token_id()?.to_string())
         .send_json(request)
-        .with_context(|| format!("ask {url}"))?;
+        .with_context(|| format!("cannot ask {url}"))?;
     let status = answer.status();
     let body = answer
         .body_mut()
         .with_config()
         .limit(MAX_ANSWER_BYTES)
         .read_to_vec()
-        .with_context(|| format!("read the answer of {url}"))?;
+        .with_context(|| format!("cannot read the answer of {url}"))?;
     if status.is_success() {
         return serde_json::from_slice(&body)
             .with_context(|| format!("{url} does not answer as Flux does"));
@@ -146,7 +147,8 @@ fn write(
 ) -> anyhow::Result<()> {
     let directory = config.parent().unwrap_or(Path::new("/"));
     let certs = directory.join("certs");
-    fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
     atomic_file::create_directory(&certs, 0o700)?;
     atomic_file::write(&certs.join("agent-key.pem"), key, 0o600)?;
     atomic_file::write(

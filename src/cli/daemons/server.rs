@@ -61,7 +61,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     process::keep_memory_small();
     process::raise_descriptor_limit();
     let supervisor = Supervisor::new();
-    let _signals = signals::watch(&supervisor).context("handle signals")?;
+    let _signals = signals::watch(&supervisor).context("cannot handle signals")?;
     let front = FrontDoor::open(&config, &supervisor)?;
     log::info!("listening on {}", front.url());
     process::tell_ready();
@@ -101,7 +101,7 @@ impl FrontDoor {
                 .as_ref()
                 .map(|tls| TlsConfig::from_files(&tls.cert, &tls.key))
                 .transpose()
-                .context("use tls_cert and tls_key")?,
+                .context("cannot use tls_cert and tls_key")?,
         };
         let scheme = if listen.tls.is_some() {
             "https"

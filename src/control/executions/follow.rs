@@ -72,10 +72,10 @@ struct KeptOutputReader {
 #[derive(Debug, Error)]
 pub enum FollowError {
     /// The connection to the agent broke.
-    #[error("follow it at its agent")]
+    #[error("it cannot be followed at its agent")]
     Agent(#[from] RpcError),
     /// The history cannot be read.
-    #[error("read its output")]
+    #[error("its output cannot be read")]
     Store(#[from] StoreError),
 }
 

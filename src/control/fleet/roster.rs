@@ -61,7 +61,7 @@ pub enum FleetError {
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
     /// The store could not be asked or written; nothing changed.
-    #[error("store the agent")]
+    #[error("the agent could not be stored")]
     Store(#[source] StoreError),
 }
 

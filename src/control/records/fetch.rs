@@ -35,9 +35,9 @@ pub(super) struct Outputs {
 /// Why an output was not fetched. It is tried again.
 #[derive(Debug, Error)]
 enum FetchError {
-    #[error("fetch it from its agent")]
+    #[error("its agent cannot be asked for it")]
     Rpc(#[from] RpcError),
-    #[error("keep it")]
+    #[error("it cannot be kept")]
     Store(#[from] StoreError),
     #[error("its agent sends nothing")]
     Silence,

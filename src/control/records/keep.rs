@@ -53,10 +53,10 @@ pub struct KeptExecution {
 #[derive(Debug, Error)]
 pub enum RecordsError {
     /// The agent cannot be asked.
-    #[error("ask the agent")]
+    #[error("the agent cannot be asked")]
     Agent(#[from] RpcError),
     /// The history or the store failed.
-    #[error("use the stores")]
+    #[error("the stores cannot be used")]
     Store(#[from] StoreError),
 }
 

@@ -41,7 +41,7 @@ pub struct ListenConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken, not ours, or not allowed.
-    #[error("listen on {address}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// What was asked for.
         address: SocketAddr,
@@ -50,7 +50,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// No descriptors, memory or threads.
-    #[error("start the server's threads")]
+    #[error("cannot start the server's threads")]
     Resources(#[source] io::Error),
 }
 

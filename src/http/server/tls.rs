@@ -19,7 +19,7 @@ pub struct TlsConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file that cannot be read.
-    #[error("read {path:?}")]
+    #[error("cannot read {path:?}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -28,10 +28,10 @@ pub enum TlsError {
         source: std::io::Error,
     },
     /// No certificate in the PEM text.
-    #[error("find a certificate in the PEM text")]
+    #[error("the PEM text holds no certificate")]
     NoCertificate,
     /// PEM that is none, a key that does not fit, a context that cannot be made.
-    #[error("use the certificate and key")]
+    #[error("the certificate and key cannot be used")]
     Rejected(#[from] ErrorStack),
 }
 

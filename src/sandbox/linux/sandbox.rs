@@ -160,7 +160,7 @@ impl Sandbox {
         if let Err(error) = set_quota(spec) {
             return never_started(
                 Ending::SpawnFailed,
-                format!("could not be started: failed to set its disk limit: {error}"),
+                format!("could not be started: cannot set its disk limit: {error}"),
             );
         }
         let tree = match self.tree(spec) {
@@ -169,7 +169,7 @@ impl Sandbox {
                 let cause = error.in_full();
                 return never_started(
                     Ending::SpawnFailed,
-                    format!("could not be started: failed to {cause}"),
+                    format!("could not be started: {cause}"),
                 );
             }
         };

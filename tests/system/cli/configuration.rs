@@ -293,9 +293,12 @@ fn a_state_directory_that_cannot_be_used_is_named() {
     user.write("state", "a file, no directory");
     let (code, stderr) = ends(&user, FLUX, &["server"], &[]);
     assert_eq!(code, Some(1), "{stderr}");
+    let state = user.path("state").display().to_string();
     assert_says(
         &stderr,
-        &["store", &user.path("state").display().to_string()],
+        &[&format!(
+            "cannot open the store: the store cannot be used: cannot create {state}: "
+        )],
     );
     let home = user.home().display();
     user.write(
@@ -304,7 +307,12 @@ fn a_state_directory_that_cannot_be_used_is_named() {
     );
     let (code, stderr) = ends(&user, FLUX_AGENT, &[], &[]);
     assert_eq!(code, Some(1), "{stderr}");
-    assert_says(&stderr, &[&user.path("state").display().to_string()]);
+    assert_says(
+        &stderr,
+        &[&format!(
+            "cannot prepare the state directory: cannot create {state}: "
+        )],
+    );
 }
 
 fn ports_that_are_taken_end_both_daemons_with_a_reason() {

@@ -155,7 +155,7 @@ fn where_clone3_is_filtered_away_nothing_starts_by_it() {
     }
     .open();
     let error = refusal(&place, &place.shell("true"));
-    assert!(error.contains("failed to make a process"), "{error}");
+    assert!(error.contains("cannot make a process"), "{error}");
 }
 
 fn it_starts_programs_even_when_the_agents_own_standard_descriptors_are_closed() {

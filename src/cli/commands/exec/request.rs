@@ -73,7 +73,8 @@ fn json(call: Call, args: Vec<String>, env: Env, stdin: Vec<u8>) -> Result<Reque
             "put such values into the function's YAML, or into the input",
         )
     })?;
-    let body = serde_json::to_vec(&Execute { args, stdin, env }).context("encode the request")?;
+    let body =
+        serde_json::to_vec(&Execute { args, stdin, env }).context("cannot encode the request")?;
     Ok(Request {
         call: call.header("content-type", "application/json"),
         body,
@@ -100,7 +101,7 @@ fn read_stdin(path: &Path) -> Result<Vec<u8>, CliError> {
     } else {
         File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
-    result.with_context(|| format!("read standard input from {}", path.display()))?;
+    result.with_context(|| format!("cannot read standard input from {}", path.display()))?;
     if bytes.len() as u64 > MAX_STDIN_BYTES {
         return Err(CliError::usage(
             "standard input is larger than 48 MiB",

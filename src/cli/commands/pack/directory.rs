@@ -46,7 +46,7 @@ impl Package {
         let ignore = match fs::read_to_string(directory.join(".fluxignore")) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error).context("read .fluxignore"),
+            Err(error) => return Err(error).context("cannot read .fluxignore"),
         };
         let mut walk = Walk {
             ignore: IgnoreRules::new(&ignore),
@@ -77,12 +77,12 @@ impl Package {
                 .unix_permissions(mode)
                 .large_file(true);
             zip.start_file(&file.name, options)
-                .with_context(|| format!("add {}", file.name))?;
+                .with_context(|| format!("cannot add {}", file.name))?;
             File::open(&file.path)
                 .and_then(|mut source| io::copy(&mut source, &mut zip))
-                .with_context(|| format!("read {}", file.path.display()))?;
+                .with_context(|| format!("cannot read {}", file.path.display()))?;
         }
-        zip.finish().context("finish the archive")?;
+        zip.finish().context("cannot finish the archive")?;
         Ok(())
     }
 }
@@ -95,7 +95,7 @@ struct Walk {
 
 impl Walk {
     fn collect(&mut self, directory: &Path, prefix: &str, depth: usize) -> anyhow::Result<()> {
-        let reading = || format!("read {}", directory.display());
+        let reading = || format!("cannot read {}", directory.display());
         for entry in fs::read_dir(directory).with_context(reading)? {
             let entry = entry.with_context(reading)?;
             let path = entry.path();

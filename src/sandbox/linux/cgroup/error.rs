@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// Reads after "failed to" or on its own as a reason.
+/// Also the reason why cgroups are missing.
 #[derive(Debug, Error)]
 pub(in super::super) enum CgroupError {
     #[error("no cgroup version 2 is mounted")]
     NotMounted,
     #[error("the agent's own cgroup is outside of what is mounted at {mount}")]
     Outside { mount: PathBuf },
-    #[error("{action} {path}")]
+    #[error("cannot {action} {path}")]
     File {
         action: &'static str,
         path: PathBuf,

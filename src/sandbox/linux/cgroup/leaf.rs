@@ -144,10 +144,7 @@ impl<'a> Leaf<'a> {
     /// For the paths on which there is an error to report already.
     pub(in super::super) fn remove_or_log(&self) {
         if let Err(error) = self.remove() {
-            log::warn!(
-                "failed to {}; it is left for the next start",
-                error.in_full()
-            );
+            log::warn!("a cgroup is left for the next start: {}", error.in_full());
         }
     }
 
@@ -184,7 +181,7 @@ impl<'a> Leaf<'a> {
         if self.subtree.controllers().cpu
             && let Err(error) = self.set("cpu.max", "max")
         {
-            log::debug!("failed to {}", error.in_full());
+            log::debug!("a killed execution may die slowly: {}", error.in_full());
         }
     }
 

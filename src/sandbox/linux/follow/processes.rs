@@ -22,7 +22,7 @@ use super::procfs::{self, Process};
 /// Why it cannot be said that all are dead.
 #[derive(Debug, Error)]
 pub(in crate::sandbox) enum ProcessesError {
-    #[error("read /proc")]
+    #[error("cannot read /proc")]
     Listing(#[source] io::Error),
     #[error("processes {pids:?} are alive after they were killed")]
     StillAlive { pids: Vec<i32> },

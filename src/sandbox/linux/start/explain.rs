@@ -21,14 +21,14 @@ const PT_INTERP: u32 = 3;
 pub(in crate::sandbox) fn spawn_error(error: &SpawnError, spec: &Spec) -> String {
     match error {
         SpawnError::Image(error) => format!("could not be started: {error}"),
-        SpawnError::Files(error) => format!("could not be started: failed to {}", in_full(error)),
+        SpawnError::Files(error) => format!("could not be started: cannot {}", in_full(error)),
         SpawnError::Clone(cause) if cause.raw_os_error() == Some(libc::EAGAIN) => {
             "could not be started: the system gives no more processes (a limit of the agent's user, \
              its cgroup, or pid_max is reached)"
                 .to_owned()
         }
         SpawnError::Descriptors(cause) | SpawnError::Clone(cause) => {
-            format!("could not be started: failed to {error}: {cause}")
+            format!("could not be started: {error}: {cause}")
         }
         SpawnError::Child(failure) => format!("could not be started: {}", child(*failure, spec)),
     }
@@ -49,7 +49,7 @@ fn child(failure: Failure, spec: &Spec) -> String {
         Stage::ParentDeath => return "the agent ended while it was being started".to_owned(),
         Stage::WorkingDirectory => {
             return format!(
-                "failed to enter the working directory {}: {cause}",
+                "cannot enter the working directory {}: {cause}",
                 spec.cwd.display()
             );
         }
@@ -68,7 +68,7 @@ fn child(failure: Failure, spec: &Spec) -> String {
         Stage::Stdio => "connect its input and output",
         Stage::Descriptors => "close the agent's descriptors",
     };
-    format!("failed to {action}: {cause}")
+    format!("cannot {action}: {cause}")
 }
 
 fn exec(errno: i32, spec: &Spec) -> String {

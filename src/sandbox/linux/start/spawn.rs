@@ -41,11 +41,11 @@ pub(in crate::sandbox) enum SpawnError {
     Image(#[from] ImageError),
     #[error(transparent)]
     Files(#[from] FilesError),
-    #[error("prepare its input and output")]
+    #[error("cannot prepare its input and output")]
     Descriptors(#[source] io::Error),
-    #[error("make a process")]
+    #[error("cannot make a process")]
     Clone(#[source] io::Error),
-    #[error("start the program")]
+    #[error("cannot start the program")]
     Child(Failure),
 }
 
