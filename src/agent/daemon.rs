@@ -27,6 +27,7 @@ use super::who::runners::{self, RunnerError};
 use super::workdir::WorkDirs;
 use crate::archive::ArchiveLimits;
 use crate::base::atomic_file::{self, FileError};
+use crate::base::causes::with_causes;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::https;
 use crate::base::threads::{Joined, Lasting, Supervisor};
@@ -291,7 +292,7 @@ fn clear_up(
     }
     workdirs.clear_leftovers()?;
     if let Err(error) = clear_orphans(spool_dir, &recorded_ids(journal)?) {
-        log::warn!("output without a record stays: {error}");
+        log::warn!("output without a record stays: {}", with_causes(&error));
     }
     Ok(())
 }
@@ -352,7 +353,7 @@ fn public_address(url: &str) -> Result<IpAddr, String> {
                 .limit(MAX_ANSWER_BYTES)
                 .read_to_string()
         })
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| with_causes(&error))?;
     answer
         .trim()
         .parse()

@@ -131,7 +131,10 @@ impl Functions {
             self.releases
                 .reopen(&name, code)
                 .inspect_err(|error| {
-                    log::warn!("function {name}: its code is not usable: {error}");
+                    log::warn!(
+                        "function {name}: its code is not usable: {}",
+                        with_causes(&error)
+                    );
                 })
                 .ok()
                 .flatten()
@@ -214,7 +217,10 @@ impl Functions {
         let release = self.releases.install(name, &code, archive)?;
         let function = self.put_in_force(config, Some(Arc::clone(&release)))?;
         if let Err(error) = self.releases.prune(name, Some(&release)) {
-            log::warn!("function {name}: old releases stay: {error}");
+            log::warn!(
+                "function {name}: old releases stay: {}",
+                with_causes(&error)
+            );
         }
         log::info!("function {name}: version {} is in force", code.version);
         Ok(function)
@@ -229,7 +235,10 @@ impl Functions {
         let known = self.journal.remove_function(name)?;
         let _before = self.write().remove(name);
         if let Err(error) = self.releases.remove_function(name) {
-            log::warn!("function {name}: its releases stay on disk: {error}");
+            log::warn!(
+                "function {name}: its releases stay on disk: {}",
+                with_causes(&error)
+            );
         }
         Ok(known)
     }

@@ -14,6 +14,7 @@ use zip::result::ZipError;
 use super::error::ArchiveError;
 use super::plan::{Plan, PlannedEntry, inspect};
 use super::write::{TargetFile, TargetTree};
+use crate::base::causes::with_causes;
 
 /// Bytes that are inflated at once.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -46,7 +47,11 @@ pub fn extract(mut file: impl Read + Seek, plan: &Plan, into: &Path) -> Result<(
         // Follows no links; and nobody but us has written below it.
         && let Err(error) = fs::remove_dir_all(into)
     {
-        log::error!("failed to remove {}: {error}", into.display());
+        log::error!(
+            "failed to remove {}: {}",
+            into.display(),
+            with_causes(&error)
+        );
     }
     extracted
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::threads::{Joined, Supervisor, lock};
+use crate::base::causes::with_causes;
 
 /// The bounds of one pool.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +96,11 @@ impl Pool {
                     threads.push(thread);
                 }
                 Err(error) => {
-                    log::warn!("pool {}: no further thread: {error}", self.shared.name);
+                    log::warn!(
+                        "pool {}: no further thread: {}",
+                        self.shared.name,
+                        with_causes(&error)
+                    );
                     state.alive -= 1;
                     if state.alive == 0 {
                         return Err(Full(job));

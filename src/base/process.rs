@@ -8,6 +8,8 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 
+use crate::base::causes::with_causes;
+
 /// Two arenas: enough that the threads of two processors rarely meet, where the default of eight
 /// for each processor keeps a heap alive for every one of them.
 const ARENAS: i32 = 2;
@@ -28,7 +30,10 @@ pub fn raise_descriptor_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
-        log::warn!("the limit on open files stays as it is: {error}");
+        log::warn!(
+            "the limit on open files stays as it is: {}",
+            with_causes(&error)
+        );
     }
 }
 
@@ -71,7 +76,10 @@ fn extension(longest: Duration) -> String {
 
 fn send(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        log::warn!("failed to notify the service manager: {error}");
+        log::warn!(
+            "failed to notify the service manager: {}",
+            with_causes(&error)
+        );
     }
 }
 

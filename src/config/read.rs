@@ -42,7 +42,7 @@ pub fn texts(node: &Node) -> Result<BTreeMap<String, String>, String> {
     entries
         .iter()
         .map(|entry| {
-            let value = text(&entry.value).map_err(|error| format!("{}: {error}", entry.key))?;
+            let value = text(&entry.value).map_err(|reason| format!("{}: {reason}", entry.key))?;
             Ok((entry.key.clone(), value))
         })
         .collect()
@@ -98,7 +98,7 @@ pub fn list<T>(
         };
         let numbered = items.iter().zip(1..);
         numbered
-            .map(|(item, number)| read(item).map_err(|error| format!("item {number}: {error}")))
+            .map(|(item, number)| read(item).map_err(|reason| format!("item {number}: {reason}")))
             .collect()
     }
 }

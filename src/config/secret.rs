@@ -10,6 +10,7 @@ use std::path::Path;
 use super::document::Node;
 use super::locate::Environment;
 use super::read;
+use crate::base::causes::with_causes;
 
 /// Bytes of a secret's file at the most: larger than any key, smaller than a wrong file.
 const MAX_SECRET_BYTES: u64 = 4096;
@@ -67,10 +68,11 @@ fn environment_name(text: &str) -> Option<&str> {
 fn read_file(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let mut text = String::new();
-    let file = File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let file = File::open(path)
+        .map_err(|error| format!("cannot read {shown}: {}", with_causes(&error)))?;
     file.take(MAX_SECRET_BYTES + 1)
         .read_to_string(&mut text)
-        .map_err(|error| format!("cannot read {shown}: {error}"))?;
+        .map_err(|error| format!("cannot read {shown}: {}", with_causes(&error)))?;
     if text.len() as u64 > MAX_SECRET_BYTES {
         return Err(format!(
             "{shown} is larger than {MAX_SECRET_BYTES} bytes, and no secret"

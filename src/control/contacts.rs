@@ -118,8 +118,10 @@ impl Contacts {
     pub fn part_with(&self, id: &AgentId) {
         if let Err(error) = self.records.give_up(id) {
             // Whoever asks for one of its executions settles it.
-            let error = with_causes(&error);
-            log::warn!("agent {id}: executions there have not ended yet: {error}");
+            log::warn!(
+                "agent {id}: executions there have not ended yet: {}",
+                with_causes(&error)
+            );
         }
         self.feeds.forget(id);
         self.collector.forget(id);

@@ -143,7 +143,7 @@ impl Dispatcher {
             ) {
                 Ok(client) => client,
                 Err(error) => {
-                    last = error.to_string();
+                    last = with_causes(&error);
                     self.lost_touch(reservation.agent(), &error);
                     continue;
                 }
@@ -184,12 +184,14 @@ impl Dispatcher {
                 Offer::Done(executed)
             }
             Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
-                log::warn!("execution {id}: agent {agent}, while it ran: {error}");
+                let why = with_causes(&error);
+                log::warn!("execution {id}: agent {agent}, while it ran: {why}");
                 self.touch_failed(&agent);
                 if let RpcError::Deadline = error
                     && let Err(error) = client.cancel(&id)
                 {
-                    log::warn!("execution {id}: over its time, and not cancelled: {error}");
+                    let why = with_causes(&error);
+                    log::warn!("execution {id}: over its time, and not cancelled: {why}");
                 }
                 let handed_over = Route {
                     execution: id,
@@ -248,7 +250,7 @@ impl Dispatcher {
                 Offer::Done(())
             }
             Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
-                log::warn!("execution {id}: agent {agent}: {error}");
+                log::warn!("execution {id}: agent {agent}: {}", with_causes(&error));
                 self.touch_failed(&agent);
                 self.settle(&route, reservation, client)
             }
@@ -310,8 +312,8 @@ impl Dispatcher {
             return Offer::Failed(WaitError::ShuttingDown.into());
         }
         if let Err(error) = client.cancel(id) {
-            let error = with_causes(&error);
-            log::warn!("execution {id}: its client left, and it could not be cancelled: {error}");
+            let why = with_causes(&error);
+            log::warn!("execution {id}: its client left, and it could not be cancelled: {why}");
         }
         self.contacts.collector.ask(client.agent());
         Offer::Failed(DispatchError::ClientGone)
@@ -385,7 +387,7 @@ impl Dispatcher {
             | RpcError::Address(_)
             | RpcError::NoIdentity
             | RpcError::Source(_) => {
-                return Offer::Failed(DispatchError::Invalid(error.to_string()));
+                return Offer::Failed(DispatchError::Invalid(with_causes(error)));
             }
             // Whether it started is unknown, so it is not said to be refused either: a caller with
             // an idempotency key would start it again.
@@ -393,18 +395,18 @@ impl Dispatcher {
             | RpcError::Deadline
             | RpcError::Answer(_)
             | RpcError::Status { .. } => {
-                log::error!("execution {id}: agent {agent}: {error}");
+                log::error!("execution {id}: agent {agent}: {}", with_causes(error));
                 return Offer::Failed(DispatchError::Unknown {
                     agent,
                     execution: id.clone(),
                 });
             }
         }
-        Offer::Again(error.to_string())
+        Offer::Again(with_causes(error))
     }
 
     fn lost_touch(&self, agent: &AgentId, error: &RpcError) {
-        log::warn!("agent {agent}: {error}");
+        log::warn!("agent {agent}: {}", with_causes(error));
         self.touch_failed(agent);
     }
 
@@ -412,7 +414,7 @@ impl Dispatcher {
     fn touch_failed(&self, agent: &AgentId) {
         self.fleet.record_miss(agent);
         if let Err(error) = self.fleet.transition(agent, AgentEvent::Missed) {
-            log::debug!("agent {agent}: {error}");
+            log::debug!("agent {agent}: {}", with_causes(&error));
         }
     }
 

@@ -14,6 +14,7 @@ use super::fleet::Fleet;
 use super::links::Links;
 use super::records::Collector;
 use crate::base::cancel::Cancel;
+use crate::base::causes::with_causes;
 use crate::base::threads::{Lasting, Supervisor, lock};
 use crate::model::agent::Agent;
 use crate::model::ids::AgentId;
@@ -121,7 +122,7 @@ impl Feeds {
                 }
             }
             Err(error) => {
-                log::debug!("agent {}: no feed: {error}", agent.id);
+                log::debug!("agent {}: no feed: {}", agent.id, with_causes(&error));
                 close(&self.open, &agent.id, generation);
             }
         }
@@ -181,7 +182,7 @@ impl Listener {
         match news {
             Ok(event) => self.apply(&agent, event),
             Err(error) => {
-                log::debug!("agent {agent}: its feed ended: {error}");
+                log::debug!("agent {agent}: its feed ended: {}", with_causes(&error));
                 close(&self.open, &agent, generation);
             }
         }

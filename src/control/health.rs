@@ -219,8 +219,11 @@ impl Rounds {
             return;
         }
         if let Err(error) = self.reach.drain(&view.agent, wanted) {
-            let (id, error) = (&view.agent.id, with_causes(&error));
-            log::debug!("agent {id}: not told whether it drains: {error}");
+            let id = &view.agent.id;
+            log::debug!(
+                "agent {id}: not told whether it drains: {}",
+                with_causes(&error)
+            );
         }
     }
 

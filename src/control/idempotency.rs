@@ -133,8 +133,10 @@ impl Claim<'_> {
             .store
             .abandon_idempotent(&self.key, &self.execution);
         if let Err(error) = abandoned {
-            let error = with_causes(&error);
-            log::warn!("an idempotency key stays taken although nothing was started: {error}");
+            log::warn!(
+                "an idempotency key stays taken although nothing was started: {}",
+                with_causes(&error)
+            );
         }
     }
 

@@ -92,8 +92,10 @@ impl Chores {
     fn flush(&self) {
         for flushed in [self.store.flush(), self.history.flush()] {
             if let Err(error) = flushed {
-                let error = with_causes(&error);
-                log::warn!("what nobody waits for was not stored: {error}");
+                log::warn!(
+                    "what nobody waits for was not stored: {}",
+                    with_causes(&error)
+                );
             }
         }
     }

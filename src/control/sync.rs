@@ -230,12 +230,12 @@ impl Shared {
         };
         let client = match self.links.client(&view.agent) {
             Ok(client) => client,
-            Err(error) => return log::warn!("agent {agent}: not synced: {error}"),
+            Err(error) => return log::warn!("agent {agent}: not synced: {}", with_causes(&error)),
         };
         for _ in 0..MAX_ROUNDS {
             let generation = self.desired.generation();
             if let Err(error) = self.reconcile(agent, &client) {
-                return log::warn!("agent {agent}: not synced: {error}");
+                return log::warn!("agent {agent}: not synced: {}", with_causes(&error));
             }
             if generation == self.desired.generation() {
                 break;
@@ -247,7 +247,7 @@ impl Shared {
         match self.fleet.transition(agent, AgentEvent::Synced) {
             Ok(_) => {}
             // It went away or was drained meanwhile; whatever comes next asks for a new pass.
-            Err(error) => log::info!("agent {agent}: synced, but {error}"),
+            Err(error) => log::info!("agent {agent}: synced, but {}", with_causes(&error)),
         }
     }
 

@@ -113,6 +113,7 @@ impl RpcError {
             }
             other => RpcError::Status {
                 code: "CLIENT".to_owned(),
+                // Has its cause in its text already.
                 message: other.to_string(),
             },
         }

@@ -123,6 +123,7 @@ fn refused(address: &Address, error: HandshakeError<Bounded>) -> ProbeError {
                         source,
                     };
                 }
+                // Has its cause in its text already.
                 Err(error) => error.to_string(),
             }
         }

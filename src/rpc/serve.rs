@@ -15,6 +15,7 @@ use grpcio::{
 use super::environment::is_poll_thread;
 use super::status::Refusal;
 use crate::base::cancel::{Cancel, Trigger, pair};
+use crate::base::causes::with_causes;
 use crate::base::threads::lock;
 use crate::wire::proto::{self, release_chunk::Part};
 
@@ -51,9 +52,7 @@ impl<T: Send + 'static> Reply<T> {
             Ok(answer) => block_on(sink.success(answer)),
             Err(refusal) => block_on(sink.fail(refusal.to_status())),
         };
-        if let Err(error) = sent {
-            log::debug!("the caller left before its answer: {error}");
-        }
+        note_left(sent);
     }
 
     /// Answers from the completion-queue thread that handles the call.
@@ -66,9 +65,7 @@ impl<T: Send + 'static> Reply<T> {
             Err(refusal) => sink.fail(refusal.to_status()),
         };
         context.spawn(async move {
-            if let Err(error) = sent.await {
-                log::debug!("the caller left before its answer: {error}");
-            }
+            note_left(sent.await);
         });
     }
 }
@@ -152,8 +149,13 @@ pub fn answer_push(
         Ok(answer) => block_on(sink.success(answer)),
         Err(refusal) => block_on(sink.fail(refusal.to_status())),
     };
+    note_left(sent);
+}
+
+/// Notes that an answer did not arrive, which is nobody's fault: its caller left first.
+pub fn note_left(sent: grpcio::Result<()>) {
     if let Err(error) = sent {
-        log::debug!("the caller left before its answer: {error}");
+        log::debug!("the caller left before its answer: {}", with_causes(&error));
     }
 }
 
@@ -214,7 +216,7 @@ impl<M: Send + 'static> EventSink<M> {
             Err(refusal) => block_on(self.sink.fail(refusal.to_status())),
         };
         if let Err(error) = ended {
-            log::debug!("the follower left before the end: {error}");
+            log::debug!("the follower left before the end: {}", with_causes(&error));
         }
     }
 
@@ -238,6 +240,7 @@ fn next_part(stream: &mut RequestStream<proto::ReleaseChunk>) -> io::Result<Opti
             .ok_or_else(|| invalid("the release has an empty piece")),
         Some(Err(error)) => Err(io::Error::new(
             io::ErrorKind::ConnectionAborted,
+            // Has its cause in its text already.
             error.to_string(),
         )),
     }

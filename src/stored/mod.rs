@@ -10,10 +10,12 @@ pub mod agent;
 pub mod config;
 pub mod record;
 
-use std::fmt::Display;
+use std::error::Error;
 use std::time::Duration;
 
 use serde::Serialize;
+
+use crate::base::causes::with_causes;
 
 fn encode(value: &impl Serialize) -> String {
     // Texts, numbers and maps with text keys have a JSON form without exception.
@@ -24,6 +26,6 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn text_of(error: impl Display) -> String {
-    error.to_string()
+fn text_of(error: impl Error) -> String {
+    with_causes(&error)
 }

@@ -12,6 +12,7 @@ use super::error::OutputError;
 use super::follow::Follower;
 use super::index::{self, ENTRY_BYTES, entry};
 use super::spool::SpoolFiles;
+use crate::base::causes::with_causes;
 use crate::base::threads::lock;
 use crate::base::units::Mib;
 use crate::model::ids::ExecutionId;
@@ -159,8 +160,9 @@ impl OutputLog {
         let recorded = self.shared.record(&mut writer, stream, &room, kept);
         if let Err(error) = &recorded {
             log::error!(
-                "failed to record the output of {}, the rest is dropped: {error}",
-                self.shared.execution
+                "failed to record the output of {}, the rest is dropped: {}",
+                self.shared.execution,
+                with_causes(&error)
             );
         }
         self.shared.publish(stream, &room, recorded.is_ok());

@@ -11,6 +11,7 @@ use super::directories::Directories;
 use super::error::ReleaseError;
 use super::releases::{Releases, Shared};
 use crate::base::atomic_file::FileError;
+use crate::base::causes::with_causes;
 use crate::base::threads::lock;
 use crate::model::ids::FunctionName;
 
@@ -84,7 +85,10 @@ impl Drop for Access {
         readers.remove(&self.function, self.uid);
         if let Err(error) = readers.apply(&self.shared.directories, &self.function) {
             let (function, uid) = (&self.function, self.uid);
-            log::error!("user {uid} may still read {function}: {error}");
+            log::error!(
+                "user {uid} may still read {function}: {}",
+                with_causes(&error)
+            );
         }
     }
 }

@@ -18,6 +18,7 @@ use super::grants::Readers;
 use super::incoming::{Incoming, check_digest};
 use crate::archive::{ArchiveLimits, extract, inspect};
 use crate::base::atomic_file::FileError;
+use crate::base::causes::with_causes;
 use crate::base::threads::lock;
 use crate::model::function::Code;
 use crate::model::ids::{Digest, FunctionName};
@@ -264,10 +265,10 @@ impl Drop for Release {
         let name = ReleaseName::new(&self.code);
         if let Err(error) = self.shared.let_go(self, name) {
             log::error!(
-                "failed to remove version {} of {}: {error}: {}",
+                "version {} of {} stays on disk: {}",
                 self.code.version,
                 self.function,
-                error.source
+                with_causes(&error)
             );
         }
     }
@@ -305,7 +306,7 @@ struct Extracted(PathBuf);
 impl Drop for Extracted {
     fn drop(&mut self) {
         if let Err(error) = remove_if_there(&self.0) {
-            log::error!("failed to clean up: {error}: {}", error.source);
+            log::error!("something half extracted stays: {}", with_causes(&error));
         }
     }
 }

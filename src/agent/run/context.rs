@@ -9,6 +9,7 @@ use super::live::LiveTable;
 use crate::agent::journal::{Journal, JournalError};
 use crate::agent::serve::events::Events;
 use crate::agent::workdir::WorkDirs;
+use crate::base::causes::with_causes;
 use crate::base::clock::Clock;
 use crate::model::execution::ExecutionRecord;
 use crate::sandbox::{ResourceLimits, Sandbox};
@@ -55,8 +56,9 @@ impl Context {
                 .unwrap_or(record),
             Err(error) => {
                 log::error!(
-                    "execution {}: its record cannot be written: {error}",
-                    record.id
+                    "execution {}: its record cannot be written: {}",
+                    record.id,
+                    with_causes(&error)
                 );
                 record
             }

@@ -95,7 +95,7 @@ impl Execution {
         let id = &self.live.accepted().id;
         let containment = match &self.function.containment {
             Ok(containment) => containment,
-            Err(unacceptable) => return not_started(&unacceptable.to_string()),
+            Err(unacceptable) => return not_started(&with_causes(unacceptable)),
         };
         let (isolation, identity) = (containment.isolation, containment.identity);
         let owner = identity.map(|identity| (identity.uid, identity.gid));
@@ -107,7 +107,9 @@ impl Execution {
         };
         let stdin = match stdin(&self.stdin) {
             Ok(stdin) => stdin,
-            Err(error) => return not_started(&format!("no standard input: {error}")),
+            Err(error) => {
+                return not_started(&format!("no standard input: {}", with_causes(&error)));
+            }
         };
         let config = &self.function.config;
         let env = context.environment.build(

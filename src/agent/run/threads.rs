@@ -3,6 +3,7 @@
 //! Most executions do without the same system calls, and a thread that does without them too starts them
 //! cheaper: see [`Sandbox::contain_thread`]. It can start no others, so these have threads of their own.
 
+use crate::base::causes::with_causes;
 use crate::base::pool::{Full, Pool, PoolLimits};
 use crate::base::threads::Supervisor;
 use crate::model::isolation::SyscallIsolation;
@@ -45,6 +46,9 @@ pub fn prepare_thread(sandbox: &Sandbox, syscalls: SyscallIsolation) {
     if syscalls == SyscallIsolation::Filtered
         && let Err(error) = sandbox.contain_thread()
     {
-        log::debug!("a thread cannot give up system calls, so that each start has to: {error}");
+        log::debug!(
+            "a thread cannot give up system calls, so that each start has to: {}",
+            with_causes(&error)
+        );
     }
 }

@@ -12,6 +12,7 @@ use grpcio::{ClientStreamingSink, RequestStream, RpcContext, ServerStreamingSink
 use openssl::sha::sha256;
 
 use super::worker_api::{Worker, WorkerError};
+use crate::base::causes::with_causes;
 use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::{Supervisor, lock};
 use crate::model::execution::Executed;
@@ -20,7 +21,7 @@ use crate::model::ids::{Digest, ExecutionId, FunctionName};
 use crate::rpc::Refusal;
 use crate::rpc::legacy;
 use crate::rpc::limits::{Keepalive, MAX_DEPLOY_BYTES};
-use crate::rpc::serve::{ArchiveStream, EventSink, Reply, answer_push, must_not_block};
+use crate::rpc::serve::{ArchiveStream, EventSink, Reply, answer_push, must_not_block, note_left};
 use crate::rpc::server::{AgentServer, ServerError};
 use crate::rpc::tls::ServerIdentity;
 use crate::wire;
@@ -183,9 +184,7 @@ impl Service {
         if let Some(sink) = lock(&call).take() {
             let sent = sink.fail(busy().to_status());
             context.spawn(async move {
-                if let Err(error) = sent.await {
-                    log::debug!("the follower left before its answer: {error}");
-                }
+                note_left(sent.await);
             });
         }
     }
@@ -260,9 +259,7 @@ impl proto::AgentService for Service {
         if let Some((stream, sink)) = lock(&call).take() {
             let sent = sink.fail(busy().to_status());
             context.spawn(async move {
-                if let Err(error) = sent.await {
-                    log::debug!("the caller left before its answer: {error}");
-                }
+                note_left(sent.await);
                 // Until here: dropped unread, it cancels the call.
                 drop(stream);
             });
@@ -460,7 +457,10 @@ impl proto::AgentService for Service {
         self.supervisor.guard("rpc-server", || {
             match request.kept.map(wire::ends::mark_from_proto) {
                 Some(Ok(kept)) => self.worker.ends_kept(&kept),
-                Some(Err(error)) => log::warn!("a control plane says what it keeps: {error}"),
+                Some(Err(error)) => log::warn!(
+                    "what a control plane says that it keeps makes no sense: {}",
+                    with_causes(&error)
+                ),
                 None => {}
             }
             let report = wire::node::to_proto(self.worker.node_status());

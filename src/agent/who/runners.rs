@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use nix::unistd::{Uid, User};
 use thiserror::Error;
 
+use crate::base::causes::with_causes;
 use crate::sandbox::{Identities, Identity};
 
 /// Who runs functions where `runner_user` does not exist.
@@ -81,7 +82,10 @@ fn shared(name: &str) -> Result<(String, Identity), RunnerError> {
                 return Ok((candidate.to_owned(), identity));
             }
             Ok(None) => {}
-            Err(error) => log::warn!("user {candidate:?} cannot be looked up: {error}"),
+            Err(error) => log::warn!(
+                "user {candidate:?} cannot be looked up: {}",
+                with_causes(&error)
+            ),
         }
     }
     Err(RunnerError::NoRunner(name.to_owned()))

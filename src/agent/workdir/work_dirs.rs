@@ -19,6 +19,7 @@ use super::remove::{Budget, remove_tree};
 use super::spares::{Spare, Spares};
 use crate::agent::release::Release;
 use crate::base::atomic_file::{FileError, create_directory};
+use crate::base::causes::with_causes;
 use crate::base::threads::lock;
 use crate::model::ids::ExecutionId;
 use crate::sandbox::{Project, Projects};
@@ -151,9 +152,10 @@ impl WorkDirs {
             match remove_tree(self.root.fd.as_fd(), name, ENTRIES_AT_START) {
                 Ok(()) => removed += 1,
                 Err(error) => log::warn!(
-                    "failed to remove the leftover {} in {}: {error}",
+                    "failed to remove the leftover {} in {}: {}",
                     name.to_string_lossy(),
-                    self.root.path.display()
+                    self.root.path.display(),
+                    with_causes(&error)
                 ),
             }
         }
@@ -168,7 +170,10 @@ impl Root {
         match self.projects.as_ref().map(Projects::clear_leftovers) {
             None | Some(Ok(0)) => {}
             Some(Ok(count)) => log::info!("cleared {count} quotas of an earlier run"),
-            Some(Err(error)) => log::warn!("failed to clear the quotas of an earlier run: {error}"),
+            Some(Err(error)) => log::warn!(
+                "failed to clear the quotas of an earlier run: {}",
+                with_causes(&error)
+            ),
         }
     }
 
@@ -217,7 +222,11 @@ impl Root {
 
     fn discard(&self, spare: &Spare) {
         if let Err(error) = remove_below(&self.spares_fd, &spare.name) {
-            log::warn!("failed to remove the spare {}: {error}", spare.name);
+            log::warn!(
+                "failed to remove the spare {}: {}",
+                spare.name,
+                with_causes(&error)
+            );
         }
     }
 }
@@ -297,8 +306,8 @@ impl Drop for WorkDir {
     fn drop(&mut self) {
         if let Err(error) = self.remove_in_place() {
             log::warn!(
-                "a working directory is left for the next start: {error}: {}",
-                error.source
+                "a working directory is left for the next start: {}",
+                with_causes(&error)
             );
         }
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::api::errors::ApiError;
+use crate::base::causes::with_causes;
 use crate::http::response::Response;
 use crate::http::status::Status;
 
@@ -12,7 +13,7 @@ use crate::http::status::Status;
 /// 500 when a value makes no JSON, which none of ours should.
 pub fn json(status: Status, body: &impl Serialize) -> Result<Response, ApiError> {
     let body = serde_json::to_vec(body).map_err(|error| {
-        log::error!("an answer makes no JSON: {error}");
+        log::error!("an answer makes no JSON: {}", with_causes(&error));
         ApiError::new(
             Status::InternalServerError,
             "internal",

@@ -1,7 +1,6 @@
 //! A database as the layers above see it: typed changes in, typed results out.
 
 use std::error::Error;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,6 +11,7 @@ use super::error::{Failure, SqliteError};
 use super::open::{Schema, open_writer};
 use super::readers::Readers;
 use super::writer::{Commit, NotApplied, Op, Writer};
+use crate::base::causes::with_causes;
 use crate::base::group_commit::GroupCommit;
 use crate::base::threads::lock;
 
@@ -104,7 +104,7 @@ impl Database {
     /// Hands in `change` without waiting: the next batch applies it, in the order of handing
     /// in. A failure is logged. `settled` runs once the change is committed or failed, before
     /// any later change is acknowledged.
-    pub fn write_lazily<E: Display>(
+    pub fn write_lazily<E: Error>(
         &self,
         action: &'static str,
         change: impl FnOnce(&Connection) -> Result<(), Failure<E>> + Send + 'static,
@@ -117,15 +117,20 @@ impl Database {
                 change(connection).map_err(|failure| match failure {
                     Failure::Sqlite(error) => NotApplied::Sqlite(error),
                     Failure::Refused(refusal) => {
-                        log::error!("a change that nobody waits for is refused: {refusal}");
+                        log::error!(
+                            "a change that nobody waits for is refused: {}",
+                            with_causes(&refusal)
+                        );
                         NotApplied::Refused
                     }
                 })
             }),
             settled: Some(Box::new(move |outcome| {
                 if let Err(error) = outcome {
-                    let cause = error.source().map(ToString::to_string).unwrap_or_default();
-                    log::error!("a change that nobody waits for is lost: {error}: {cause}");
+                    log::error!(
+                        "a change that nobody waits for is lost: {}",
+                        with_causes(&error)
+                    );
                 }
                 settled();
             })),

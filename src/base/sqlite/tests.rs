@@ -42,6 +42,8 @@ impl std::fmt::Display for NoteError {
     }
 }
 
+impl std::error::Error for NoteError {}
+
 fn insert(text: String) -> impl FnOnce(&Connection) -> Result<(), Failure<NoteError>> + Send {
     move |connection| {
         connection.execute("INSERT INTO notes (text) VALUES (?1)", [text])?;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::Connection;
 
 use super::error::SqliteError;
+use crate::base::causes::with_causes;
 use crate::base::group_commit::BatchWriter;
 
 /// What a change must survive before its submitter goes on.
@@ -120,7 +121,11 @@ impl Writer {
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
-            log::error!("failed to roll back in {}: {error}", self.path.display());
+            log::error!(
+                "failed to roll back in {}: {}",
+                self.path.display(),
+                with_causes(&error)
+            );
         }
     }
 }

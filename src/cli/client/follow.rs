@@ -15,6 +15,7 @@ use super::events::{Event, Events};
 use super::http::Client;
 use crate::base::backoff::Backoff;
 use crate::base::cancel::Cancel;
+use crate::base::causes::with_causes;
 use crate::cli::error::CliError;
 use crate::contract::record::Record;
 use crate::model::ids::ExecutionId;
@@ -142,8 +143,9 @@ impl Progress {
 fn read<T: DeserializeOwned>(client: &Client, event: &Event) -> Result<T, CliError> {
     serde_json::from_str(&event.data).map_err(|error| {
         client.protocol(format!(
-            "an event \"{}\" cannot be read: {error}",
-            event.name
+            "an event \"{}\" cannot be read: {}",
+            event.name,
+            with_causes(&error)
         ))
     })
 }

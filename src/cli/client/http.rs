@@ -13,6 +13,7 @@ use ureq::http::{Method, Request, Response};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
 use super::call::Call;
+use crate::base::causes::with_causes;
 use crate::base::https::system_tls;
 use crate::cli::error::{ApiError, CliError};
 use crate::config::secret::Secret;
@@ -107,7 +108,10 @@ impl Client {
         let bytes = self.read(&mut response)?;
         serde_json::from_slice(&bytes).map_err(|error| {
             self.protocol(if error.is_data() {
-                format!("the answer to {name} cannot be read: {error}")
+                format!(
+                    "the answer to {name} cannot be read: {}",
+                    with_causes(&error)
+                )
             } else {
                 format!("the answer to {name} is no JSON")
             })
@@ -149,9 +153,9 @@ impl Client {
         for (name, value) in call.headers {
             request = request.header(name, value);
         }
-        let request = request
-            .body(body)
-            .map_err(|error| CliError::usage(error.to_string(), "header values are plain text"))?;
+        let request = request.body(body).map_err(|error| {
+            CliError::usage(with_causes(&error), "header values are plain text")
+        })?;
         let mut response = self.agent.run(request).map_err(self.unreachable())?;
         if response.status().is_success() {
             return Ok(response);

@@ -14,6 +14,7 @@ use serde::Serialize;
 use ureq::http::Method;
 
 use super::pack::directory::Package;
+use crate::base::causes::with_causes;
 use crate::cli::client::call::Call;
 use crate::cli::client::distribution;
 use crate::cli::client::document::Document;
@@ -87,7 +88,7 @@ fn parse(directory: &Path, yaml: &str) -> Result<FunctionConfig, CliError> {
     parse_function_yaml(yaml.as_bytes()).map_err(|error| {
         let path = directory.join("function.yaml");
         CliError::usage(
-            format!("{}: {error}", path.display()),
+            format!("{}: {}", path.display(), with_causes(&error)),
             "conf/example.function.yaml explains every key",
         )
     })

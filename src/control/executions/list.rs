@@ -111,8 +111,10 @@ impl Executions {
                 // A legacy agent keeps no list.
                 Err(RpcError::Unimplemented) => {}
                 Err(error) => {
-                    let error = with_causes(&error);
-                    log::warn!("agent {agent}: its executions cannot be listed: {error}");
+                    log::warn!(
+                        "agent {agent}: its executions cannot be listed: {}",
+                        with_causes(&error)
+                    );
                     unreachable.push(agent);
                 }
             }

@@ -56,8 +56,10 @@ impl Outputs {
                 Ok(ids) if ids.is_empty() => return self.note_fetched(agent),
                 Ok(ids) => ids,
                 Err(error) => {
-                    let error = with_causes(&error);
-                    return log::warn!("agent {agent}: output stays there: {error}");
+                    return log::warn!(
+                        "agent {agent}: output stays there: {}",
+                        with_causes(&error)
+                    );
                 }
             };
             for id in ids {
@@ -67,8 +69,10 @@ impl Outputs {
                     .map_err(FetchError::from)
                     .and_then(|client| self.fetch(&client, &id));
                 if let Err(error) = fetched {
-                    let error = with_causes(&error);
-                    return log::warn!("execution {id}: its output stays at {agent}: {error}");
+                    return log::warn!(
+                        "execution {id}: its output stays at {agent}: {}",
+                        with_causes(&error)
+                    );
                 }
             }
         }

@@ -20,6 +20,7 @@ use super::throttle::Throttle;
 use super::transport::{Interest, Transport};
 use super::wire::Wire;
 use crate::base::cancel::Cancel;
+use crate::base::causes::with_causes;
 
 /// 100 ms without accepting after an error that the next attempt would meet again.
 const PAUSE_MS: u8 = 100;
@@ -107,7 +108,7 @@ impl Acceptor {
             Ok((socket, peer)) => {
                 if let Err(error) = self.admit(socket, peer) {
                     self.failed
-                        .warn(|| format!("failed to take a connection: {error}"));
+                        .warn(|| format!("failed to take a connection: {}", with_causes(&error)));
                 }
                 Accepted::Connection
             }
@@ -160,7 +161,8 @@ impl Acceptor {
     /// accept(2) reports also what befell a connection before it was taken: such errors are
     /// that connection's alone.
     fn survive(&mut self, error: &io::Error) -> Accepted {
-        self.failed.warn(|| format!("failed to accept: {error}"));
+        self.failed
+            .warn(|| format!("failed to accept: {}", with_causes(&error)));
         match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EMFILE | Errno::ENFILE) => self.shed(),
             Some(

@@ -9,6 +9,7 @@ use super::refuse::malformed;
 use super::shared::Shared;
 use super::transport::Interest;
 use super::watch::Watch;
+use crate::base::causes::with_causes;
 use crate::http::body::Body;
 use crate::http::body_writer::send_stream;
 use crate::http::limits::Limits;
@@ -77,7 +78,11 @@ fn handshake(connection: &mut Connection, deadline: Instant) -> Step {
             Step::Park(connection.wire.transport.wants(), deadline)
         }
         Err(error) => {
-            log::debug!("TLS handshake with {} failed: {error}", connection.peer);
+            log::debug!(
+                "TLS handshake with {} failed: {}",
+                connection.peer,
+                with_causes(&error)
+            );
             Step::Close
         }
     }
@@ -144,7 +149,11 @@ fn head_due(connection: &Connection, limits: &Limits) -> Instant {
 }
 
 fn reject(connection: &mut Connection, error: HeadError) -> Step {
-    log::debug!("request of {} refused: {error}", connection.peer);
+    log::debug!(
+        "request of {} refused: {}",
+        connection.peer,
+        with_causes(&error)
+    );
     connection.phase = Phase::Writing {
         output: Output::new(malformed(error).to_closing_bytes(), Vec::new()),
         after: After::Linger,
@@ -208,7 +217,11 @@ fn send(connection: &mut Connection, reply: Reply, after: After, limits: &Limits
                     send_stream(&mut connection.wire, stream, framing, limits.write_timeout)
                 });
             if let Err(error) = sent {
-                log::debug!("response to {} cut short: {error}", connection.peer);
+                log::debug!(
+                    "response to {} cut short: {}",
+                    connection.peer,
+                    with_causes(&error)
+                );
                 connection.wire.transport.reset_on_close();
                 return Step::Close;
             }

@@ -2,6 +2,7 @@
 
 use super::poller::{Poller, Registration};
 use crate::base::cancel::Cancel;
+use crate::base::causes::with_causes;
 
 /// Made for each request, free until it is asked.
 pub(in crate::http) struct Watch<'c> {
@@ -20,7 +21,10 @@ impl Watch<'_> {
             .poller
             .watch(self.registration)
             .unwrap_or_else(|error| {
-                log::warn!("failed to watch for a client's end: {error}");
+                log::warn!(
+                    "failed to watch for a client's end: {}",
+                    with_causes(&error)
+                );
                 Cancel::never()
             });
         self.cancel.insert(cancel).clone()

@@ -25,6 +25,7 @@ use super::means::inspect;
 use super::start::clone::SpawnWay;
 use super::start::explain;
 use super::start::spawn::{SpawnError, Spawner};
+use crate::base::causes::with_causes;
 use crate::model::execution::{Ending, Usage};
 
 /// Between two tries to start a program that is open for writing, and how many there are: a
@@ -129,7 +130,7 @@ impl Sandbox {
         let others = processes::end_leftovers(&self.work_root, deadline).map_err(|error| {
             SandboxError::Undead {
                 count: 1,
-                detail: explain::in_full(&error),
+                detail: with_causes(&error),
             }
         })?;
         Ok(in_cgroups + others)
@@ -160,16 +161,18 @@ impl Sandbox {
         if let Err(error) = set_quota(spec) {
             return never_started(
                 Ending::SpawnFailed,
-                format!("could not be started: cannot set its disk limit: {error}"),
+                format!(
+                    "could not be started: cannot set its disk limit: {}",
+                    with_causes(&error)
+                ),
             );
         }
         let tree = match self.tree(spec) {
             Ok(tree) => tree,
             Err(error) => {
-                let cause = error.in_full();
                 return never_started(
                     Ending::SpawnFailed,
-                    format!("could not be started: {cause}"),
+                    format!("could not be started: {}", with_causes(&error)),
                 );
             }
         };
@@ -245,7 +248,7 @@ fn follow(
     let mut outcome = conclude(tree, &leader, watched, spec);
     outcome.duration = leader_ended - began;
     if let Err(error) = ended {
-        let cause = error.in_full();
+        let cause = with_causes(&error);
         log::error!("execution {}: {cause}", spec.execution_id);
         ending::add(
             &mut outcome.error,
@@ -265,8 +268,9 @@ fn conclude(tree: &Tree<'_>, leader: &Leader, watched: Watched, spec: &Spec) -> 
         Ok((death, counted)) => (Some(death), usage::of(&counted, tree)),
         Err(error) => {
             log::error!(
-                "execution {}: failed to wait for it: {error}",
-                spec.execution_id
+                "execution {}: failed to wait for it: {}",
+                spec.execution_id,
+                with_causes(&error)
             );
             (None, Usage::default())
         }
@@ -350,7 +354,7 @@ fn clear_leaves(subtree: &Subtree, deadline: Instant) -> Result<usize, SandboxEr
         processes += leaf.population();
         match leaf.end(deadline).and_then(|()| leaf.remove()) {
             Ok(()) => {}
-            Err(error) => failures.push(error.in_full()),
+            Err(error) => failures.push(with_causes(&error)),
         }
     }
     if failures.is_empty() {

@@ -1,92 +1,174 @@
-//! A log line says why: an error with a cause is logged with it, by `with_causes`.
+//! Whoever reads of an error reads why: it is shown with its causes, by `with_causes` and by nothing else, and
+//! every text of that chain is a statement.
 
-use super::sources::{self, Source, as_many_as_listed, begins};
-use super::tokens::{Kind, Token, behind_closing};
+use super::sources::{self, as_many_as_listed, begins, none_of};
+use super::tokens::{Kind, Token, behind_closing, tokens};
 use crate::runner::tests;
 
-tests![no_log_line_leaves_out_the_causes_of_an_error];
-
-/// Lines that print an error bare, in each file that has some. The figures may only fall.
-const BARE: &[(&str, usize)] = &[
-    ("src/agent/daemon.rs", 1),
-    ("src/agent/functions.rs", 3),
-    ("src/agent/output/log.rs", 1),
-    ("src/agent/release/grants.rs", 1),
-    ("src/agent/release/releases.rs", 2),
-    ("src/agent/run/context.rs", 1),
-    ("src/agent/run/threads.rs", 1),
-    ("src/agent/serve/service.rs", 3),
-    ("src/agent/who/runners.rs", 1),
-    ("src/agent/workdir/work_dirs.rs", 4),
-    ("src/api/routes/render.rs", 1),
-    ("src/archive/extract.rs", 1),
-    ("src/base/pool.rs", 1),
-    ("src/base/process.rs", 2),
-    ("src/base/sqlite/database.rs", 1),
-    ("src/base/sqlite/writer.rs", 1),
-    ("src/control/contacts.rs", 1),
-    ("src/control/dispatch.rs", 7),
-    ("src/control/executions/list.rs", 1),
-    ("src/control/feed.rs", 2),
-    ("src/control/health.rs", 1),
-    ("src/control/idempotency.rs", 1),
-    ("src/control/janitor.rs", 1),
-    ("src/control/records/fetch.rs", 2),
-    ("src/control/sync.rs", 3),
-    ("src/host/addresses.rs", 1),
-    ("src/http/server/serve.rs", 3),
-    ("src/http/server/watch.rs", 1),
-    ("src/rpc/serve.rs", 4),
-    ("src/sandbox/linux/cgroup/kill.rs", 1),
-    ("src/sandbox/linux/disk/project/looks.rs", 1),
-    ("src/sandbox/linux/disk/watch.rs", 1),
-    ("src/sandbox/linux/follow/orphans.rs", 1),
-    ("src/sandbox/linux/landlock/domains.rs", 1),
-    ("src/sandbox/linux/sandbox.rs", 1),
-    ("src/sandbox/linux/start/clone.rs", 1),
+tests![
+    no_text_leaves_out_the_causes_of_an_error,
+    nothing_else_follows_an_error_to_its_causes,
+    an_error_is_a_statement,
+    the_checks_of_causes_see_what_they_are_against,
 ];
 
-const MACROS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
-/// What errors are called.
-const ERRORS: [&str; 3] = ["error", "err", "e"];
-const HELPER: &str = "with_causes";
+/// Texts that show an error bare, in each file that has some. The figures may only fall.
+const BARE: &[(&str, usize)] = &[
+    ("src/sandbox/linux/disk/project/looks.rs", 1),
+    ("src/sandbox/linux/disk/project/projects.rs", 2),
+    ("src/sandbox/linux/disk/watch.rs", 1),
+    ("src/sandbox/linux/landlock/domains.rs", 1),
+    ("src/sandbox/linux/landlock/ruleset.rs", 1),
+];
 
-fn no_log_line_leaves_out_the_causes_of_an_error() {
+/// Errors that are no statements, in each file that has some. The figures may only fall.
+const ORDERS: &[(&str, usize)] = &[("src/sandbox/linux/landlock/domains.rs", 2)];
+
+const LOG: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+/// What errors are called, and nothing else is.
+const ERRORS: [&str; 3] = ["error", "err", "e"];
+/// The only place that follows an error to its causes.
+const HOME: &str = "src/base/causes.rs";
+
+/// What the texts begin with that say what was wanted (`open /x`) in place of what happened (`cannot open
+/// /x`).
+const VERBS: [&str; 39] = [
+    "accept", "add", "ask", "become", "bind", "build", "change", "clear", "connect", "create",
+    "delete", "encode", "end", "fetch", "find", "follow", "give", "handle", "hide", "isolate",
+    "keep", "list", "listen", "look", "make", "measure", "open", "prepare", "push", "read",
+    "record", "remove", "run", "serve", "start", "store", "use", "write", "{action}",
+];
+
+fn no_text_leaves_out_the_causes_of_an_error() {
     let all = sources::of_src().iter();
-    let found = all.map(|source| (source.path.as_str(), bare_lines(source)));
+    let found = all.map(|source| (source.path.as_str(), bare(&source.code())));
     as_many_as_listed(&found.collect(), BARE);
 }
 
-fn bare_lines(source: &Source) -> Vec<String> {
-    let code = source.code();
-    let mut lines = Vec::new();
-    for at in 0..code.len() {
-        let is_log = MACROS
-            .iter()
-            .any(|name| begins(&code[at..], &["log", ":", ":", name, "!", "("]));
-        if is_log && is_bare(&code[at + 6..behind_closing(&code, at + 5)]) {
-            lines.push(format!("line {}", code[at].line));
-        }
+fn nothing_else_follows_an_error_to_its_causes() {
+    let others = sources::of_src()
+        .iter()
+        .filter(|source| source.path != HOME);
+    let found: Vec<_> = others
+        .map(|source| (&source.path, followed(&source.code())))
+        .filter(|(_, lines)| !lines.is_empty())
+        .map(|(path, lines)| format!("{path}: use with_causes: {}", lines.join(", ")))
+        .collect();
+    none_of(&found);
+}
+
+fn an_error_is_a_statement() {
+    let all = sources::of_src().iter();
+    let found = all.map(|source| (source.path.as_str(), orders(&source.code())));
+    as_many_as_listed(&found.collect(), ORDERS);
+}
+
+fn the_checks_of_causes_see_what_they_are_against() {
+    for text in [
+        r#"log::warn!("x: {error}")"#,
+        r#"log::warn!("x: {}", error)"#,
+        r#"log::debug!("x: {}: {error}", with_causes(&other))"#,
+        r#"log::debug!("{}: {}", &err, 1)"#,
+        r#"format!("{e:?}")"#,
+    ] {
+        assert_eq!(bare(&tokens(text)).len(), 1, "{text}");
     }
-    lines
+    for text in [
+        r#"log::warn!("x: {}", with_causes(&error))"#,
+        r#"log::warn!("x: {errno}")"#,
+        r#"panic!("x: {error}")"#,
+    ] {
+        assert!(bare(&tokens(text)).is_empty(), "{text}");
+    }
+    for text in ["error.source()", "error.chain()", r#"f("{error:#}")"#] {
+        assert_eq!(followed(&tokens(text)).len(), 1, "{text}");
+    }
+    assert!(followed(&tokens("error.source.kind()")).is_empty());
+    for text in [
+        r#"#[error("open {path}")]"#,
+        r#"#[error("{action} {path}")]"#,
+        r#"it.context("read it")"#,
+        r#"it.with_context(|| format!("read {it}"))"#,
+    ] {
+        assert_eq!(orders(&tokens(text)).len(), 1, "{text}");
+    }
+    for text in [
+        r#"#[error("cannot open {path}")]"#,
+        r#"#[error("the store is full")]"#,
+        r#"#[error(transparent)]"#,
+        r#"it.context("opening hours are over")"#,
+    ] {
+        assert!(orders(&tokens(text)).is_empty(), "{text}");
+    }
+}
+
+/// The lines of texts for logs, records, answers and terminals that show an error without its causes.
+fn bare(code: &[Token]) -> Vec<String> {
+    let opens = (0..code.len()).filter_map(|at| {
+        let name = |names: &[&str], name: usize| names.iter().any(|it| code[name].is(it));
+        if begins(&code[at..], &["format", "!", "("]) {
+            return Some(at + 2);
+        }
+        let is_log = begins(&code[at..], &["log", ":", ":"])
+            && begins(code.get(at + 4..)?, &["!", "("])
+            && name(&LOG, at + 3);
+        is_log.then_some(at + 5)
+    });
+    opens
+        .filter(|&open| is_bare(&code[open + 1..behind_closing(code, open)]))
+        .map(|open| line(&code[open]))
+        .collect()
 }
 
 /// The arguments of a macro, with the closing parenthesis.
 fn is_bare(arguments: &[Token]) -> bool {
-    if arguments.iter().any(|token| token.is(HELPER)) {
-        return false;
-    }
     let formats = arguments.iter().filter(|token| token.kind == Kind::String);
     let in_format = formats.map(|token| &token.text).any(|format| {
         let named = ERRORS.iter();
         named
-            .flat_map(|name| [format!("{{{name}}}"), format!("{{{name}:?}}")])
+            .flat_map(|name| [format!("{{{name}}}"), format!("{{{name}:")])
             .any(|braces| format.contains(&braces))
     });
     // An argument that is an error and nothing else.
+    let arguments: Vec<_> = arguments.iter().filter(|token| !token.is("&")).collect();
     let as_argument = arguments.windows(3).any(|three| {
         let is_error = ERRORS.iter().any(|name| three[1].is(name));
         three[0].is(",") && is_error && (three[2].is(",") || three[2].is(")"))
     });
     in_format || as_argument
+}
+
+/// The lines that come by an error's causes: std's way, anyhow's iterator, and anyhow's `{error:#}`.
+fn followed(code: &[Token]) -> Vec<String> {
+    let found = (0..code.len()).filter(|&at| {
+        begins(&code[at..], &[".", "source", "(", ")"])
+            || begins(&code[at..], &[".", "chain", "(", ")"])
+            || (code[at].kind == Kind::String && code[at].text.contains(":#}"))
+    });
+    found.map(|at| line(&code[at])).collect()
+}
+
+/// The lines of errors and of their contexts that begin with what was wanted.
+fn orders(code: &[Token]) -> Vec<String> {
+    let beginnings: [&[&str]; 4] = [
+        &["#", "[", "error", "("],
+        &["context", "("],
+        &["context", "(", "format", "!", "("],
+        &["with_context", "(", "|", "|", "format", "!", "("],
+    ];
+    let found = (0..code.len()).filter(|&at| {
+        let texts = beginnings.iter().filter_map(|beginning| {
+            let text = code.get(at + beginning.len())?;
+            (begins(&code[at..], beginning) && text.kind == Kind::String).then_some(text)
+        });
+        texts.map(|text| &text.text).any(|text| {
+            let first = text.split([' ', '\\']).next().unwrap_or_default();
+            VERBS.contains(&first)
+        })
+    });
+    found.map(|at| line(&code[at])).collect()
+}
+
+fn line(token: &Token) -> String {
+    format!("line {}", token.line)
 }

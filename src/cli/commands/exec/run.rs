@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::request::Request;
+use crate::base::causes::with_causes;
 use crate::cli::client::chunk::Chunk;
 use crate::cli::client::document::Document;
 use crate::cli::client::follow;
@@ -79,8 +80,12 @@ pub(crate) fn run(arguments: &Arguments, target: &Target) -> Result<ExitCode, Cl
 
 fn start(client: &Client, request: Request) -> Result<(Document<Accepted>, ExecutionId), CliError> {
     let answer: Document<Accepted> = client.json(request.call, request.body.as_slice())?;
-    let id = ExecutionId::new(&answer.execution_id)
-        .map_err(|error| client.protocol(format!("the execution was accepted, but {error}")))?;
+    let id = ExecutionId::new(&answer.execution_id).map_err(|error| {
+        client.protocol(format!(
+            "the execution was accepted, but {}",
+            with_causes(&error)
+        ))
+    })?;
     Ok((answer, id))
 }
 

@@ -1,6 +1,5 @@
 //! What does not work about cgroups here, for the list of what is missing and for outcomes.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,14 +35,6 @@ impl CgroupError {
             action,
             path,
             source,
-        }
-    }
-
-    /// With its cause, for people.
-    pub(in super::super) fn in_full(&self) -> String {
-        match self.source() {
-            Some(source) => format!("{self}: {source}"),
-            None => self.to_string(),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::files;
 use super::subtree;
+use crate::base::causes::with_causes;
 
 /// How to kill.
 #[doc(hidden)]
@@ -48,7 +49,10 @@ pub fn kill(cgroup: BorrowedFd<'_>, way: KillWay) -> io::Result<Reached> {
     }
     // Holds for those below as well. Where it is refused, kills that outpace the forks are all there is.
     if let Err(error) = files::write(cgroup, "cgroup.freeze", "1") {
-        log::debug!("a cgroup is killed without being frozen: {error}");
+        log::debug!(
+            "a cgroup is killed without being frozen: {}",
+            with_causes(&error)
+        );
     }
     kill_each(cgroup);
     Ok(Reached::Listed)

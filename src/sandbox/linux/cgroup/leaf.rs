@@ -16,6 +16,7 @@ use super::error::CgroupError;
 use super::files;
 use super::kill::{self, KillWay, Reached};
 use super::subtree::{self, Subtree};
+use crate::base::causes::with_causes;
 use crate::model::execution::Usage;
 use crate::sandbox::ResourceLimits;
 use crate::sandbox::platform::start::clone::Birthplace;
@@ -144,7 +145,10 @@ impl<'a> Leaf<'a> {
     /// For the paths on which there is an error to report already.
     pub(in super::super) fn remove_or_log(&self) {
         if let Err(error) = self.remove() {
-            log::warn!("a cgroup is left for the next start: {}", error.in_full());
+            log::warn!(
+                "a cgroup is left for the next start: {}",
+                with_causes(&error)
+            );
         }
     }
 
@@ -181,7 +185,7 @@ impl<'a> Leaf<'a> {
         if self.subtree.controllers().cpu
             && let Err(error) = self.set("cpu.max", "max")
         {
-            log::debug!("a killed execution may die slowly: {}", error.in_full());
+            log::debug!("a killed execution may die slowly: {}", with_causes(&error));
         }
     }
 

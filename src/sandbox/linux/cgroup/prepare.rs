@@ -17,6 +17,7 @@ use super::error::CgroupError;
 use super::files;
 use super::find::{self, Hierarchy};
 use super::subtree::{Controllers, Subtree};
+use crate::base::causes::with_causes;
 
 /// What executions are limited and measured by.
 const WANTED: [&str; 4] = ["memory", "cpu", "pids", "io"];
@@ -112,8 +113,9 @@ fn step_aside(base_dir: BorrowedFd<'_>, base: &Path) -> Result<(), String> {
     };
     moved.map_err(|error| {
         format!(
-            "the agent cannot move into {}/{AGENT_LEAF}: {error}",
-            base.display()
+            "the agent cannot move into {}/{AGENT_LEAF}: {}",
+            base.display(),
+            with_causes(&error)
         )
     })
 }
@@ -126,7 +128,8 @@ fn enable(dir: BorrowedFd<'_>, path: &Path) -> Option<String> {
         if let Err(error) = files::write(dir, "cgroup.subtree_control", &change) {
             let at = path.display();
             problem.get_or_insert(format!(
-                "{at} does not give {controller} to its children: {error}"
+                "{at} does not give {controller} to its children: {}",
+                with_causes(&error)
             ));
         }
     }

@@ -16,6 +16,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use super::procfs::{self, Process};
+use crate::base::causes::with_causes;
 use crate::base::threads::lock;
 
 // Of the process, as its children are: several sandboxes in one process share them.
@@ -66,7 +67,10 @@ pub(in crate::sandbox) fn are_adopted_here() -> bool {
 pub(in crate::sandbox) fn reap() {
     match procfs::processes() {
         Ok(processes) => reap_among(&processes),
-        Err(error) => log::warn!("failed to read /proc, ended orphans are left for later: {error}"),
+        Err(error) => log::warn!(
+            "failed to read /proc, ended orphans are left for later: {}",
+            with_causes(&error)
+        ),
     }
 }
 

@@ -1,6 +1,5 @@
 //! All processes of one execution, held together by a cgroup or by what `/proc` tells.
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -32,16 +31,6 @@ pub(in crate::sandbox) enum TreeError {
     Cgroup(#[from] CgroupError),
     #[error(transparent)]
     Processes(#[from] ProcessesError),
-}
-
-impl TreeError {
-    /// With its cause, for people.
-    pub(in crate::sandbox) fn in_full(&self) -> String {
-        match self.source() {
-            Some(source) => format!("{self}: {source}"),
-            None => self.to_string(),
-        }
-    }
 }
 
 impl Tree<'_> {

@@ -8,6 +8,7 @@ use nix::unistd::geteuid;
 
 use super::capabilities;
 use super::findings::Findings;
+use crate::base::causes::with_causes;
 use crate::sandbox::{Enforced, Identities};
 
 /// Notes [`Enforced::User`] and [`Enforced::OwnUser`].
@@ -48,7 +49,7 @@ fn own(identities: Identities) -> Result<(), String> {
         ));
     }
     let map = fs::read_to_string("/proc/self/uid_map")
-        .map_err(|error| format!("/proc/self/uid_map cannot be read: {error}"))?;
+        .map_err(|error| format!("/proc/self/uid_map cannot be read: {}", with_causes(&error)))?;
     match first_unmapped(&map, first..=last) {
         None => Ok(()),
         Some(uid) => Err(format!(

@@ -4,6 +4,7 @@ use std::io;
 
 use super::capabilities::{self, CAP_SYS_ADMIN};
 use super::findings::Findings;
+use crate::base::causes::with_causes;
 use crate::model::ids::ExecutionId;
 use crate::model::isolation::{NetworkIsolation, SyscallIsolation};
 use crate::sandbox::platform::cgroup::{KillWay, Subtree};
@@ -31,7 +32,9 @@ pub(in crate::sandbox) fn cgroups(
         Enforced::Pids,
     ];
     let opened = match config.cgroup {
-        CgroupMode::Auto => Subtree::open(&config.name, kill_way).map_err(|error| error.in_full()),
+        CgroupMode::Auto => {
+            Subtree::open(&config.name, kill_way).map_err(|error| with_causes(&error))
+        }
         CgroupMode::Off => Err("cgroups are switched off".to_owned()),
     };
     match opened {
@@ -158,8 +161,9 @@ fn syscalls(findings: &mut Findings) -> Option<Filter> {
         }
         Err(error) => {
             let reason = format!(
-                "system calls cannot be filtered ({error}): it takes a kernel with \
-                 CONFIG_SECCOMP_FILTER, and nothing around the agent that forbids seccomp"
+                "system calls cannot be filtered ({}): it takes a kernel with \
+                 CONFIG_SECCOMP_FILTER, and nothing around the agent that forbids seccomp",
+                with_causes(&error)
             );
             findings.miss(Enforced::Syscalls, reason);
             None
@@ -220,6 +224,9 @@ fn why_no_network(error: &io::Error) -> String {
         Some(libc::ENOSPC) => {
             "the limit user.max_net_namespaces (sysctl) is reached or 0".to_owned()
         }
-        _ => format!("network namespaces are refused here: {error}"),
+        _ => format!(
+            "network namespaces are refused here: {}",
+            with_causes(error)
+        ),
     }
 }

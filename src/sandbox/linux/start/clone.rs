@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::child::{self, Plan};
 use super::stack;
+use crate::base::causes::with_causes;
 use crate::sandbox::platform::arch;
 use crate::sandbox::platform::follow::leader::Leader;
 use crate::sandbox::platform::follow::orphans;
@@ -91,7 +92,10 @@ impl Cloner {
         if way != CLONE {
             match clone3(plan, cgroup) {
                 Err(error) if way == AUTO && is_missing(&error) => {
-                    log::info!("clone3 is not to be had here ({error}); using clone instead");
+                    log::info!(
+                        "clone3 is not to be had here ({}); using clone instead",
+                        with_causes(&error)
+                    );
                 }
                 result => return result,
             }

@@ -1,7 +1,6 @@
 //! Why nothing runs, in words that somebody can act on. The errno of execve(2) alone misleads: a
 //! missing interpreter reads "no such file" about a file that is there.
 
-use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -9,6 +8,7 @@ use std::path::Path;
 
 use super::child::{Failure, Stage};
 use super::spawn::SpawnError;
+use crate::base::causes::with_causes;
 use crate::sandbox::platform::arch;
 use crate::sandbox::{FileAccess, Spec};
 
@@ -20,25 +20,16 @@ const PT_INTERP: u32 = 3;
 /// For [`crate::sandbox::Outcome::error`].
 pub(in crate::sandbox) fn spawn_error(error: &SpawnError, spec: &Spec) -> String {
     match error {
-        SpawnError::Image(error) => format!("could not be started: {error}"),
-        SpawnError::Files(error) => format!("could not be started: cannot {}", in_full(error)),
+        SpawnError::Files(error) => format!("could not be started: cannot {}", with_causes(error)),
         SpawnError::Clone(cause) if cause.raw_os_error() == Some(libc::EAGAIN) => {
             "could not be started: the system gives no more processes (a limit of the agent's user, \
              its cgroup, or pid_max is reached)"
                 .to_owned()
         }
-        SpawnError::Descriptors(cause) | SpawnError::Clone(cause) => {
-            format!("could not be started: {error}: {cause}")
+        SpawnError::Image(_) | SpawnError::Descriptors(_) | SpawnError::Clone(_) => {
+            format!("could not be started: {}", with_causes(error))
         }
         SpawnError::Child(failure) => format!("could not be started: {}", child(*failure, spec)),
-    }
-}
-
-/// An error and its causes.
-pub(in crate::sandbox) fn in_full(error: &dyn Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", in_full(source)),
-        None => error.to_string(),
     }
 }
 
