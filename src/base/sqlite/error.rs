@@ -2,6 +2,7 @@
 //!
 //! Cloneable, because one failed commit is the answer to every write of its batch.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,9 +45,9 @@ pub enum SqliteError {
         action: &'static str,
         /// The database.
         path: PathBuf,
-        /// SQLite's finding.
+        /// What SQLite found.
         #[source]
-        source: Arc<rusqlite::Error>,
+        source: Arc<Reported>,
     },
     /// The disk, or the quota on it, is used up. Nothing of the failed write stays.
     #[error("cannot {action} {path}: no space is left")]
@@ -55,9 +56,9 @@ pub enum SqliteError {
         action: &'static str,
         /// The database.
         path: PathBuf,
-        /// SQLite's code.
+        /// What SQLite reported.
         #[source]
-        source: Arc<rusqlite::Error>,
+        source: Arc<Reported>,
     },
     /// Anything else that SQLite or the system reported.
     #[error("cannot {action} {path}")]
@@ -66,9 +67,9 @@ pub enum SqliteError {
         action: &'static str,
         /// The database.
         path: PathBuf,
-        /// SQLite's code and text.
+        /// What SQLite reported.
         #[source]
-        source: Arc<rusqlite::Error>,
+        source: Arc<Reported>,
     },
     /// The file or its directory could not be made.
     #[error("cannot open the database")]
@@ -86,7 +87,7 @@ impl SqliteError {
 
     fn classify(action: &'static str, path: &Path, error: rusqlite::Error) -> SqliteError {
         let code = error.sqlite_error_code();
-        let source = Arc::new(error);
+        let source = Arc::new(Reported(error));
         let path = path.to_owned();
         match code {
             Some(ErrorCode::NotADatabase) => SqliteError::NotOurs {
@@ -115,6 +116,21 @@ impl SqliteError {
 impl From<FileError> for SqliteError {
     fn from(error: FileError) -> SqliteError {
         SqliteError::File(Arc::new(error))
+    }
+}
+
+/// SQLite's words and code. A cause that has none itself: rusqlite's texts repeat their sources.
+#[derive(Debug, Error)]
+pub struct Reported(rusqlite::Error);
+
+impl fmt::Display for Reported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            rusqlite::Error::SqliteFailure(code, Some(words)) => {
+                write!(f, "{words} (error code {})", code.extended_code)
+            }
+            error => error.fmt(f),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod tests;
 mod writer;
 
 pub use database::Database;
-pub use error::{Failure, SqliteError};
+pub use error::{Failure, Reported, SqliteError};
 pub use open::Schema;
 pub use statements::{all, first, run};
 pub use writer::Commit;

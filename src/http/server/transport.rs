@@ -167,6 +167,9 @@ fn blocked_or_failed(error: Error, wants: &mut Interest) -> io::Error {
         }
         _ => error
             .into_io_error()
-            .unwrap_or_else(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error)),
+            // As a text, which has its cause in it already.
+            .unwrap_or_else(|error| {
+                io::Error::new(io::ErrorKind::ConnectionAborted, error.to_string())
+            }),
     }
 }
