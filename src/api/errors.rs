@@ -209,7 +209,7 @@ impl From<CallError> for ApiError {
                 error.to_string(),
                 "it may have run; use a fresh key to run it again",
             ),
-            CallError::Store(error) => store(&error),
+            CallError::Store(ref cause) => store(cause, &error),
         }
     }
 }
@@ -246,7 +246,7 @@ impl From<ExecutionError> for ApiError {
                 "it was told to stop; try again to have its end confirmed",
             )
             .retry(),
-            ExecutionError::Store(error) => store(&error),
+            ExecutionError::Store(ref cause) => store(cause, &error),
         }
     }
 }
@@ -287,7 +287,7 @@ impl From<EnrolmentError> for ApiError {
                 error.to_string(),
                 "make a fresh token with: flux agent enroll ID",
             ),
-            EnrolmentError::Store(error) => store(&error),
+            EnrolmentError::Store(ref cause) => store(cause, &error),
         }
     }
 }
@@ -307,7 +307,7 @@ impl From<NotReady> for ApiError {
     fn from(error: NotReady) -> ApiError {
         match error {
             NotReady::ShuttingDown => shutting_down(),
-            NotReady::Store(error) => store(&error),
+            NotReady::Store(ref cause) => store(cause, &error),
         }
     }
 }
@@ -346,7 +346,7 @@ impl From<FunctionError> for ApiError {
                 "delete functions that are not needed any more",
             ),
             FunctionError::Archive(error) => archive(&error),
-            FunctionError::Store(error) => store(&error),
+            FunctionError::Store(ref cause) => store(cause, &error),
         }
     }
 }
@@ -383,7 +383,7 @@ fn fleet(error: &FleetError) -> ApiError {
             error.to_string(),
             "see GET /agents",
         ),
-        FleetError::Store(error) => store(error),
+        FleetError::Store(cause) => store(cause, error),
     }
 }
 
@@ -416,7 +416,7 @@ fn dispatch(error: &DispatchError) -> ApiError {
             error.to_string(),
             "",
         ),
-        DispatchError::Store(error) => store(error),
+        DispatchError::Store(cause) => store(cause, error),
     }
 }
 
@@ -496,7 +496,7 @@ fn no_room(reason: NoRoom, error: &WaitError) -> ApiError {
     .retry()
 }
 
-fn store(error: &StoreError) -> ApiError {
+fn store(error: &StoreError, whole: &dyn std::error::Error) -> ApiError {
     match error {
         StoreError::FunctionNotFound { .. } => ApiError::new(
             Status::NotFound,
@@ -524,11 +524,11 @@ fn store(error: &StoreError) -> ApiError {
         )
         .retry(),
         StoreError::Full { .. } => {
-            log::error!("{}", with_causes(error));
+            log::error!("{}", with_causes(whole));
             ApiError::new(
                 Status::ServiceUnavailable,
                 "store_full",
-                error.to_string(),
+                format!("{whole}: the store is full"),
                 "free space on the disk of state_dir",
             )
             .retry()
@@ -537,11 +537,11 @@ fn store(error: &StoreError) -> ApiError {
         | StoreError::ArchiveMissing { .. }
         | StoreError::ArchiveMismatch { .. }
         | StoreError::Corrupt { .. } => {
-            log::error!("{}", with_causes(error));
+            log::error!("{}", with_causes(whole));
             ApiError::new(
                 Status::ServiceUnavailable,
                 "store_unavailable",
-                "the store does not answer as it should",
+                format!("{whole}: the store does not answer as it should"),
                 "the control plane's log tells why",
             )
             .retry()

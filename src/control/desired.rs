@@ -67,7 +67,7 @@ pub enum FunctionError {
     #[error("{MAX_FUNCTIONS} functions are registered already")]
     TooMany,
     /// The store failed.
-    #[error("the function could not be stored")]
+    #[error("the function cannot be looked up or stored")]
     Store(#[from] StoreError),
 }
 

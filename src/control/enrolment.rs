@@ -53,7 +53,7 @@ pub enum EnrolmentError {
     #[error(transparent)]
     Unsound(#[from] enrolment::EnrolmentError),
     /// The store failed.
-    #[error("the store cannot be asked for tokens")]
+    #[error("the token cannot be looked up or kept")]
     Store(#[from] StoreError),
 }
 

@@ -75,7 +75,7 @@ pub enum NotReady {
     #[error("the control plane is shutting down")]
     ShuttingDown,
     /// The store does not answer.
-    #[error("the store does not answer")]
+    #[error("the control plane is not ready")]
     Store(#[from] StoreError),
 }
 

@@ -39,6 +39,6 @@ pub enum ExecutionError {
         message: String,
     },
     /// The store or the history failed.
-    #[error("the store cannot be asked")]
+    #[error("the execution cannot be looked up or kept")]
     Store(#[from] StoreError),
 }

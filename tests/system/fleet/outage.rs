@@ -50,7 +50,8 @@ fn a_full_disk_is_never_an_empty_list_nor_an_acceptance() {
             .put("/functions", function_yaml(&name, "").as_bytes());
         (reply.status != 201).then_some(reply)
     });
-    refused.expect_error(503, "store_full");
+    let message = refused.expect_error(503, "store_full");
+    assert!(message.ends_with(" stored: the store is full"), "{message}");
     eventually("there is no room for another route", || {
         let reply = fleet.api.post_json("/execute/echo/async", &json!({}));
         if reply.status == 202 {

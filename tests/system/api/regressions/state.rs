@@ -10,6 +10,7 @@ use crate::runner::tests;
 tests![
     a_draining_agent_does_not_become_online_by_being_probed,
     a_store_that_cannot_be_written_is_503_and_never_a_202_or_a_404,
+    a_failure_is_a_statement_to_its_client_and_has_its_causes_in_the_log,
     states_are_words_in_every_answer,
 ];
 
@@ -76,6 +77,27 @@ fn a_store_that_cannot_be_written_is_503_and_never_a_202_or_a_404() {
     fleet.await_end(&accepted);
     let listed = fleet.api.get("/executions?function=kept").expect(200);
     assert_eq!(listed["executions"].as_array().map(Vec::len), Some(3));
+}
+
+fn a_failure_is_a_statement_to_its_client_and_has_its_causes_in_the_log() {
+    let fleet = Fleet::start();
+    let file = fleet.directory().join("state/flux.db");
+    let other = rusqlite::Connection::open(&file).expect("open");
+    other.execute_batch("BEGIN IMMEDIATE").expect("lock");
+    let reply = fleet
+        .api
+        .put("/functions", function_yaml("fresh", "").as_bytes());
+    let message = reply.expect_error(503, "store_unavailable");
+    assert_eq!(
+        message,
+        "the function cannot be looked up or stored: the store does not answer as it should"
+    );
+    let chain = format!(
+        "the function cannot be looked up or stored: the store cannot be used: cannot commit to {}: database is locked (error code 5)\n",
+        file.display()
+    );
+    let log = fleet.flux.log();
+    assert!(log.contains(&chain), "no {chain:?} in:\n{log}");
 }
 
 fn states_are_words_in_every_answer() {
