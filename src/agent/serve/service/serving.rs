@@ -11,7 +11,7 @@ use std::time::Duration;
 use grpcio::{ClientStreamingSink, RequestStream, RpcContext, ServerStreamingSink, UnarySink};
 use openssl::sha::sha256;
 
-use super::worker_api::{Worker, WorkerError};
+use crate::agent::serve::worker_api::{Worker, WorkerError};
 use crate::base::causes::with_causes;
 use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::{Supervisor, lock};

@@ -1,0 +1,5 @@
+//! The protocol's service: each call becomes one call of the worker.
+
+mod serving;
+
+pub use serving::Serving;

@@ -1,0 +1,5 @@
+//! Every error of the services as the client sees it.
+
+mod api_error;
+
+pub use api_error::ApiError;
