@@ -10,7 +10,7 @@
 //! - When [`Sandbox::run`] returns, the whole tree is dead, or the outcome says that this could
 //!   not be confirmed.
 //!
-//! A platform provides `Sandbox`, `Control`, `Projects` and `Project` with exactly the methods that `windows/mod.rs`
+//! A platform provides `Sandbox`, `Control`, `Projects` and `Project` with exactly the methods that `windows/`
 //! writes down; everything else is shared.
 
 mod config;

@@ -1,45 +1,12 @@
-//! The contract of a platform, and the place of the Windows one. It opens nothing yet: an agent
-//! on Windows says so at start instead of running functions uncontained.
-//!
-//! Meant: a job object per execution (`CreateJobObject`, `JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE`,
-//! memory, processor rate and active process limits), the process started in it by
-//! `PROC_THREAD_ATTRIBUTE_JOB_LIST` so that there is no moment outside, two overlapped pipes and
-//! an event in one `WaitForMultipleObjects`, the tree ended by `TerminateJobObject` and confirmed
-//! by the job's completion port.
+//! Opens and runs, on Windows. Refuses to open: nothing could ask for more of it.
 
-use crate::sandbox::{
-    Enforced, Missing, Outcome, OutputSink, SandboxConfig, SandboxError, Spec, StopReason,
-};
+use super::control::Control;
+use super::projects::Projects;
+use crate::sandbox::{Enforced, Missing, Outcome, OutputSink, SandboxConfig, SandboxError, Spec};
 
-/// There are no capabilities to shed here.
-pub fn shed_bounding_set() {}
-
-/// There are no rules for files here.
-pub fn default_system_paths() -> Vec<std::path::PathBuf> {
-    Vec::new()
-}
-
-/// See [`crate::sandbox`].
+/// What runs processes contained. There is none: [`Sandbox::open`] always refuses.
 #[derive(Debug)]
 pub struct Sandbox {
-    never: std::convert::Infallible,
-}
-
-/// Ends one run from other threads.
-#[derive(Debug, Clone)]
-pub struct Control {
-    never: std::convert::Infallible,
-}
-
-/// What gives working directories quotas.
-#[derive(Debug, Clone)]
-pub struct Projects {
-    never: std::convert::Infallible,
-}
-
-/// The quota of one working directory.
-#[derive(Debug)]
-pub struct Project {
     never: std::convert::Infallible,
 }
 
@@ -85,26 +52,6 @@ impl Sandbox {
 
     /// Runs one process to its end, on the calling thread.
     pub fn run(&self, _spec: &Spec, _control: &Control, _output: &mut dyn OutputSink) -> Outcome {
-        match self.never {}
-    }
-}
-
-impl Control {
-    /// One that nobody has stopped.
-    ///
-    /// # Errors
-    /// Always, until there is a sandbox.
-    pub fn new() -> Result<Control, SandboxError> {
-        Err(SandboxError::Unsupported { system: "Windows" })
-    }
-
-    /// Ends the run; the first reason stays.
-    pub fn stop(&self, _reason: StopReason) {
-        match self.never {}
-    }
-
-    /// The first reason, when there is one.
-    pub fn stopped(&self) -> Option<StopReason> {
         match self.never {}
     }
 }

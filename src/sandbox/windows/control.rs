@@ -1,0 +1,29 @@
+//! The end of one run, asked for from other threads, on Windows. There is no run yet.
+
+use crate::sandbox::{SandboxError, StopReason};
+
+/// Ends one run from other threads.
+#[derive(Debug, Clone)]
+pub struct Control {
+    never: std::convert::Infallible,
+}
+
+impl Control {
+    /// One that nobody has stopped.
+    ///
+    /// # Errors
+    /// Always, until there is a sandbox.
+    pub fn new() -> Result<Control, SandboxError> {
+        Err(SandboxError::Unsupported { system: "Windows" })
+    }
+
+    /// Ends the run; the first reason stays.
+    pub fn stop(&self, _reason: StopReason) {
+        match self.never {}
+    }
+
+    /// The first reason, when there is one.
+    pub fn stopped(&self) -> Option<StopReason> {
+        match self.never {}
+    }
+}
