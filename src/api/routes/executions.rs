@@ -89,7 +89,7 @@ pub fn list(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response
     let function = query(request, "function")?
         .map(FunctionName::new)
         .transpose()
-        .map_err(|error| ApiError::bad_id(&error))?;
+        .map_err(|error| ApiError::from(&error))?;
     let status = query(request, "status")?
         .map(|word| {
             execution::Status::parse(word).ok_or_else(|| {

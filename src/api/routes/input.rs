@@ -60,7 +60,7 @@ fn object(body: &[u8]) -> Result<Node, ApiError> {
 /// 422 with the rule that it breaks.
 pub fn id<T>(params: &[String], read: fn(&str) -> Result<T, InvalidId>) -> Result<T, ApiError> {
     let segment = params.first().map_or("", String::as_str);
-    read(segment).map_err(|error| ApiError::bad_id(&error))
+    read(segment).map_err(|error| ApiError::from(&error))
 }
 
 /// The value of a query key that may stand once.
