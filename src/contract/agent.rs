@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::machine::Node;
-use super::null_as_default;
+use super::null::null_as_default;
 
 /// An agent, as in `GET /agents`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::null_as_default;
+use super::null::null_as_default;
 
 /// The body of every answer that is an error of Flux.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::null_as_default;
+use super::null::null_as_default;
 use super::record::Record;
 
 /// The body of `POST /execute/{name}` and `POST /execute/{name}/async`; everything may be left out.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::null_as_default;
+use super::null::null_as_default;
 
 /// A function, as in `GET /functions`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

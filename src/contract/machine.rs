@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agent::Agent;
-use super::null_as_default;
+use super::null::null_as_default;
 
 /// A machine's figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

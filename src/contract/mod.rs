@@ -11,15 +11,5 @@ pub mod error;
 pub mod execution;
 pub mod function;
 pub mod machine;
+mod null;
 pub mod record;
-
-use serde::{Deserialize, Deserializer};
-
-/// For fields that a peer may leave out or send as null.
-fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
-}

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::null_as_default;
+use super::null::null_as_default;
 use crate::base::units::Mib;
 use crate::model::execution::{Ending, Executed, ExecutionRecord};
 

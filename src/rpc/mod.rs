@@ -1,6 +1,6 @@
 //! Everything of gRPC that is not generated: channels, credentials, deadlines, typed errors.
 //!
-//! Only here and in `agent/service.rs` does the gRPC library appear. Everybody else sees values
+//! Only here and in `agent/serve/service/` does the gRPC library appear. Everybody else sees values
 //! of `model` and `wire`, blocking calls, and crossbeam receivers where a call must be waited
 //! for together with something else.
 //!
@@ -27,11 +27,9 @@ pub mod tls;
 mod wait;
 pub mod watch;
 
-/// Under which the gRPC library logs.
-pub const LOG_TARGET: &str = "grpcio";
-
 pub use channels::Channels;
 pub use client::AgentClient;
+pub use environment::LOG_TARGET;
 pub use error::RpcError;
 pub use probe::ProbeError;
 pub use status::Refusal;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::text_of;
+use super::json::{self, text_of};
 use crate::base::clock::Timestamp;
 use crate::model::agent::{Agent, AgentState, Machine};
 use crate::model::ids::AgentId;
@@ -32,7 +32,7 @@ struct MachineV1 {
 }
 
 pub(crate) fn encode(agent: &Agent) -> String {
-    super::encode(&StoredAgent::V1(AgentV1 {
+    json::encode(&StoredAgent::V1(AgentV1 {
         id: agent.id.as_str().to_owned(),
         address: agent.address.clone(),
         tls: agent.tls,

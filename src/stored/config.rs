@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{millis, text_of};
+use super::json::{self, millis, text_of};
 use crate::base::units::Mib;
 use crate::model::function::{Behavior, Env, FunctionConfig, HandlerPath};
 use crate::model::ids::FunctionName;
@@ -59,7 +59,7 @@ pub(crate) fn encode(config: &FunctionConfig) -> String {
         Behavior::Exit => BehaviorV1::Exit,
         Behavior::Wait => BehaviorV1::Wait,
     };
-    super::encode(&StoredConfig::V1(ConfigV1 {
+    json::encode(&StoredConfig::V1(ConfigV1 {
         name: config.name.as_str().to_owned(),
         handler: config.handler.as_str().to_owned(),
         cpu_millicores: config.cpu_millicores,

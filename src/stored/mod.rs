@@ -8,24 +8,5 @@
 
 pub mod agent;
 pub mod config;
+mod json;
 pub mod record;
-
-use std::error::Error;
-use std::time::Duration;
-
-use serde::Serialize;
-
-use crate::base::causes::with_causes;
-
-fn encode(value: &impl Serialize) -> String {
-    // Texts, numbers and maps with text keys have a JSON form without exception.
-    serde_json::to_string(value).expect("stored forms are serialisable")
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn text_of(error: impl Error) -> String {
-    with_causes(&error)
-}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{millis, text_of};
+use super::json::{self, millis, text_of};
 use crate::base::clock::Timestamp;
 use crate::model::execution::{Ending, ExecutionRecord, Usage};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
@@ -52,7 +52,7 @@ struct UsageV1 {
 }
 
 pub(crate) fn encode(record: &ExecutionRecord) -> String {
-    super::encode(&StoredRecord::V1(RecordV1 {
+    json::encode(&StoredRecord::V1(RecordV1 {
         id: record.id.as_str().to_owned(),
         agent: record.agent.as_str().to_owned(),
         function: record.function.as_str().to_owned(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{empty, fields, names, source};
+use super::fixture::{empty, fields, names, source};
 use crate::base::units::Mib;
 use crate::config::agent::{AgentConfig, AgentTls};
 use crate::config::error::ConfigError;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{empty, source};
+use super::fixture::{empty, source};
 use crate::config::agent::{AgentConfig, AgentLimits, read_agent};
 use crate::config::document::Node;
 use crate::config::function::{parse_function_yaml, read_function};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::names;
+use super::fixture::names;
 use crate::base::units::Mib;
 use crate::config::error::FieldError;
 use crate::config::function::{FunctionYamlError, parse_function_yaml};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{empty, fields, names, source};
+use super::fixture::{empty, fields, names, source};
 use crate::config::error::ConfigError;
 use crate::config::redis_address::RedisAddress;
 use crate::config::server::{HttpTls, ServerConfig, ServerLimits};
