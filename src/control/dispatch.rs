@@ -23,7 +23,7 @@ use crate::model::output::Output;
 use crate::rpc::{AgentClient, RpcError};
 use crate::store::{Route, Store, StoreError};
 use crate::wire::error::ErrorKind;
-use crate::wire::execution::{ExecuteRequest, Protocol};
+use crate::wire::execute::{ExecuteRequest, Protocol};
 
 /// How often an execution is offered, each time to the agent with the most room, before the call
 /// is refused. A refusal by the agent teaches the fleet, so more rounds than this mean that

@@ -21,8 +21,10 @@ use crate::model::execution::{Executed, ExecutionRecord};
 use crate::model::function::FunctionConfig;
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::wire;
-use crate::wire::execution::{CancelOutcome, DrainState, ExecutionQuery};
+use crate::wire::cancel::CancelOutcome;
+use crate::wire::drain::DrainState;
 use crate::wire::function::HeldFunction;
+use crate::wire::listing::ExecutionQuery;
 use crate::wire::node::NodeReport;
 use crate::wire::output::{OutputPiece, OutputQuery};
 use crate::wire::proto::{self, AgentServiceClient};
@@ -188,7 +190,7 @@ impl AgentClient {
         };
         let start = AgentServiceClient::cancel_execution_async_opt;
         let answer = self.unary(start, &request, CANCEL_DEADLINE)?;
-        wire::execution::cancel_from_proto(&answer).ok_or(RpcError::Rejected {
+        wire::cancel::cancel_from_proto(&answer).ok_or(RpcError::Rejected {
             message: answer.message,
         })
     }
@@ -230,7 +232,7 @@ impl AgentClient {
         &self,
         query: &ExecutionQuery,
     ) -> Result<Vec<ExecutionRecord>, RpcError> {
-        let request = wire::execution::list_to_proto(query);
+        let request = wire::listing::list_to_proto(query);
         let start = AgentServiceClient::list_executions_async_opt;
         let answer = self.unary(start, &request, CALL_DEADLINE)?;
         let records = answer.executions.into_iter();
@@ -246,7 +248,7 @@ impl AgentClient {
         let request = proto::DrainRequest { drain };
         let start = AgentServiceClient::drain_async_opt;
         let answer = self.unary(start, &request, CALL_DEADLINE)?;
-        Ok(wire::execution::drain_from_proto(&answer)?)
+        Ok(wire::drain::drain_from_proto(&answer)?)
     }
 
     /// Who answers at the other end of a connection without TLS.

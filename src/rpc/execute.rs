@@ -14,7 +14,8 @@ use super::limits::{ACCEPT_DEADLINE, EXECUTE_MARGIN};
 use crate::base::cancel::Cancel;
 use crate::base::clock::Timestamp;
 use crate::model::execution::Executed;
-use crate::wire::execution::{ExecuteRequest, Protocol, record_from_proto, request_to_proto};
+use crate::wire::execute::{ExecuteRequest, Protocol, request_to_proto};
+use crate::wire::execution::record_from_proto;
 use crate::wire::output::output_from_proto;
 use crate::wire::proto;
 

@@ -9,9 +9,9 @@ use crate::base::clock::Timestamp;
 use crate::model::execution::{Ending, Executed, ExecutionRecord};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::model::output::Output;
+use crate::wire::ending::UNKNOWN_EXIT_CODE;
 use crate::wire::error::ErrorKind;
 use crate::wire::proto;
-use crate::wire::record::UNKNOWN_EXIT_CODE;
 
 const AT_CAPACITY: &str = "at capacity";
 const FUNCTION_NOT_FOUND: &str = "function not found";

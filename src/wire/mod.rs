@@ -4,10 +4,15 @@
 //! beside the conversions where the protocol knows more than the model. Nothing behind this
 //! module sees an unchecked name, a negative count or a status as text.
 
+pub mod cancel;
+pub mod drain;
+pub mod ending;
 pub mod ends;
 pub mod error;
+pub mod execute;
 pub mod execution;
 pub mod function;
+pub mod listing;
 pub mod names;
 pub mod node;
 pub mod output;

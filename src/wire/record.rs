@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
+use super::ending::{ending_from_parts, ending_without_reason, status};
 use super::error::WireError;
-use super::execution::{ending_from_parts, ending_without_reason, status};
 use crate::base::clock::Timestamp;
 use crate::base::units::Mib;
 use crate::contract::record::Record;
 use crate::model::execution::{Executed, ExecutionRecord, Usage};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::model::output::Output;
-
-/// `exit_code` of a run of which its agent says only that it failed.
-pub const UNKNOWN_EXIT_CODE: i32 = -1;
 
 /// For a control plane.
 ///
@@ -85,6 +82,7 @@ mod tests {
     use super::super::execution::tests::{ENDINGS, record};
     use super::*;
     use crate::model::execution::Ending;
+    use crate::wire::ending::UNKNOWN_EXIT_CODE;
 
     fn agent() -> AgentId {
         AgentId::new("asked").expect("id")

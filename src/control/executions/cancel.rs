@@ -5,7 +5,7 @@ use super::locate::{Executions, Whereabouts, unreachable};
 use crate::base::causes::with_causes;
 use crate::model::ids::ExecutionId;
 use crate::rpc::RpcError;
-use crate::wire::execution::CancelOutcome;
+use crate::wire::cancel::CancelOutcome;
 
 impl Executions {
     /// Ends it; its whole process tree is dead when this returns.

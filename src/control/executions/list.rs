@@ -9,7 +9,7 @@ use crate::model::execution::{ExecutionRecord, Status};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::rpc::RpcError;
 use crate::store::history::RecordFilter;
-use crate::wire::execution::ExecutionQuery;
+use crate::wire::listing::ExecutionQuery;
 
 /// Executions in one listing at the most, so that an answer stays readable and bounded.
 pub const MAX_LISTED: usize = 500;

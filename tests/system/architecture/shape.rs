@@ -39,7 +39,6 @@ const LONGER_FILES: &[(&str, usize, &str)] = &[
         471,
         "tests of one module, one after the other",
     ),
-    ("src/wire/execution.rs", 565, "to be divided"),
 ];
 
 /// Functions that are longer, as `path::function`, how long they are, and why. The figures may only fall.

@@ -9,10 +9,13 @@ use flux::model::execution::{Ending, Executed, Status};
 use flux::model::function::{Behavior, DEFAULT_MAX_WAIT, FunctionConfig, HandlerPath};
 use flux::model::output::{Output, Stream};
 use flux::rpc::RpcError;
+use flux::wire::cancel::CancelOutcome;
+use flux::wire::drain::DrainState;
 use flux::wire::ends::{EndsQuery, SettleQuery};
 use flux::wire::error::ErrorKind;
-use flux::wire::execution::{CancelOutcome, DrainState, ExecuteRequest, ExecutionQuery};
+use flux::wire::execute::ExecuteRequest;
 use flux::wire::function::config_digest;
+use flux::wire::listing::ExecutionQuery;
 use flux::wire::output::{OutputQuery, Selection};
 
 use super::double::{BIG, REMARK, Seen};

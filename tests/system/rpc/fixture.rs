@@ -14,7 +14,7 @@ use flux::pki::{Authority, Identity};
 use flux::rpc::limits::Keepalive;
 use flux::rpc::tls::ServerIdentity;
 use flux::rpc::{AgentClient, Channels, TlsIdentity};
-use flux::wire::execution::{ExecuteRequest, Protocol};
+use flux::wire::execute::{ExecuteRequest, Protocol};
 
 use super::double::{Seen, double};
 

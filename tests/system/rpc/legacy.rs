@@ -13,11 +13,12 @@ use flux::rpc::limits::Keepalive;
 use flux::rpc::release::OutgoingRelease;
 use flux::rpc::server::AgentServer;
 use flux::rpc::{AgentClient, Channels, RpcError};
+use flux::wire::cancel::CancelOutcome;
+use flux::wire::ending::UNKNOWN_EXIT_CODE;
 use flux::wire::error::ErrorKind;
-use flux::wire::execution::{CancelOutcome, ExecuteRequest};
+use flux::wire::execute::ExecuteRequest;
 use flux::wire::output::{OutputQuery, Selection};
 use flux::wire::proto::{self, AgentServiceClient};
-use flux::wire::record::UNKNOWN_EXIT_CODE;
 use grpcio::{
     ChannelBuilder, Environment, Marshaller, Method, MethodType, RpcContext, Service,
     ServiceBuilder, UnarySink,

@@ -26,7 +26,7 @@ use crate::rpc::server::{AgentServer, ServerError};
 use crate::rpc::tls::ServerIdentity;
 use crate::wire;
 use crate::wire::error::{ErrorKind, WireError};
-use crate::wire::execution::Protocol;
+use crate::wire::execute::Protocol;
 use crate::wire::function::ReleaseHeader;
 use crate::wire::proto;
 
@@ -277,7 +277,7 @@ impl proto::AgentService for Service {
             0 => Protocol::Legacy,
             _ => Protocol::Flux,
         };
-        let request = match wire::execution::request_from_proto(request) {
+        let request = match wire::execute::request_from_proto(request) {
             Ok(request) => request,
             Err(error) => {
                 return reply.send_from(&context, rendered(protocol, Err(invalid(error))));
@@ -303,7 +303,7 @@ impl proto::AgentService for Service {
     ) {
         self.call(&context, sink, move |worker| {
             let outcome = worker.cancel(&execution_id(&request.execution_id)?)?;
-            Ok(wire::execution::cancel_to_proto(outcome))
+            Ok(wire::cancel::cancel_to_proto(outcome))
         });
     }
 
@@ -425,7 +425,7 @@ impl proto::AgentService for Service {
         sink: UnarySink<proto::ListExecutionsResponse>,
     ) {
         self.call(&context, sink, move |worker| {
-            let query = wire::execution::list_from_proto(&request).map_err(invalid)?;
+            let query = wire::listing::list_from_proto(&request).map_err(invalid)?;
             let records = worker.list_executions(&query)?;
             let executions = records
                 .iter()
@@ -442,9 +442,7 @@ impl proto::AgentService for Service {
         sink: UnarySink<proto::DrainResponse>,
     ) {
         self.call(&context, sink, move |worker| {
-            worker
-                .drain(request.drain)
-                .map(wire::execution::drain_to_proto)
+            worker.drain(request.drain).map(wire::drain::drain_to_proto)
         });
     }
 
@@ -504,7 +502,7 @@ impl Service {
 fn rendered(protocol: Protocol, result: Result<Executed, WorkerError>) -> ExecutionAnswer {
     let result = result.map(bounded).map_err(|error| error.to_refusal());
     match (protocol, result) {
-        (Protocol::Flux, result) => result.map(wire::execution::response_to_proto),
+        (Protocol::Flux, result) => result.map(wire::execute::response_to_proto),
         (Protocol::Legacy, Ok(executed)) => Ok(legacy::response(executed)),
         (Protocol::Legacy, Err(refusal)) => Ok(legacy::refused(&refusal)),
     }
