@@ -3,11 +3,16 @@
 //! One lock guards it all (`state::State`), so that a freed slot, a waiter and a new call see
 //! each other in one order; nothing blocks under it. What must survive a restart is written to
 //! the store before it is true here.
+//!
+//! `roster` has the agents, `holdings` what they hold, `slots` what runs on them; `queue` and `waiting`
+//! are about whom there is no room for yet.
 
 mod entry;
+mod holdings;
 mod queue;
 mod reservation;
 mod roster;
+mod slots;
 mod state;
 #[cfg(test)]
 mod tests;

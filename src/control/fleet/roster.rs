@@ -1,27 +1,25 @@
-//! The fleet's one owner: every change of an agent goes through here.
+//! Which agents there are and where each stands: the fleet's one owner, through which every change of
+//! an agent goes.
+//!
+//! What agents hold is in `holdings`, what runs on them and waits for them in `slots`; both change the
+//! same state under the same lock.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use thiserror::Error;
 
-use super::entry::{AgentView, Entry, Held, RefusedFor, stored_state};
-use super::queue::{Entered, QueueLimits, Ticket, WaitError};
-use super::reservation::Reservation;
-use super::state::{Current, Placed, State};
-use super::waiting::{Place, Waiting};
-use crate::base::cancel::Cancel;
+use super::entry::{AgentView, Entry, stored_state};
+use super::queue::QueueLimits;
+use super::state::State;
 use crate::base::clock::Clock;
 use crate::base::threads::lock;
 use crate::model::agent::{Agent, AgentEvent, AgentState, IllegalTransition};
-use crate::model::ids::{AgentId, ExecutionId, FunctionName};
+use crate::model::ids::AgentId;
 use crate::model::resources::NodeStatus;
-use crate::policy::placement::NoRoom;
 use crate::store::{Store, StoreError, Stored};
 use crate::wire::node::NodeReport;
 
-/// See the module's text.
+/// All agents, with what they hold and what runs there.
 pub struct Fleet {
     store: Arc<dyn Store>,
     clock: Clock,
@@ -98,17 +96,12 @@ impl Fleet {
 
     /// All agents, by id.
     pub fn list(&self) -> Vec<AgentView> {
-        lock(&self.state).agents.values().map(Entry::view).collect()
+        self.state().agents.values().map(Entry::view).collect()
     }
 
     /// One agent.
     pub fn get(&self, id: &AgentId) -> Option<AgentView> {
-        lock(&self.state).agents.get(id).map(Entry::view)
-    }
-
-    /// How many calls wait for room.
-    pub fn waiting(&self) -> usize {
-        lock(&self.state).waiters.len()
+        self.state().agents.get(id).map(Entry::view)
     }
 
     /// Adds an agent that answered at `address`. The same agent again is no change.
@@ -150,7 +143,7 @@ impl Fleet {
         });
         entry.contact.node = Some(node);
         let view = entry.view();
-        lock(&self.state).agents.insert(id.clone(), entry);
+        self.state().agents.insert(id.clone(), entry);
         Ok(view)
     }
 
@@ -161,7 +154,7 @@ impl Fleet {
     pub fn refresh(&self, id: &AgentId) -> Result<Refreshed, StoreError> {
         let _changes = lock(&self.changes);
         let stored = self.store.get_agent(id)?;
-        let mut state = lock(&self.state);
+        let mut state = self.state();
         let refreshed = match (stored, state.agents.get_mut(id)) {
             (None, None) => Refreshed::Nothing,
             (Some(stored), Some(entry)) if entry.revision == stored.revision => Refreshed::Nothing,
@@ -190,7 +183,7 @@ impl Fleet {
     pub fn transition(&self, id: &AgentId, event: AgentEvent) -> Result<AgentState, FleetError> {
         let _changes = lock(&self.changes);
         let (mut agent, revision) = {
-            let state = lock(&self.state);
+            let state = self.state();
             let entry = state
                 .agents
                 .get(id)
@@ -222,7 +215,7 @@ impl Fleet {
     /// last one, in which case nothing is known of what it holds and runs. `None`: the fleet has
     /// no such agent any more, and a late answer brings none back.
     pub fn record_answer(&self, agent: &Agent, report: NodeReport) -> Option<bool> {
-        let mut state = lock(&self.state);
+        let mut state = self.state();
         let entry = state
             .agents
             .get_mut(&agent.id)
@@ -246,7 +239,7 @@ impl Fleet {
 
     /// Whether the fleet still has this agent, at this address and since this registration.
     pub fn has(&self, agent: &Agent) -> bool {
-        lock(&self.state)
+        self.state()
             .agents
             .get(&agent.id)
             .is_some_and(|entry| entry.is_same(agent))
@@ -261,191 +254,9 @@ impl Fleet {
         .unwrap_or(0)
     }
 
-    /// What an agent holds of a function.
-    pub fn held(&self, id: &AgentId, function: &FunctionName) -> Option<Held> {
-        let state = lock(&self.state);
-        state.agents.get(id)?.held.get(function).cloned()
-    }
-
-    /// Whether an agent holds some function not as it should.
-    pub fn lacks_something(&self, id: &AgentId) -> bool {
-        let state = lock(&self.state);
-        let Some(entry) = state.agents.get(id) else {
-            return false;
-        };
-        state.current.iter().any(|(name, current)| {
-            let held = entry.held.get(name);
-            held.is_none_or(|held| !current.is_as_held(held))
-        })
-    }
-
-    /// An agent said that it does not hold a function as `current` says; whatever it was brought
-    /// since then stands.
-    pub fn disprove_held(&self, id: &AgentId, current: &Current) {
-        self.with_entry(id, |entry| {
-            let name = &current.config.name;
-            if entry
-                .held
-                .get(name)
-                .is_some_and(|held| current.is_as_held(held))
-            {
-                entry.held.remove(name);
-            }
-        });
-    }
-
-    /// What an agent holds of a function from now on; `None` = nothing, or nobody knows.
-    pub fn set_held(&self, id: &AgentId, function: &FunctionName, held: Option<Held>) {
-        let mut state = lock(&self.state);
-        if let Some(entry) = state.agents.get_mut(id) {
-            match held {
-                Some(held) => entry.held.insert(function.clone(), held),
-                None => entry.held.remove(function),
-            };
-        }
-        state.serve_waiters();
-    }
-
-    /// What an agent holds, whole.
-    pub fn replace_held(&self, id: &AgentId, held: HashMap<FunctionName, Held>) {
-        let mut state = lock(&self.state);
-        if let Some(entry) = state.agents.get_mut(id) {
-            entry.held = held;
-        }
-        state.serve_waiters();
-    }
-
-    /// What has to be run from now on under a name; `None` = the function is deleted.
-    pub fn set_current(&self, name: &FunctionName, current: Option<Current>) {
-        let mut state = lock(&self.state);
-        match current {
-            Some(current) => state.current.insert(name.clone(), Arc::new(current)),
-            None => state.current.remove(name),
-        };
-        state.serve_waiters();
-    }
-
-    /// What the agent says runs there: replaces what was believed, except for executions that a
-    /// call is about just now.
-    pub fn replace_running(&self, id: &AgentId, running: Vec<(ExecutionId, FunctionName)>) {
-        let mut state = lock(&self.state);
-        let state = &mut *state;
-        let Some(entry) = state.agents.get_mut(id) else {
-            return;
-        };
-        let reported: HashMap<_, _> = running.into_iter().collect();
-        let ended: Vec<_> = entry
-            .inflight
-            .iter()
-            .filter(|(execution, inflight)| !inflight.calling && !reported.contains_key(execution))
-            .map(|(execution, _)| execution.clone())
-            .collect();
-        for execution in ended {
-            entry.vacate(&execution);
-        }
-        for (execution, function) in reported {
-            entry.occupy(execution, state.current.get(&function), &function, false);
-        }
-        state.serve_waiters();
-    }
-
-    /// An execution ended: its slot is free. Also of one that is not known here: the agent has
-    /// room that it may have refused a moment ago.
-    pub fn vacate(&self, id: &AgentId, execution: &ExecutionId) {
-        let mut state = lock(&self.state);
-        if let Some(entry) = state.agents.get_mut(id) {
-            entry.vacate(execution);
-            state.serve_waiters();
-        }
-    }
-
-    /// Executions that take a slot there and that no call is about just now.
-    pub fn running_unwatched(&self, id: &AgentId) -> Vec<(ExecutionId, FunctionName)> {
-        let state = lock(&self.state);
-        let inflight = state.agents.get(id).map(|entry| &entry.inflight);
-        inflight
-            .into_iter()
-            .flatten()
-            .filter(|(_, inflight)| !inflight.calling)
-            .map(|(id, inflight)| (id.clone(), inflight.function.clone()))
-            .collect()
-    }
-
-    /// Takes a slot for `execution` of `function`, waiting for one where the function's
-    /// behaviours say so, until the client leaves or the control plane ends.
-    ///
-    /// # Errors
-    /// [`WaitError`]; no slot is taken then.
-    pub fn acquire(
-        self: &Arc<Self>,
-        function: &FunctionName,
-        execution: &ExecutionId,
-        client_gone: &Cancel,
-    ) -> Result<Reservation, WaitError> {
-        match self.enter(function, execution)? {
-            Place::Taken(reservation) => Ok(reservation),
-            Place::InQueue(waiting) => {
-                log::debug!("function {function}: execution {execution} waits for room");
-                waiting.wait(client_gone)
-            }
-        }
-    }
-
-    /// Takes a slot for `execution` of `function` at once, or a place in the queue where the function
-    /// wants that.
-    ///
-    /// # Errors
-    /// [`WaitError`]; no slot and no place is taken then.
-    pub fn enter(
-        self: &Arc<Self>,
-        function: &FunctionName,
-        execution: &ExecutionId,
-    ) -> Result<Place, WaitError> {
-        let entered = lock(&self.state).enter(function, execution, self.limits)?;
-        Ok(match entered {
-            Entered::Placed(placed) => Place::Taken(self.reserve(placed, execution)),
-            Entered::Waiting(ticket) => {
-                Place::InQueue(Waiting::new(Arc::clone(self), ticket, execution.clone()))
-            }
-        })
-    }
-
-    /// The agent with which this control plane knows an execution to be, or to be about to be.
-    pub fn whereabouts(&self, execution: &ExecutionId) -> Option<AgentView> {
-        lock(&self.state)
-            .agents
-            .values()
-            .find(|entry| entry.inflight.contains_key(execution))
-            .map(Entry::view)
-    }
-
-    /// Sends every waiter away, now and from now on; for shutdown.
-    pub fn dismiss_waiters(&self) {
-        lock(&self.state).dismiss_waiters();
-    }
-
-    pub(super) fn turn_down(&self, id: &AgentId, execution: &ExecutionId, refused: RefusedFor) {
-        let mut state = lock(&self.state);
-        if let Some(entry) = state.agents.get_mut(id) {
-            entry.turn_down(execution, refused);
-            state.serve_waiters();
-        }
-    }
-
-    pub(super) fn call_ended(&self, id: &AgentId, execution: &ExecutionId) {
-        self.with_entry(id, |entry| {
-            if let Some(inflight) = entry.inflight.get_mut(execution) {
-                inflight.calling = false;
-            }
-        });
-    }
-
-    pub(super) fn reserve(
-        self: &Arc<Self>,
-        placed: Placed,
-        execution: &ExecutionId,
-    ) -> Reservation {
-        Reservation::new(Arc::clone(self), placed, execution.clone())
+    /// How many may wait for room.
+    pub(super) fn limits(&self) -> QueueLimits {
+        self.limits
     }
 
     /// By which waits are measured.
@@ -453,22 +264,21 @@ impl Fleet {
         &self.clock
     }
 
-    /// For a waiter whose time is over: what is short, and how long that is worth waiting for.
-    pub(super) fn reconsider(&self, function: &FunctionName) -> (NoRoom, Duration) {
-        lock(&self.state).reconsider(function)
+    /// The lock on everything: see [`State`].
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 
-    /// Takes a waiter out of the queue; `false`: it has been answered already.
-    pub(super) fn leave(&self, ticket: &Ticket) -> bool {
-        lock(&self.state).waiters.leave(ticket)
-    }
-
-    fn with_entry<T>(&self, id: &AgentId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
-        lock(&self.state).agents.get_mut(id).map(change)
+    pub(super) fn with_entry<T>(
+        &self,
+        id: &AgentId,
+        change: impl FnOnce(&mut Entry) -> T,
+    ) -> Option<T> {
+        self.state().agents.get_mut(id).map(change)
     }
 
     fn apply(&self, agent: &Agent, before: AgentState) {
-        let mut state = lock(&self.state);
+        let mut state = self.state();
         if agent.state == AgentState::Gone {
             state.agents.remove(&agent.id);
         } else if let Some(entry) = state.agents.get_mut(&agent.id) {

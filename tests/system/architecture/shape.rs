@@ -28,7 +28,6 @@ const LONGER_FILES: &[(&str, usize, &str)] = &[
     ),
     ("src/agent/serve/service.rs", 599, "to be divided"),
     ("src/agent/serve/worker.rs", 584, "to be divided"),
-    ("src/control/fleet/roster.rs", 494, "to be divided"),
     (
         "src/control/fleet/tests.rs",
         657,
