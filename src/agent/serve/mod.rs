@@ -1,9 +1,8 @@
 //! What an agent answers its control planes, and what it tells them.
 //!
-//! `service` speaks gRPC and turns each call into one of `worker_api`, which `worker` carries out;
-//! `events` signals what ended, and `ends` tells it whole.
+//! `service/` speaks gRPC and turns each call into one of `worker_api`, which `worker` carries out;
+//! `events` has those who are told of every end.
 
-mod ends;
 pub mod events;
 pub mod service;
 pub mod worker;

@@ -26,7 +26,6 @@ const LONGER_FILES: &[(&str, usize, &str)] = &[
         504,
         "tests of one module, one after the other",
     ),
-    ("src/agent/serve/worker.rs", 584, "to be divided"),
     (
         "src/control/fleet/tests.rs",
         657,

@@ -1,11 +1,11 @@
 //! The ends of executions as a control plane reads them, and the fate of those that may never have
 //! come here.
 
-use super::worker::journal_error;
-use super::worker_api::WorkerError;
+use super::refusals::journal_error;
 use crate::agent::journal::MAX_ENDS;
 use crate::agent::output::{OutputError, OutputLog};
 use crate::agent::run::context::Context;
+use crate::agent::serve::worker_api::WorkerError;
 use crate::base::causes::with_causes;
 use crate::model::ends::{Ended, EndedOutput, Ends, Mark, Settled};
 use crate::model::execution::{Ending, ExecutionRecord};
