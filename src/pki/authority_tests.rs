@@ -376,26 +376,25 @@ fn a_first_start_that_was_killed_anywhere_is_completed() {
     for (what, prepare) in prefixes {
         let directory = tempfile::tempdir().expect("tempdir");
         prepare(directory.path());
-        let had_ca = fs::read(directory.path().join("ca/ca.pem")).ok();
-        open(directory.path()).unwrap_or_else(|error| panic!("{what}: {error}"));
-        let ca = fs::read(directory.path().join("ca/ca.pem")).expect("CA");
-        assert!(
-            had_ca.is_none_or(|before| before == ca),
-            "{what}: the CA was replaced"
-        );
-        for pair in ["ca", "flux"] {
-            let files = fs::read_dir(directory.path().join(pair))
-                .expect("list")
-                .count();
-            assert_eq!(files, 2, "{what}: left beside the pair in {pair}");
-        }
-        open(directory.path()).unwrap_or_else(|error| panic!("{what}, again: {error}"));
-        assert_eq!(
-            fs::read_dir(directory.path()).expect("list").count(),
-            2,
-            "{what}"
-        );
+        assert_completed(what, directory.path());
     }
+}
+
+/// A start after one that was killed makes what is missing, keeps what is there, and leaves nothing else.
+fn assert_completed(what: &str, root: &Path) {
+    let had_ca = fs::read(root.join("ca/ca.pem")).ok();
+    open(root).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let ca = fs::read(root.join("ca/ca.pem")).expect("CA");
+    assert!(
+        had_ca.is_none_or(|before| before == ca),
+        "{what}: the CA was replaced"
+    );
+    for pair in ["ca", "flux"] {
+        let files = fs::read_dir(root.join(pair)).expect("list").count();
+        assert_eq!(files, 2, "{what}: left beside the pair in {pair}");
+    }
+    open(root).unwrap_or_else(|error| panic!("{what}, again: {error}"));
+    assert_eq!(fs::read_dir(root).expect("list").count(), 2, "{what}");
 }
 
 #[test]
