@@ -32,7 +32,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::https;
 use crate::base::threads::{Joined, Lasting, Supervisor};
 use crate::base::units::Mib;
-use crate::config::agent::{AgentConfig, AgentTls};
+use crate::config::agent::{AgentConfig, AgentLimits, AgentTls};
 use crate::host;
 use crate::model::ids::ExecutionId;
 use crate::rpc::TlsIdentity;
@@ -115,54 +115,8 @@ impl Agent {
         clock: &Clock,
         supervisor: &Supervisor,
     ) -> Result<Agent, StartError> {
-        atomic_file::create_directory(&config.state_dir, 0o711)?;
-        // Absolute, because the sandbox recognises processes by it; the configuration's may be
-        // relative to a file that was named without its directory.
-        let state_dir = &config.state_dir;
-        let work_root = std::path::absolute(state_dir.join("work"))
-            .map_err(FileError::at("resolve", state_dir))?;
-        let spool_dir = config.state_dir.join("output");
-        create_spool_dir(&spool_dir)?;
-        let journal = Arc::new(Journal::open(&config.state_dir.join("journal"))?);
-        let runners = runners::find(&config.runner_user, &config.isolation.runner_uids)?;
-        let sandbox = Sandbox::open(SandboxConfig {
-            name: cgroup_name(config),
-            work_root: work_root.clone(),
-            identities: runners,
-            system_paths: readable(&config.isolation.read_paths),
-            require_isolation: config.require_isolation,
-            cgroup: CgroupMode::Auto,
-        })?;
-        report_isolation(&sandbox);
-        let workdirs = WorkDirs::open(&work_root, sandbox.projects())?;
-        clear_up(&sandbox, &workdirs, &journal, &spool_dir, clock.now())?;
-        let releases = Releases::open(&config.apps_dir, ArchiveLimits::default())?;
-        let rules = IsolationRules::new(&config.isolation, &sandbox, runners);
-        let functions = Functions::load(Arc::clone(&journal), releases, rules)?;
-
-        let private = config.node_private_ip.or_else(host::private_address);
+        let (context, functions) = open(config, clock)?;
         let limits = &config.limits;
-        let context = Context {
-            clock: clock.clone(),
-            sandbox,
-            journal,
-            live: LiveTable::default(),
-            workdirs,
-            environment: Environment::new(private, config.node_public_ip),
-            events: Events::default(),
-            limits: ResourceLimits {
-                memory: limits.memory,
-                cpu_millicores: limits.cpu_millicores,
-                disk: Some(limits.disk),
-                pids: Some(limits.pids),
-                nofile: Some(limits.open_files.get().into()),
-                fsize: limits.file_size.map(Mib::bytes),
-                ..ResourceLimits::NONE
-            },
-            kill_grace: limits.kill_grace,
-            pipe_grace: limits.pipe_grace,
-            spool_dir,
-        };
         let worker = Arc::new(AgentWorker::new(
             config.agent_id.clone(),
             context,
@@ -232,6 +186,63 @@ impl Agent {
         } = self;
         server.shutdown(ANSWER_TIME);
         drop(worker);
+    }
+}
+
+/// Opens what is on disk and what contains functions, and clears up what an earlier process left in
+/// both. In this order: leftovers are dead before anything of theirs is touched.
+fn open(config: &AgentConfig, clock: &Clock) -> Result<(Context, Functions), StartError> {
+    atomic_file::create_directory(&config.state_dir, 0o711)?;
+    // Absolute, because the sandbox recognises processes by it; the configuration's may be
+    // relative to a file that was named without its directory.
+    let state_dir = &config.state_dir;
+    let work_root =
+        std::path::absolute(state_dir.join("work")).map_err(FileError::at("resolve", state_dir))?;
+    let spool_dir = config.state_dir.join("output");
+    create_spool_dir(&spool_dir)?;
+    let journal = Arc::new(Journal::open(&config.state_dir.join("journal"))?);
+    let runners = runners::find(&config.runner_user, &config.isolation.runner_uids)?;
+    let sandbox = Sandbox::open(SandboxConfig {
+        name: cgroup_name(config),
+        work_root: work_root.clone(),
+        identities: runners,
+        system_paths: readable(&config.isolation.read_paths),
+        require_isolation: config.require_isolation,
+        cgroup: CgroupMode::Auto,
+    })?;
+    report_isolation(&sandbox);
+    let workdirs = WorkDirs::open(&work_root, sandbox.projects())?;
+    clear_up(&sandbox, &workdirs, &journal, &spool_dir, clock.now())?;
+    let releases = Releases::open(&config.apps_dir, ArchiveLimits::default())?;
+    let rules = IsolationRules::new(&config.isolation, &sandbox, runners);
+    let functions = Functions::load(Arc::clone(&journal), releases, rules)?;
+    let private = config.node_private_ip.or_else(host::private_address);
+    let context = Context {
+        clock: clock.clone(),
+        sandbox,
+        journal,
+        live: LiveTable::default(),
+        workdirs,
+        environment: Environment::new(private, config.node_public_ip),
+        events: Events::default(),
+        limits: default_limits(&config.limits),
+        kill_grace: config.limits.kill_grace,
+        pipe_grace: config.limits.pipe_grace,
+        spool_dir,
+    };
+    Ok((context, functions))
+}
+
+/// For executions whose function names no limits of its own.
+fn default_limits(limits: &AgentLimits) -> ResourceLimits {
+    ResourceLimits {
+        memory: limits.memory,
+        cpu_millicores: limits.cpu_millicores,
+        disk: Some(limits.disk),
+        pids: Some(limits.pids),
+        nofile: Some(limits.open_files.get().into()),
+        fsize: limits.file_size.map(Mib::bytes),
+        ..ResourceLimits::NONE
     }
 }
 

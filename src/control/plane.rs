@@ -23,13 +23,13 @@ use crate::archive::ArchiveLimits;
 use crate::base::cancel::Cancel;
 use crate::base::clock::Clock;
 use crate::base::threads::Supervisor;
-use crate::config::server::ServerConfig;
+use crate::config::server::{ServerConfig, ServerLimits};
 use crate::host::Host;
 use crate::pki::{Authority, PkiError};
 use crate::rpc::tls::InvalidIdentity;
 use crate::rpc::{Channels, TlsIdentity};
 use crate::store::history::{HistoryStore, SqliteHistory};
-use crate::store::{EmbeddedStore, Store, StoreError};
+use crate::store::{EmbeddedStore, Revision, Store, StoreError};
 
 /// Calls that wait for room in all queues together: each holds a thread of the front door.
 const MAX_WAITERS_IN_ALL: usize = 384;
@@ -90,116 +90,69 @@ impl ControlPlane {
         clock: &Clock,
         supervisor: &Supervisor,
     ) -> Result<ControlPlane, StartError> {
-        // The store first: its lock is the directory's.
-        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&config.state_dir)?);
-        let history: Arc<dyn HistoryStore> = Arc::new(SqliteHistory::open(&config.state_dir)?);
-        let authority = open_authority(config)?;
-        let identity = authority
-            .as_ref()
-            .map(|authority| {
-                let control = authority.control();
-                TlsIdentity::new(&control.ca, &control.certificate, &control.key)
-            })
-            .transpose()?;
-        // Before anything is read: what is written meanwhile is news.
-        let read_since = store.revision()?;
-        let links = Links::new(Channels::new(identity), clock.clone());
+        let ground = Ground::open(config, clock)?;
+        let (store, history, fleet) = (&ground.store, &ground.history, &ground.fleet);
         let limits = &config.limits;
-        let fleet = Fleet::load(
-            Arc::clone(&store),
-            clock.clone(),
-            QueueLimits {
-                per_function: limits.queue_per_function as usize,
-                in_all: MAX_WAITERS_IN_ALL,
-            },
-        )?;
-        let archive_limits = ArchiveLimits {
-            max_archive_bytes: limits.archive_max.bytes(),
-            ..ArchiveLimits::default()
-        };
-        let desired = Arc::new(Desired::load(
-            Arc::clone(&store),
-            Arc::clone(&fleet),
-            clock.clone(),
-            archive_limits,
-        )?);
         let contacts = Contacts::start(
-            links,
-            Arc::clone(&history),
-            Arc::clone(&store),
-            &fleet,
-            &desired,
+            ground.links,
+            Arc::clone(history),
+            Arc::clone(store),
+            fleet,
+            &ground.desired,
             config.retention.output_max,
             supervisor,
         )?;
-        let health = Health::start(
-            HealthPolicy {
-                interval: limits.heartbeat_interval,
-                misses: limits.heartbeat_misses.get(),
-            },
-            Arc::clone(&fleet),
-            Arc::new(contacts.clone()),
-            clock.clone(),
-            supervisor,
-        )?;
         let executions = Arc::new(Executions::new(
-            Arc::clone(&fleet),
+            Arc::clone(fleet),
             contacts.clone(),
-            Arc::clone(&store),
+            Arc::clone(store),
             supervisor,
         ));
         let dispatcher = Dispatcher::new(
-            Arc::clone(&fleet),
+            Arc::clone(fleet),
             contacts.clone(),
-            Arc::clone(&store),
+            Arc::clone(store),
             clock.clone(),
             supervisor.shutdown(),
         );
-        let syncer = Arc::clone(&contacts.syncer);
         let keys = IdempotentCalls::new(
-            Arc::clone(&store),
+            Arc::clone(store),
             clock.clone(),
             limits.idempotency_retention,
         );
+        let policy = health_policy(limits);
+        let reach = Arc::new(contacts.clone());
+        let health = Health::start(policy, Arc::clone(fleet), reach, clock.clone(), supervisor)?;
+        let has_tls = !config.disable_grpc_tls;
+        let agents = Agents::new(health, contacts.clone(), Arc::clone(fleet), has_tls);
+        let news = News::follow(
+            ground.read_since,
+            Arc::clone(store),
+            Arc::clone(fleet),
+            Arc::clone(&ground.desired),
+            contacts.clone(),
+            clock.clone(),
+            supervisor,
+        )?;
+        let chores = Chores::new(
+            Arc::clone(store),
+            Arc::clone(history),
+            config.retention.clone(),
+        );
+        let port = config.agent_port;
         Ok(ControlPlane {
-            agents: Agents::new(
-                health,
-                contacts.clone(),
-                Arc::clone(&fleet),
-                !config.disable_grpc_tls,
-            ),
-            _news: News::follow(
-                read_since,
-                Arc::clone(&store),
-                Arc::clone(&fleet),
-                Arc::clone(&desired),
-                contacts,
-                clock.clone(),
-                supervisor,
-            )?,
-            _janitor: Janitor::start(
-                Chores::new(
-                    Arc::clone(&store),
-                    Arc::clone(&history),
-                    config.retention.clone(),
-                ),
-                clock.clone(),
-                supervisor,
-            )?,
+            agents,
+            _news: news,
+            _janitor: Janitor::start(chores, clock.clone(), supervisor)?,
             calls: Calls::new(dispatcher, keys, Arc::clone(&executions)),
             executions,
-            functions: Functions::new(desired, syncer),
-            enrolment: Enrolment::new(
-                authority,
-                Arc::clone(&store),
-                clock.clone(),
-                config.agent_port,
-            ),
+            functions: Functions::new(ground.desired, contacts.syncer),
+            enrolment: Enrolment::new(ground.authority, Arc::clone(store), clock.clone(), port),
             machines: Machines::new(Host::new(clock.clone())),
-            fleet,
+            fleet: ground.fleet,
             shutdown: supervisor.shutdown(),
-            store,
-            history,
+            store: ground.store,
+            history: ground.history,
         })
     }
 
@@ -249,6 +202,69 @@ impl ControlPlane {
     pub fn begin_shutdown(&self) {
         self.fleet.dismiss_waiters();
     }
+}
+
+/// What the services stand on: what was there before, read, with no thread and no connection yet.
+struct Ground {
+    store: Arc<dyn Store>,
+    history: Arc<dyn HistoryStore>,
+    /// None where agents are called in the clear.
+    authority: Option<Arc<Authority>>,
+    /// What is written after this is news.
+    read_since: Revision,
+    links: Links,
+    fleet: Arc<Fleet>,
+    desired: Arc<Desired>,
+}
+
+impl Ground {
+    fn open(config: &ServerConfig, clock: &Clock) -> Result<Ground, StartError> {
+        // The store first: its lock is the directory's.
+        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&config.state_dir)?);
+        let history: Arc<dyn HistoryStore> = Arc::new(SqliteHistory::open(&config.state_dir)?);
+        let authority = open_authority(config)?;
+        let identity = authority.as_deref().map(identity_of).transpose()?;
+        // Before anything is read: what is written meanwhile is news.
+        let read_since = store.revision()?;
+        let links = Links::new(Channels::new(identity), clock.clone());
+        let queues = QueueLimits {
+            per_function: config.limits.queue_per_function as usize,
+            in_all: MAX_WAITERS_IN_ALL,
+        };
+        let fleet = Fleet::load(Arc::clone(&store), clock.clone(), queues)?;
+        let archive_limits = ArchiveLimits {
+            max_archive_bytes: config.limits.archive_max.bytes(),
+            ..ArchiveLimits::default()
+        };
+        let desired = Desired::load(
+            Arc::clone(&store),
+            Arc::clone(&fleet),
+            clock.clone(),
+            archive_limits,
+        )?;
+        Ok(Ground {
+            store,
+            history,
+            authority,
+            read_since,
+            links,
+            fleet,
+            desired: Arc::new(desired),
+        })
+    }
+}
+
+fn health_policy(limits: &ServerLimits) -> HealthPolicy {
+    HealthPolicy {
+        interval: limits.heartbeat_interval,
+        misses: limits.heartbeat_misses.get(),
+    }
+}
+
+/// Who the control plane is to its agents.
+fn identity_of(authority: &Authority) -> Result<TlsIdentity, InvalidIdentity> {
+    let control = authority.control();
+    TlsIdentity::new(&control.ca, &control.certificate, &control.key)
 }
 
 fn open_authority(config: &ServerConfig) -> Result<Option<Arc<Authority>>, PkiError> {
