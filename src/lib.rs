@@ -8,21 +8,25 @@
 //!
 //! ARCHITECTURE.md is the map; `tests/system/architecture` holds the directions.
 
+// What is `pub` is what the programs, the tests and the benches use. Of the library alone: a program's
+// `pub` reaches nobody anyway.
+#![warn(unreachable_pub)]
+
 pub mod agent;
-pub mod api;
+mod api;
 pub mod archive;
 pub mod base;
 pub mod cli;
 pub mod config;
-pub mod contract;
-pub mod control;
-pub mod host;
+mod contract;
+mod control;
+mod host;
 pub mod http;
 pub mod model;
 pub mod pki;
-pub mod policy;
+mod policy;
 pub mod rpc;
 pub mod sandbox;
 pub mod store;
-pub mod stored;
+mod stored;
 pub mod wire;

@@ -57,7 +57,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Why the worker does not start.
 #[derive(Debug, Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// A directory.
     #[error("cannot prepare the state directory")]
     Directory(#[from] FileError),
@@ -86,7 +86,7 @@ pub enum StartError {
 
 /// Why a certificate cannot be used.
 #[derive(Debug, Error)]
-pub enum CertificateError {
+pub(crate) enum CertificateError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
@@ -96,7 +96,7 @@ pub enum CertificateError {
 }
 
 /// A running worker. Dropped, it ends at once; [`Agent::shut_down`] ends it in order.
-pub struct Agent {
+pub(crate) struct Agent {
     // First: no call arrives any more. Then the worker, whose pool waits for what runs.
     server: Serving,
     worker: Arc<AgentWorker>,
@@ -110,7 +110,7 @@ impl Agent {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start(
+    pub(crate) fn start(
         config: &AgentConfig,
         clock: &Clock,
         supervisor: &Supervisor,
@@ -144,12 +144,12 @@ impl Agent {
     }
 
     /// Where it serves.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
     /// How long [`Agent::shut_down`] takes at the most.
-    pub fn longest_stop(&self) -> Duration {
+    pub(crate) fn longest_stop(&self) -> Duration {
         self.drain_timeout
             .saturating_add(STOP_TIME)
             .saturating_add(ANSWER_TIME)
@@ -157,7 +157,7 @@ impl Agent {
 
     /// Takes on nothing more, lets what runs end until the deadline, then stops it. What had to
     /// be stopped is recorded as lost.
-    pub fn shut_down(self) {
+    pub(crate) fn shut_down(self) {
         let admission = self.worker.admission();
         let running = admission.close();
         if running > 0 {

@@ -23,7 +23,7 @@ use crate::wire::function::{HeldFunction, ReceivedConfig};
 /// One function as it is in force. Whoever runs it holds it: its user and that user's access to its
 /// code last as long.
 #[derive(Debug)]
-pub struct Function {
+pub(crate) struct Function {
     /// Its limits and environment.
     pub config: FunctionConfig,
     /// As the control plane sent it.
@@ -37,7 +37,7 @@ pub struct Function {
 }
 
 /// See the module's text.
-pub struct Functions {
+pub(crate) struct Functions {
     journal: Arc<Journal>,
     releases: Releases,
     rules: IsolationRules,
@@ -48,7 +48,7 @@ pub struct Functions {
 
 /// Why a change was refused; what was in force still is.
 #[derive(Debug, Error)]
-pub enum FunctionError {
+pub(crate) enum FunctionError {
     /// No such function here.
     #[error("function {0} is not known here")]
     NotFound(FunctionName),
@@ -65,13 +65,13 @@ pub enum FunctionError {
 
 impl Function {
     /// Of the user that it has for itself.
-    pub fn uid(&self) -> Option<u32> {
+    pub(crate) fn uid(&self) -> Option<u32> {
         let containment = self.containment.as_ref().ok()?;
         containment.user.as_ref().map(|user| user.uid())
     }
 
     /// Why it does not run here, for people; empty when it does.
-    pub fn remark(&self) -> String {
+    pub(crate) fn remark(&self) -> String {
         match &self.containment {
             Ok(_) => String::new(),
             Err(unacceptable) => format!("executions will be refused: {unacceptable}"),
@@ -94,7 +94,7 @@ impl Functions {
     ///
     /// # Errors
     /// The journal's.
-    pub fn load(
+    pub(crate) fn load(
         journal: Arc<Journal>,
         releases: Releases,
         rules: IsolationRules,
@@ -152,12 +152,12 @@ impl Functions {
     }
 
     /// A function as it is now.
-    pub fn get(&self, name: &FunctionName) -> Option<Arc<Function>> {
+    pub(crate) fn get(&self, name: &FunctionName) -> Option<Arc<Function>> {
         self.read().get(name).cloned()
     }
 
     /// Everything held, by name.
-    pub fn list(&self) -> Vec<HeldFunction> {
+    pub(crate) fn list(&self) -> Vec<HeldFunction> {
         let mut held: Vec<_> = self
             .read()
             .values()
@@ -178,7 +178,10 @@ impl Functions {
     ///
     /// # Errors
     /// No user is left; the journal's.
-    pub fn register(&self, received: ReceivedConfig) -> Result<Arc<Function>, FunctionError> {
+    pub(crate) fn register(
+        &self,
+        received: ReceivedConfig,
+    ) -> Result<Arc<Function>, FunctionError> {
         let _changes = lock(&self.changes);
         let release = self
             .get(&received.config.name)
@@ -191,7 +194,7 @@ impl Functions {
     ///
     /// # Errors
     /// An unknown function without a configuration; no user is left; the archive's; the journal's.
-    pub fn install(
+    pub(crate) fn install(
         &self,
         name: &FunctionName,
         code: &Code,
@@ -230,7 +233,7 @@ impl Functions {
     ///
     /// # Errors
     /// The journal's.
-    pub fn remove(&self, name: &FunctionName) -> Result<bool, FunctionError> {
+    pub(crate) fn remove(&self, name: &FunctionName) -> Result<bool, FunctionError> {
         let _changes = lock(&self.changes);
         let known = self.journal.remove_function(name)?;
         let _before = self.write().remove(name);
@@ -247,7 +250,7 @@ impl Functions {
     ///
     /// # Errors
     /// The disk's.
-    pub fn receive(&self) -> Result<Incoming, FunctionError> {
+    pub(crate) fn receive(&self) -> Result<Incoming, FunctionError> {
         Ok(self.releases.receive()?)
     }
 
@@ -310,7 +313,7 @@ impl Functions {
     }
 
     /// How functions are kept apart here.
-    pub fn rules(&self) -> &IsolationRules {
+    pub(crate) fn rules(&self) -> &IsolationRules {
         &self.rules
     }
 

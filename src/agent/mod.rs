@@ -10,12 +10,12 @@
 //! journal/    what must outlive the process; output/, workdir/: what else is on disk
 //! ```
 
-pub mod daemon;
-pub mod functions;
+pub(crate) mod daemon;
+pub(crate) mod functions;
 pub mod journal;
-pub mod output;
+pub(crate) mod output;
 pub mod release;
-pub mod run;
+pub(crate) mod run;
 pub mod serve;
-pub mod who;
+pub(crate) mod who;
 pub mod workdir;

@@ -10,7 +10,7 @@ use crate::pki::constant_time_eq;
 ///
 /// # Errors
 /// 401, the same whether a key is missing or wrong.
-pub fn check(request: &Request<'_>, key: &Secret) -> Result<(), ApiError> {
+pub(crate) fn check(request: &Request<'_>, key: &Secret) -> Result<(), ApiError> {
     let header = request.header("x-api-key")?;
     let bearer = request.header("authorization")?.and_then(bearer_token);
     let accepted = header

@@ -14,7 +14,7 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 
 /// See the module's text.
-pub struct Api {
+pub(crate) struct Api {
     control: Arc<ControlPlane>,
     key: Secret,
     public_agents: bool,
@@ -23,7 +23,7 @@ pub struct Api {
 
 impl Api {
     /// In front of a control plane.
-    pub fn new(control: Arc<ControlPlane>, config: &ServerConfig) -> Api {
+    pub(crate) fn new(control: Arc<ControlPlane>, config: &ServerConfig) -> Api {
         Api {
             control,
             key: config.api_key.clone(),
@@ -33,12 +33,12 @@ impl Api {
     }
 
     /// What carries out what the routes ask for.
-    pub fn control(&self) -> &ControlPlane {
+    pub(crate) fn control(&self) -> &ControlPlane {
         &self.control
     }
 
     /// The body of an execute call at the most.
-    pub fn execute_body_max(&self) -> Mib {
+    pub(crate) fn execute_body_max(&self) -> Mib {
         self.execute_body_max
     }
 

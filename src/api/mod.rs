@@ -3,11 +3,9 @@
 //! `router` is the one table of routes, `auth` says who may use them, `routes/` has an action for
 //! each; `views` are the shapes of answers, `errors` maps every error to its status.
 
-pub mod auth;
-pub mod errors;
-pub mod handler;
+pub(crate) mod auth;
+pub(crate) mod errors;
+pub(crate) mod handler;
 mod router;
 mod routes;
 mod views;
-
-pub use handler::Api;

@@ -9,14 +9,14 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 
 /// Answers one route; `Params` are the path's variable segments, in order.
-pub type Action = fn(&Api, &mut Request<'_>, &Params) -> Result<Response, ApiError>;
+pub(crate) type Action = fn(&Api, &mut Request<'_>, &Params) -> Result<Response, ApiError>;
 
 /// The segments that stand where the pattern has `{…}`.
-pub type Params = Vec<String>;
+pub(crate) type Params = Vec<String>;
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Whoever has the API key.
     Key,
     /// Everybody.
@@ -81,7 +81,7 @@ const ROUTES: [Route; 29] = [
 ];
 
 /// What a request leads to.
-pub enum Found {
+pub(crate) enum Found {
     /// An action, and who may have it done.
     Action(Action, Access, Params),
     /// The path is known for other methods.
@@ -91,7 +91,7 @@ pub enum Found {
 }
 
 /// Looks a request up.
-pub fn find(method: Method, segments: &[String]) -> Found {
+pub(crate) fn find(method: Method, segments: &[String]) -> Found {
     let mut allowed = Vec::new();
     for route in &ROUTES {
         let Some(params) = matches(route.pattern, segments) else {
@@ -109,7 +109,7 @@ pub fn find(method: Method, segments: &[String]) -> Found {
 }
 
 /// 404 for a path that leads nowhere.
-pub fn not_found() -> ApiError {
+pub(crate) fn not_found() -> ApiError {
     ApiError::new(
         Status::NotFound,
         "not_found",

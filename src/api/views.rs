@@ -16,7 +16,7 @@ use crate::model::output::OutputChunk;
 use crate::model::resources::NodeStatus;
 
 /// An agent.
-pub fn agent(view: &AgentView) -> contract::agent::Agent {
+pub(crate) fn agent(view: &AgentView) -> contract::agent::Agent {
     let machine = |of: fn(&Machine) -> &String| {
         let machine = view.agent.machine.as_ref();
         machine.map(of).cloned().unwrap_or_default()
@@ -53,7 +53,7 @@ fn missing(missing: &Missing) -> contract::agent::MissingIsolation {
 }
 
 /// A machine's figures.
-pub fn node(node: &NodeStatus) -> contract::machine::Node {
+pub(crate) fn node(node: &NodeStatus) -> contract::machine::Node {
     contract::machine::Node {
         cpu_percent: node.cpu_percent,
         memory_percent: node.memory_percent,
@@ -67,7 +67,7 @@ pub fn node(node: &NodeStatus) -> contract::machine::Node {
 }
 
 /// A function.
-pub fn function(function: &Function) -> contract::function::Function {
+pub(crate) fn function(function: &Function) -> contract::function::Function {
     let config = &function.config;
     let active = function.active.as_ref();
     contract::function::Function {
@@ -104,7 +104,7 @@ fn isolation(request: &IsolationRequest) -> contract::function::Isolation {
 }
 
 /// A kept version; `of` says which one is active.
-pub fn version(version: &Version, of: &Function) -> contract::function::Version {
+pub(crate) fn version(version: &Version, of: &Function) -> contract::function::Version {
     contract::function::Version {
         version: version.number,
         digest: version.digest.to_string(),
@@ -118,7 +118,7 @@ pub fn version(version: &Version, of: &Function) -> contract::function::Version 
 }
 
 /// The answer to a registration.
-pub fn registered(change: &Distributed) -> contract::function::Distribution {
+pub(crate) fn registered(change: &Distributed) -> contract::function::Distribution {
     contract::function::Distribution {
         registered_count: Some(succeeded(change)),
         ..distribution(change)
@@ -126,7 +126,7 @@ pub fn registered(change: &Distributed) -> contract::function::Distribution {
 }
 
 /// The answer to a deploy or a rollback.
-pub fn deployed(change: &Distributed) -> contract::function::Distribution {
+pub(crate) fn deployed(change: &Distributed) -> contract::function::Distribution {
     contract::function::Distribution {
         deployed_count: Some(succeeded(change)),
         ..distribution(change)
@@ -162,7 +162,7 @@ fn distribution(change: &Distributed) -> contract::function::Distribution {
 }
 
 /// A piece of live output.
-pub fn chunk(chunk: &OutputChunk) -> contract::execution::OutputChunk {
+pub(crate) fn chunk(chunk: &OutputChunk) -> contract::execution::OutputChunk {
     contract::execution::OutputChunk {
         stream: chunk.stream.as_str().to_owned(),
         offset: chunk.offset,

@@ -7,10 +7,6 @@ use thiserror::Error;
 
 /// Each variant is one reason; the text names the entry and says what to do about it.
 #[derive(Debug, Error)]
-#[expect(
-    missing_docs,
-    reason = "each variant's message is its documentation; fields are what it names"
-)]
 pub enum ArchiveError {
     #[error(
         "the archive has {size} bytes, over the limit of {limit}: leave out what the function does not need"
@@ -146,7 +142,7 @@ pub enum ArchiveError {
 
 impl ArchiveError {
     /// A stable name for programs; never changes its meaning.
-    pub const fn code(&self) -> &'static str {
+    pub(crate) const fn code(&self) -> &'static str {
         match self {
             ArchiveError::TooLarge { .. } => "archive_too_large",
             ArchiveError::NotZip => "archive_not_zip",
@@ -196,7 +192,7 @@ impl ArchiveError {
 
     /// Whether the archive itself is at fault, rather than this machine's disk: the same archive
     /// would be refused anywhere.
-    pub const fn is_refusal(&self) -> bool {
+    pub(crate) const fn is_refusal(&self) -> bool {
         !matches!(
             self,
             ArchiveError::Changed | ArchiveError::Read(_) | ArchiveError::Write { .. }

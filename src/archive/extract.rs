@@ -30,7 +30,11 @@ const EXECUTABLE_MAGIC: [&[u8]; 2] = [b"\x7fELF", b"#!"];
 /// # Errors
 /// Sizes or checksums that turn out wrong, [`ArchiveError::Changed`] when it is another archive,
 /// [`ArchiveError::Read`] and [`ArchiveError::Write`]. Nothing is left of `into` then.
-pub fn extract(mut file: impl Read + Seek, plan: &Plan, into: &Path) -> Result<(), ArchiveError> {
+pub(crate) fn extract(
+    mut file: impl Read + Seek,
+    plan: &Plan,
+    into: &Path,
+) -> Result<(), ArchiveError> {
     if inspect(&mut file, &plan.limits)? != *plan {
         return Err(ArchiveError::Changed);
     }

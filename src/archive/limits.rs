@@ -24,14 +24,14 @@ pub struct ArchiveLimits {
 impl ArchiveLimits {
     /// Below this size no ratio is checked: a small file of zeros is no bomb, and a whole
     /// archive of such files still meets the limits on entries and total.
-    pub const RATIO_FREE_BYTES: u64 = Mib(1).bytes();
+    pub(crate) const RATIO_FREE_BYTES: u64 = Mib(1).bytes();
     /// Bytes of one part of a path: NAME_MAX of every common Linux file system.
-    pub const MAX_PART_BYTES: usize = 255;
+    pub(crate) const MAX_PART_BYTES: usize = 255;
     /// Bytes of one path: a quarter of PATH_MAX, so that it fits below any directory of ours.
-    pub const MAX_PATH_BYTES: usize = 1024;
+    pub(crate) const MAX_PATH_BYTES: usize = 1024;
     /// Bytes of the central directory for one allowed entry, on the average: the fixed 46, a
     /// path, and room for extra fields. Bounds what is held in memory while inspecting.
-    pub const DIRECTORY_BYTES_PER_ENTRY: u64 = 2048;
+    pub(crate) const DIRECTORY_BYTES_PER_ENTRY: u64 = 2048;
 }
 
 impl Default for ArchiveLimits {

@@ -27,6 +27,7 @@ mod tree;
 mod write;
 
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "the tests outside have these files too")]
 #[path = "../../tests/hostile_archives/mod.rs"]
 mod hostile_archives;
 #[cfg(test)]
@@ -34,7 +35,8 @@ mod hostile_tests;
 #[cfg(test)]
 mod mutation_tests;
 
-pub use error::ArchiveError;
-pub use extract::{extract, verify};
+pub(crate) use error::ArchiveError;
+pub(crate) use extract::extract;
+pub use extract::verify;
 pub use limits::ArchiveLimits;
 pub use plan::{Plan, PlannedEntry, inspect};

@@ -67,18 +67,19 @@ pub fn inspect(mut file: impl Read + Seek, limits: &ArchiveLimits) -> Result<Pla
 impl Plan {
     /// In the archive's order. Directories that are only implied by a file's path are not among
     /// them.
-    pub fn entries(&self) -> &[PlannedEntry] {
+    pub(crate) fn entries(&self) -> &[PlannedEntry] {
         &self.entries
     }
 
     /// Bytes of all files after inflating.
-    pub const fn total_bytes(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) const fn total_bytes(&self) -> u64 {
         self.total_bytes
     }
 
     /// Whether there is a file (not a directory) at `path`, written as in
     /// [`PlannedEntry::path`].
-    pub fn contains_file(&self, path: &str) -> bool {
+    pub(crate) fn contains_file(&self, path: &str) -> bool {
         self.entries
             .iter()
             .any(|entry| !entry.is_directory && entry.path == path)

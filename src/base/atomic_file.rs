@@ -24,7 +24,7 @@ pub struct FileError {
 
 impl FileError {
     /// For `map_err`: names the action and the path.
-    pub fn at<'a>(
+    pub(crate) fn at<'a>(
         action: &'static str,
         path: &'a Path,
     ) -> impl FnOnce(io::Error) -> FileError + 'a {
@@ -61,7 +61,7 @@ pub fn write(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
 ///
 /// # Errors
 /// The system's reason.
-pub fn sync_directory(directory: &Path) -> Result<(), FileError> {
+pub(crate) fn sync_directory(directory: &Path) -> Result<(), FileError> {
     // Windows has no such call and needs none.
     if cfg!(windows) {
         return Ok(());
@@ -76,7 +76,7 @@ pub fn sync_directory(directory: &Path) -> Result<(), FileError> {
 ///
 /// # Errors
 /// The system's reason, for instance that a part of the path is a file.
-pub fn create_directory(directory: &Path, mode: u32) -> Result<(), FileError> {
+pub(crate) fn create_directory(directory: &Path, mode: u32) -> Result<(), FileError> {
     fs::create_dir_all(directory).map_err(FileError::at("create", directory))?;
     File::open(directory)
         .and_then(|opened| set_mode(&opened, mode))
@@ -86,7 +86,7 @@ pub fn create_directory(directory: &Path, mode: u32) -> Result<(), FileError> {
 /// Holds an exclusive lock on `path` while it lives: two daemons on one state directory would
 /// undo each other's work.
 #[derive(Debug)]
-pub struct LockFile {
+pub(crate) struct LockFile {
     _file: File,
 }
 
@@ -97,7 +97,7 @@ impl LockFile {
     ///
     /// # Errors
     /// `WouldBlock` as the source when another process holds it.
-    pub fn acquire(path: &Path) -> Result<LockFile, FileError> {
+    pub(crate) fn acquire(path: &Path) -> Result<LockFile, FileError> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)

@@ -6,7 +6,7 @@ use openssl::rand::rand_bytes;
 
 /// Doubles from `first` to `most`; each pause is drawn from the upper half of its step.
 #[derive(Debug, Clone)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     most: Duration,
     attempts: u32,
@@ -14,7 +14,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// A backoff that has seen no failure.
-    pub const fn new(first: Duration, most: Duration) -> Backoff {
+    pub(crate) const fn new(first: Duration, most: Duration) -> Backoff {
         Backoff {
             first,
             most,
@@ -23,7 +23,7 @@ impl Backoff {
     }
 
     /// The pause before the next attempt.
-    pub fn next_pause(&mut self) -> Duration {
+    pub(crate) fn next_pause(&mut self) -> Duration {
         let step = self
             .first
             .saturating_mul(1u32.checked_shl(self.attempts).unwrap_or(u32::MAX))
@@ -39,7 +39,7 @@ impl Backoff {
     }
 
     /// After a success: the next failure starts small again.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.attempts = 0;
     }
 }

@@ -49,7 +49,7 @@ impl Trigger {
     }
 
     /// A waiter for this trigger.
-    pub fn waiter(&self) -> Cancel {
+    pub(crate) fn waiter(&self) -> Cancel {
         self.cancel.clone()
     }
 }

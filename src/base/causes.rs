@@ -8,7 +8,7 @@ use std::error::Error;
 
 /// The error and all its causes, from the outside in, joined by `: `. A text of several lines keeps
 /// them.
-pub fn with_causes(error: &dyn Error) -> String {
+pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -27,7 +27,7 @@ pub struct Timestamp(i64);
 /// A moment of a clock's steady time, which nobody sets: for waits and durations. Means nothing to
 /// another clock or process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(Duration);
+pub(crate) struct Moment(Duration);
 
 /// Gives the time; cheap to clone.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ impl Add<Duration> for Moment {
 
 impl Moment {
     /// Time from `earlier` to this moment; zero when it is the later one.
-    pub fn since(self, earlier: Moment) -> Duration {
+    pub(crate) fn since(self, earlier: Moment) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }
@@ -135,7 +135,7 @@ impl Clock {
     }
 
     /// The steady clock.
-    pub fn moment(&self) -> Moment {
+    pub(crate) fn moment(&self) -> Moment {
         Moment(match &self.0 {
             Source::System => PROCESS_START.elapsed(),
             Source::Simulated(simulated) => lock(&simulated.state).passed,
@@ -143,7 +143,7 @@ impl Clock {
     }
 
     /// For `select!`: gets one message once `due` has come.
-    pub fn alarm(&self, due: Moment) -> Receiver<Instant> {
+    pub(crate) fn alarm(&self, due: Moment) -> Receiver<Instant> {
         match &self.0 {
             Source::System => at(*PROCESS_START + due.0),
             Source::Simulated(simulated) => simulated.alarm(due.0),
@@ -151,7 +151,7 @@ impl Clock {
     }
 
     /// Waits for `pause`, or until the pull; says whether it was pulled.
-    pub fn wait(&self, cancel: &Cancel, pause: Duration) -> bool {
+    pub(crate) fn wait(&self, cancel: &Cancel, pause: Duration) -> bool {
         match &self.0 {
             Source::System => cancel.wait_timeout(pause),
             Source::Simulated(_) => select! {
@@ -214,7 +214,7 @@ impl Simulated {
 
 impl Timestamp {
     /// Later than every other one.
-    pub const MAX: Timestamp = Timestamp(i64::MAX);
+    pub(crate) const MAX: Timestamp = Timestamp(i64::MAX);
 
     /// From milliseconds since 1970-01-01 UTC.
     pub const fn from_millis(millis: i64) -> Timestamp {
@@ -222,7 +222,7 @@ impl Timestamp {
     }
 
     /// Milliseconds since 1970-01-01 UTC.
-    pub const fn as_millis(self) -> i64 {
+    pub(crate) const fn as_millis(self) -> i64 {
         self.0
     }
 
@@ -239,12 +239,12 @@ impl Timestamp {
     }
 
     /// Time from `earlier` to this moment; zero if the clock went backwards between.
-    pub fn since(self, earlier: Timestamp) -> Duration {
+    pub(crate) fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
     /// `2026-03-01T12:00:00.125Z` (RFC 3339, UTC, milliseconds).
-    pub fn to_rfc3339(self) -> String {
+    pub(crate) fn to_rfc3339(self) -> String {
         jiff::Timestamp::from_millisecond(self.0)
             .map(|time| format!("{time:.3}"))
             .unwrap_or_default()

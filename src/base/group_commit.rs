@@ -21,7 +21,7 @@ const MAX_BATCH: usize = 512;
 const MAX_PENDING: usize = 4096;
 
 /// Applies batches; owned by the queue, called by one thread at a time.
-pub trait BatchWriter: Send {
+pub(crate) trait BatchWriter: Send {
     /// One change.
     type Op: Send;
     /// What the submitter learns about its own operation.
@@ -32,7 +32,7 @@ pub trait BatchWriter: Send {
 }
 
 /// See the module's text.
-pub struct GroupCommit<W: BatchWriter> {
+pub(crate) struct GroupCommit<W: BatchWriter> {
     state: Mutex<State<W>>,
     changed: Condvar,
 }
@@ -48,7 +48,7 @@ struct State<W: BatchWriter> {
 
 impl<W: BatchWriter> GroupCommit<W> {
     /// Takes ownership of the writer.
-    pub fn new(writer: W) -> Arc<GroupCommit<W>> {
+    pub(crate) fn new(writer: W) -> Arc<GroupCommit<W>> {
         Arc::new(GroupCommit {
             state: Mutex::new(State {
                 writer: Some(writer),
@@ -62,7 +62,7 @@ impl<W: BatchWriter> GroupCommit<W> {
     }
 
     /// Hands in `op` and returns its outcome once its batch is committed.
-    pub fn submit(&self, op: W::Op) -> W::Outcome {
+    pub(crate) fn submit(&self, op: W::Op) -> W::Outcome {
         let mut state = lock(&self.state);
         let ticket = state.push(true, op);
         loop {
@@ -76,7 +76,7 @@ impl<W: BatchWriter> GroupCommit<W> {
     /// Hands in `op` without waiting for its commit: the next batch takes it along, and
     /// [`GroupCommit::flush`] waits for it. Its outcome is dropped, so the writer must log
     /// what fails.
-    pub fn submit_lazily(&self, op: W::Op) {
+    pub(crate) fn submit_lazily(&self, op: W::Op) {
         let mut state = lock(&self.state);
         state.push(false, op);
         while state.pending.len() > MAX_PENDING {
@@ -85,7 +85,7 @@ impl<W: BatchWriter> GroupCommit<W> {
     }
 
     /// Returns once everything handed in before is committed or failed.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         let mut state = lock(&self.state);
         let target = state.next_ticket;
         while state.applied_below < target {

@@ -4,15 +4,15 @@
 //! Refuses: anything that knows what a function, an agent or an execution is.
 
 pub mod atomic_file;
-pub mod backoff;
+pub(crate) mod backoff;
 pub mod cancel;
-pub mod causes;
+pub(crate) mod causes;
 pub mod clock;
-pub mod group_commit;
-pub mod https;
-pub mod pool;
+pub(crate) mod group_commit;
+pub(crate) mod https;
+pub(crate) mod pool;
 pub mod process;
-pub mod signals;
+pub(crate) mod signals;
 pub mod sqlite;
 pub mod threads;
 pub mod units;

@@ -13,7 +13,7 @@ use crate::base::causes::with_causes;
 
 /// The bounds of one pool.
 #[derive(Debug, Clone, Copy)]
-pub struct PoolLimits {
+pub(crate) struct PoolLimits {
     /// Threads at the most.
     pub threads: usize,
     /// Jobs that may wait for a thread when all are busy.
@@ -23,12 +23,12 @@ pub struct PoolLimits {
 }
 
 /// All threads are busy and the queue is full; the job comes back.
-pub struct Full<J>(pub J);
+pub(crate) struct Full<J>(pub J);
 
 type Job = Box<dyn FnOnce() + Send>;
 
 /// See the module's text.
-pub struct Pool {
+pub(crate) struct Pool {
     shared: Arc<Shared>,
     // Joined on drop, after Drop has closed the queue.
     threads: Mutex<Vec<Joined>>,
@@ -52,7 +52,7 @@ struct State {
 
 impl Pool {
     /// An empty pool; threads start with the first jobs.
-    pub fn new(name: &str, limits: PoolLimits, supervisor: &Supervisor) -> Pool {
+    pub(crate) fn new(name: &str, limits: PoolLimits, supervisor: &Supervisor) -> Pool {
         Pool {
             shared: Arc::new(Shared {
                 name: name.to_owned(),
@@ -76,7 +76,7 @@ impl Pool {
     /// # Errors
     /// [`Full`] with the job when the bounds are reached, the pool is closed, or the system
     /// gives no thread and none is alive to take the job later.
-    pub fn submit<J: FnOnce() + Send + 'static>(&self, job: J) -> Result<(), Full<J>> {
+    pub(crate) fn submit<J: FnOnce() + Send + 'static>(&self, job: J) -> Result<(), Full<J>> {
         let mut state = lock(&self.shared.state);
         let limits = self.shared.limits;
         let unfinished = state.busy + state.queue.len();
@@ -115,12 +115,13 @@ impl Pool {
     }
 
     /// Threads alive now, for status pages.
-    pub fn alive(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn alive(&self) -> usize {
         lock(&self.shared.state).alive
     }
 
     /// Takes no further job; what was accepted still runs. Returns once it has.
-    pub fn close_and_join(&self) {
+    pub(crate) fn close_and_join(&self) {
         lock(&self.shared.state).closed = true;
         self.shared.work_or_close.notify_all();
         let threads = std::mem::take(&mut *lock(&self.threads));

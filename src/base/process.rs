@@ -38,7 +38,7 @@ pub fn raise_descriptor_limit() {
 }
 
 /// Makes an idle daemon small again after a burst. For the start of a process, before its threads.
-pub fn keep_memory_small() {
+pub(crate) fn keep_memory_small() {
     #[cfg(target_env = "gnu")]
     for (parameter, value) in [
         (libc::M_ARENA_MAX, ARENAS),
@@ -53,14 +53,14 @@ pub fn keep_memory_small() {
 }
 
 /// The daemon serves: units of `Type=notify` count as started from here.
-pub fn tell_ready() {
+pub(crate) fn tell_ready() {
     send(&[NotifyState::Ready]);
 }
 
 /// The daemon ends and drains what runs, which takes `longest` at the most. A unit's
 /// TimeoutStopSec cannot know what is configured; without this, systemd would kill in the middle of
 /// a drain.
-pub fn tell_stopping(status: &str, longest: Duration) {
+pub(crate) fn tell_stopping(status: &str, longest: Duration) {
     send(&[
         NotifyState::Stopping,
         NotifyState::Status(status),

@@ -10,7 +10,7 @@ use signal_hook::iterator::{Handle, Signals};
 use super::threads::{Joined, Supervisor};
 
 /// Ends its thread when dropped.
-pub struct SignalWatcher {
+pub(crate) struct SignalWatcher {
     handle: Handle,
     // Joined after Drop has closed the handle.
     _thread: Joined,
@@ -25,7 +25,7 @@ const SIGNAL_EXIT_BASE: i32 = 128;
 ///
 /// # Errors
 /// The system's refusal to register a handler or to start the thread.
-pub fn watch(supervisor: &Supervisor) -> io::Result<SignalWatcher> {
+pub(crate) fn watch(supervisor: &Supervisor) -> io::Result<SignalWatcher> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let handle = signals.handle();
     let for_thread = supervisor.clone();

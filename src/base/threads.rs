@@ -58,7 +58,7 @@ impl Supervisor {
     }
 
     /// Runs `body`; a panic in it is logged, remembered under `name`, and ends the daemon.
-    pub fn guard(&self, name: &str, body: impl FnOnce()) {
+    pub(crate) fn guard(&self, name: &str, body: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
             let message = format!("{name}: {}", panic_message(panic.as_ref()));
             log::error!("thread panicked, the daemon ends: {message}");
@@ -89,7 +89,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// As [`Supervisor::spawn`].
-    pub fn spawn_lasting(
+    pub(crate) fn spawn_lasting(
         &self,
         name: impl Into<String>,
         body: impl FnOnce() + Send + 'static,
@@ -105,7 +105,7 @@ impl Supervisor {
 /// waits for it: so also a start that fails halfway ends, instead of waiting for ever for a
 /// thread which waits for a shutdown that nobody asks for.
 #[derive(Debug)]
-pub struct Lasting {
+pub(crate) struct Lasting {
     supervisor: Supervisor,
     thread: Joined,
 }
@@ -129,7 +129,7 @@ impl Joined {
     }
 
     /// Whether the thread has ended already.
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.0.as_ref().is_none_or(JoinHandle::is_finished)
     }
 

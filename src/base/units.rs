@@ -15,7 +15,7 @@ impl Mib {
     }
 
     /// The least that holds so many bytes: less than one would read as nothing.
-    pub const fn rounded_up(bytes: u64) -> Mib {
+    pub(crate) const fn rounded_up(bytes: u64) -> Mib {
         Mib(bytes.div_ceil(1 << 20))
     }
 }
@@ -30,7 +30,7 @@ impl fmt::Display for Mib {
 ///
 /// # Errors
 /// What was expected, ready to follow a field's name: not one of those forms, or too large.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     const EXPECTED: &str = "a number with ms, s, m or h, such as 30s";
     let text = text.trim();
     let digits_end = text
@@ -57,7 +57,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// The shortest of the forms that [`parse_duration`] reads back as the same duration, to the
 /// millisecond.
-pub fn format_duration(duration: Duration) -> String {
+pub(crate) fn format_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
         0 => "0s".to_owned(),

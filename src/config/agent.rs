@@ -22,9 +22,9 @@ use crate::base::units::Mib;
 use crate::model::ids::AgentId;
 
 /// Names another place of agent.yaml.
-pub const AGENT_CONFIG_VARIABLE: &str = "AGENT_CONFIG";
+pub(crate) const AGENT_CONFIG_VARIABLE: &str = "AGENT_CONFIG";
 /// Who is asked for the public address, unless the file says otherwise.
-pub const DEFAULT_PUBLIC_IP_LOOKUP: &str = "https://api.ipify.org";
+pub(crate) const DEFAULT_PUBLIC_IP_LOOKUP: &str = "https://api.ipify.org";
 
 const PLACES: [&str; 2] = ["./agent.yaml", "/etc/flux-agent/agent.yaml"];
 const DEFAULT_STATE_DIR: &str = "/var/lib/flux-agent";
@@ -39,7 +39,7 @@ const MONTH: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// The worker's configuration, checked.
 #[derive(Debug, Clone)]
-pub struct AgentConfig {
+pub(crate) struct AgentConfig {
     /// Unique in the fleet.
     pub agent_id: AgentId,
     /// Where gRPC is served; the address follows from `tls`.
@@ -72,7 +72,7 @@ pub struct AgentConfig {
 
 /// PEM files of the agent's mTLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentTls {
+pub(crate) struct AgentTls {
     /// The fleet's authority.
     pub ca_cert: PathBuf,
     /// This agent's certificate.
@@ -83,7 +83,7 @@ pub struct AgentTls {
 
 /// Limits of the worker. `Default` is what stands in the annotated example.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentLimits {
+pub(crate) struct AgentLimits {
     /// Of all functions together, at once.
     pub max_executions: NonZeroU32,
     /// Kept of both outputs of one execution together; 0 keeps none.
@@ -145,14 +145,14 @@ impl AgentConfig {
     ///
     /// # Errors
     /// No file, an unreadable one, no YAML, or bad keys: all of them at once.
-    pub fn load(named: Option<&Path>) -> Result<AgentConfig, ConfigError> {
+    pub(crate) fn load(named: Option<&Path>) -> Result<AgentConfig, ConfigError> {
         let environment = &process_environment;
         let source = Source::find(named, AGENT_CONFIG_VARIABLE, &PLACES, environment)?;
         AgentConfig::from_source(source, environment)
     }
 
     /// A configuration without a file: defaults, on the loopback address and without TLS.
-    pub fn with_defaults(agent_id: AgentId, state_dir: PathBuf) -> AgentConfig {
+    pub(crate) fn with_defaults(agent_id: AgentId, state_dir: PathBuf) -> AgentConfig {
         AgentConfig {
             agent_id,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_AGENT_PORT)),

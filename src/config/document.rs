@@ -10,13 +10,13 @@ use super::section::{Report, Section};
 /// Values of one document, after the expansion of aliases and including the copies kept for them.
 /// The largest annotated example has under 100; 256 environment entries have 512, and the
 /// arguments of a call at the most 4096.
-pub const MAX_NODES: usize = 20_000;
+pub(crate) const MAX_NODES: usize = 20_000;
 /// Nesting; the deepest known key is two levels down.
-pub const MAX_DEPTH: usize = 16;
+pub(crate) const MAX_DEPTH: usize = 16;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub(crate) struct Node {
     /// What it is.
     pub value: Value,
     /// From 1; 0 where the format's reader does not say.
@@ -27,7 +27,7 @@ pub struct Node {
 
 /// What a document consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// Nothing, `~` or `null`, unquoted.
     Null,
     /// In YAML: any other scalar as it was written, after the removal of quotes and escapes. What it
@@ -47,7 +47,7 @@ pub enum Value {
 
 /// A key and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Stands once in its mapping.
     pub key: String,
     /// Of the key, as in [`Node`].
@@ -60,7 +60,7 @@ pub struct Entry {
 
 impl Node {
     /// What it is, in words, without what it says.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
             Value::Scalar(_) | Value::Text(_) => "a text",
@@ -76,7 +76,7 @@ impl Node {
     ///
     /// # Errors
     /// Every bad key at once.
-    pub fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         read: impl FnOnce(Section<'_>) -> Option<T>,
     ) -> Result<T, Vec<FieldError>> {

@@ -36,7 +36,7 @@ pub struct Malformed {
 
 /// Why a configuration file cannot be used.
 #[derive(Debug, Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// None of the places holds a file.
     #[error(
         "no configuration file: none at {} (set {variable} to use another place)",

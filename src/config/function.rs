@@ -22,7 +22,7 @@ use crate::model::function::{
 use crate::model::ids::FunctionName;
 
 /// Bytes of a function's YAML at the most: twice the largest environment.
-pub const MAX_FUNCTION_YAML_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_FUNCTION_YAML_BYTES: usize = 64 * 1024;
 /// 1024 processors; larger machines are not known.
 pub(super) const MAX_CPU_MILLICORES: u32 = 1_024_000;
 /// 16 TiB, in MiB; larger machines are not known.

@@ -17,7 +17,7 @@ use crate::model::isolation::{
 /// Among those that systemd's documentation of user ids lists as unused: above the ranges of
 /// containers (524288 to 1879048191), below those that some programs take for negative numbers.
 /// 65536 of them: more than an agent holds functions. <https://systemd.io/UIDS-GIDS/>
-pub const DEFAULT_RUNNER_UIDS: RangeInclusive<u32> = 1_879_048_192..=1_879_113_727;
+pub(crate) const DEFAULT_RUNNER_UIDS: RangeInclusive<u32> = 1_879_048_192..=1_879_113_727;
 
 /// Below are root and the system's own users (login.defs(5), `SYS_UID_MAX`).
 const FIRST_FREE_UID: u32 = 1000;
@@ -32,7 +32,7 @@ const MAX_READ_PATHS: usize = 64;
 
 /// `isolation` in agent.yaml.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentIsolation {
+pub(crate) struct AgentIsolation {
     /// For what a function does not name.
     pub defaults: Isolation,
     /// What functions may have beyond the defaults, when they ask for it by name.

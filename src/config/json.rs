@@ -14,7 +14,7 @@ use super::error::Malformed;
 ///
 /// # Errors
 /// What is no JSON, or too much of it, and where.
-pub fn parse(bytes: &[u8]) -> Result<Node, Malformed> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Node, Malformed> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(node(Value::Null));
     }

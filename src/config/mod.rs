@@ -9,18 +9,18 @@
 //! Invariants: 0 is a value and never "unset"; unknown keys are errors; the value of a secret
 //! stands in no error and in no `Debug` output.
 
-pub mod agent;
+pub(crate) mod agent;
 pub(crate) mod document;
-pub mod error;
+pub(crate) mod error;
 pub mod function;
-pub mod isolation;
+pub(crate) mod isolation;
 pub(crate) mod json;
 mod locate;
 pub(crate) mod read;
-pub mod redis_address;
-pub mod secret;
+pub(crate) mod redis_address;
+pub(crate) mod secret;
 pub(crate) mod section;
-pub mod server;
+pub(crate) mod server;
 mod yaml;
 
 #[cfg(test)]

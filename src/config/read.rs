@@ -20,7 +20,7 @@ const SHOWN_CHARACTERS: usize = 100;
 ///
 /// # Errors
 /// What was found instead.
-pub fn text(node: &Node) -> Result<String, String> {
+pub(crate) fn text(node: &Node) -> Result<String, String> {
     match &node.value {
         Value::Scalar(text) | Value::Text(text) => Ok(text.clone()),
         Value::Null
@@ -35,7 +35,7 @@ pub fn text(node: &Node) -> Result<String, String> {
 ///
 /// # Errors
 /// The first that is none, by its key; never its value, which may be a secret.
-pub fn texts(node: &Node) -> Result<BTreeMap<String, String>, String> {
+pub(crate) fn texts(node: &Node) -> Result<BTreeMap<String, String>, String> {
     let Value::Mapping(entries) = &node.value else {
         return Err(format!("expected keys with texts, found {}", node.kind()));
     };
@@ -49,7 +49,7 @@ pub fn texts(node: &Node) -> Result<BTreeMap<String, String>, String> {
 }
 
 /// A text that is not empty.
-pub fn non_empty(node: &Node) -> Result<String, String> {
+pub(crate) fn non_empty(node: &Node) -> Result<String, String> {
     let text = text(node)?;
     if text.trim().is_empty() {
         return Err("expected a text, found an empty one".to_owned());
@@ -58,7 +58,7 @@ pub fn non_empty(node: &Node) -> Result<String, String> {
 }
 
 /// `true` or `false`, and what YAML 1.1 took for them: files written for such parsers stay valid.
-pub fn boolean(node: &Node) -> Result<bool, String> {
+pub(crate) fn boolean(node: &Node) -> Result<bool, String> {
     let text = match &node.value {
         Value::Truth(value) => return Ok(*value),
         Value::Scalar(text) => text,
@@ -78,7 +78,7 @@ pub fn boolean(node: &Node) -> Result<bool, String> {
 }
 
 /// A word of a list; `expected` names them all.
-pub fn word<T>(
+pub(crate) fn word<T>(
     parse: fn(&str) -> Option<T>,
     expected: &'static str,
 ) -> impl FnOnce(&Node) -> Result<T, String> {
@@ -89,7 +89,7 @@ pub fn word<T>(
 }
 
 /// A list, each item read by `read`; the message for a bad one says which it is.
-pub fn list<T>(
+pub(crate) fn list<T>(
     read: impl Fn(&Node) -> Result<T, String>,
 ) -> impl FnOnce(&Node) -> Result<Vec<T>, String> {
     move |node| {
@@ -104,7 +104,7 @@ pub fn list<T>(
 }
 
 /// A whole number in `range`, as number or as text.
-pub fn integer<T>(range: RangeInclusive<T>) -> impl FnOnce(&Node) -> Result<T, String>
+pub(crate) fn integer<T>(range: RangeInclusive<T>) -> impl FnOnce(&Node) -> Result<T, String>
 where
     T: TryFrom<i128> + PartialOrd + Display,
 {
@@ -130,12 +130,14 @@ where
 }
 
 /// A whole number of mebibytes.
-pub fn mebibytes(range: RangeInclusive<u64>) -> impl FnOnce(&Node) -> Result<Mib, String> {
+pub(crate) fn mebibytes(range: RangeInclusive<u64>) -> impl FnOnce(&Node) -> Result<Mib, String> {
     move |node| integer(range)(node).map(Mib)
 }
 
 /// `250ms`, `30s`, `5m`, `2h` or seconds.
-pub fn duration(range: RangeInclusive<Duration>) -> impl FnOnce(&Node) -> Result<Duration, String> {
+pub(crate) fn duration(
+    range: RangeInclusive<Duration>,
+) -> impl FnOnce(&Node) -> Result<Duration, String> {
     move |node| {
         let text = text(node)?;
         let duration = parse_duration(&text)?;
@@ -152,7 +154,7 @@ pub fn duration(range: RangeInclusive<Duration>) -> impl FnOnce(&Node) -> Result
 }
 
 /// A numeric address; names are refused, because functions are given it as it stands.
-pub fn ip(node: &Node) -> Result<IpAddr, String> {
+pub(crate) fn ip(node: &Node) -> Result<IpAddr, String> {
     let text = text(node)?;
     text.trim()
         .parse()
@@ -160,7 +162,7 @@ pub fn ip(node: &Node) -> Result<IpAddr, String> {
 }
 
 /// `address:port`; `:port` means every IPv4 address, `localhost` the loopback one.
-pub fn socket_address(node: &Node) -> Result<SocketAddr, String> {
+pub(crate) fn socket_address(node: &Node) -> Result<SocketAddr, String> {
     let text = text(node)?;
     let parsed = match text.split_once(':') {
         Some(("", port)) => with_port(Ipv4Addr::UNSPECIFIED, port),
@@ -176,12 +178,12 @@ pub fn socket_address(node: &Node) -> Result<SocketAddr, String> {
 }
 
 /// A path; a relative one starts at `base`, the directory of the configuration file.
-pub fn path(base: &Path) -> impl FnOnce(&Node) -> Result<PathBuf, String> {
+pub(crate) fn path(base: &Path) -> impl FnOnce(&Node) -> Result<PathBuf, String> {
     move |node| Ok(base.join(non_empty(node)?))
 }
 
 /// A filter for the log: levels, and `module=level`, separated by commas.
-pub fn log_filter(node: &Node) -> Result<String, String> {
+pub(crate) fn log_filter(node: &Node) -> Result<String, String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let text = text(node)?;
     let is_valid = text.split(',').all(|part| {
@@ -198,7 +200,7 @@ pub fn log_filter(node: &Node) -> Result<String, String> {
 }
 
 /// `expected …, found "…"`.
-pub fn found(expected: &str, value: &str) -> String {
+pub(crate) fn found(expected: &str, value: &str) -> String {
     let mut shown: String = value.chars().take(SHOWN_CHARACTERS).collect();
     if shown.len() < value.len() {
         shown.push('…');

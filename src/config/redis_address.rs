@@ -9,7 +9,7 @@ const DEFAULT_PORT: u16 = 6379;
 
 /// A checked address. `Debug` and `Display` leave the password out.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RedisAddress {
+pub(crate) struct RedisAddress {
     url: Secret,
     shown: String,
 }
@@ -20,7 +20,7 @@ impl RedisAddress {
     ///
     /// # Errors
     /// What was expected; never the text, which may hold a password.
-    pub fn parse(text: &str) -> Result<RedisAddress, String> {
+    pub(crate) fn parse(text: &str) -> Result<RedisAddress, String> {
         let text = text.trim();
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(path.strip_prefix("//").unwrap_or(path));
@@ -40,7 +40,8 @@ impl RedisAddress {
     }
 
     /// For a Redis client: `redis://`, `rediss://` or `unix://`, with the password.
-    pub fn url(&self) -> &Secret {
+    #[cfg(test)]
+    pub(crate) fn url(&self) -> &Secret {
         &self.url
     }
 }

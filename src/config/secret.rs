@@ -17,16 +17,16 @@ const MAX_SECRET_BYTES: u64 = 4096;
 
 /// A text that `Debug` does not show. Compare it in constant time.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub(crate) struct Secret(String);
 
 impl Secret {
     /// Takes the text as it is.
-    pub fn new(text: String) -> Secret {
+    pub(crate) fn new(text: String) -> Secret {
         Secret(text)
     }
 
     /// The text itself; it must go into no log and no error.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }

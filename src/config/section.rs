@@ -11,14 +11,14 @@ use super::error::FieldError;
 
 /// Where the findings of one document gather.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     errors: RefCell<Vec<FieldError>>,
     known: RefCell<Vec<String>>,
 }
 
 impl Report {
     /// Notes a finding at a place.
-    pub fn add(&self, field: &str, message: String, (line, column): (usize, usize)) {
+    pub(crate) fn add(&self, field: &str, message: String, (line, column): (usize, usize)) {
         self.errors.borrow_mut().push(FieldError {
             field: field.to_owned(),
             message,
@@ -28,7 +28,7 @@ impl Report {
     }
 
     /// The findings, in the order of the document.
-    pub fn into_errors(self) -> Vec<FieldError> {
+    pub(crate) fn into_errors(self) -> Vec<FieldError> {
         let mut errors = self.errors.into_inner();
         errors.sort_by_key(|error| (error.line, error.column));
         errors
@@ -36,13 +36,13 @@ impl Report {
 
     /// Every key path that was asked for.
     #[cfg(test)]
-    pub fn known(&self) -> Vec<String> {
+    pub(crate) fn known(&self) -> Vec<String> {
         self.known.borrow().clone()
     }
 }
 
 /// One mapping of the document; absent ones read as empty.
-pub struct Section<'a> {
+pub(crate) struct Section<'a> {
     report: &'a Report,
     path: String,
     place: (usize, usize),
@@ -52,19 +52,19 @@ pub struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The root of a document; anything but a mapping or nothing is a finding.
-    pub fn root(report: &'a Report, node: &'a Node) -> Section<'a> {
+    pub(crate) fn root(report: &'a Report, node: &'a Node) -> Section<'a> {
         Section::at(report, String::new(), Some(node), (node.line, node.column))
     }
 
     /// A mapping under `key`.
-    pub fn section(&mut self, key: &'static str) -> Section<'a> {
+    pub(crate) fn section(&mut self, key: &'static str) -> Section<'a> {
         let path = self.path_of(key);
         let node = self.ask(key);
         Section::at(self.report, path, node, self.place)
     }
 
     /// The value of a key that must be there.
-    pub fn required<T>(
+    pub(crate) fn required<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&Node) -> Result<T, String>,
@@ -79,7 +79,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key that may be absent or null.
-    pub fn optional<T>(
+    pub(crate) fn optional<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&Node) -> Result<T, String>,
@@ -90,7 +90,7 @@ impl<'a> Section<'a> {
 
     /// As [`Section::optional`], with a default. The default also stands in for a bad value, which
     /// goes nowhere because the report is not empty.
-    pub fn or<T>(
+    pub(crate) fn or<T>(
         &mut self,
         key: &'static str,
         default: T,
@@ -100,7 +100,7 @@ impl<'a> Section<'a> {
     }
 
     /// Notes a finding about `key` that needs more than its own value.
-    pub fn refuse(&self, key: &str, message: impl Into<String>) {
+    pub(crate) fn refuse(&self, key: &str, message: impl Into<String>) {
         let place = self
             .entries
             .iter()
@@ -110,7 +110,7 @@ impl<'a> Section<'a> {
     }
 
     /// Refuses every key that was not asked for.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         for entry in self.entries {
             if !self.asked.contains(&entry.key.as_str()) {
                 self.refuse(&entry.key, unknown(&entry.key, &self.asked));

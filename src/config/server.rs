@@ -19,11 +19,11 @@ use super::yaml;
 use crate::base::units::Mib;
 
 /// Names another place of flux.yaml.
-pub const SERVER_CONFIG_VARIABLE: &str = "FLUX_CONFIG";
+pub(crate) const SERVER_CONFIG_VARIABLE: &str = "FLUX_CONFIG";
 /// The port of the HTTP API.
-pub const DEFAULT_HTTP_PORT: u16 = 7227;
+pub(crate) const DEFAULT_HTTP_PORT: u16 = 7227;
 /// The port on which agents serve gRPC.
-pub const DEFAULT_AGENT_PORT: u16 = 50052;
+pub(crate) const DEFAULT_AGENT_PORT: u16 = 50052;
 
 const PLACES: [&str; 2] = ["./flux.yaml", "/etc/flux/flux.yaml"];
 /// Below it, a key can be guessed over the network in reasonable time.
@@ -37,7 +37,7 @@ const MONTH: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// The control plane's configuration, checked.
 #[derive(Debug, Clone)]
-pub struct ServerConfig {
+pub(crate) struct ServerConfig {
     /// What every client shows.
     pub api_key: Secret,
     /// Where the HTTP API is served; port 0 takes a free one.
@@ -68,7 +68,7 @@ pub struct ServerConfig {
 
 /// PEM files of the HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpTls {
+pub(crate) struct HttpTls {
     /// Certificate chain.
     pub cert: PathBuf,
     /// Private key.
@@ -77,7 +77,7 @@ pub struct HttpTls {
 
 /// Limits of the control plane. `Default` is what stands in the annotated example.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerLimits {
+pub(crate) struct ServerLimits {
     /// Open HTTP connections, idle ones included.
     pub http_connections: NonZeroU32,
     /// Of these, from one address.
@@ -101,7 +101,7 @@ pub struct ServerLimits {
 /// How long executions that have ended are remembered, with their output. `Default` is what stands
 /// in the annotated example.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retention {
+pub(crate) struct Retention {
     /// Of a success, after its end.
     pub success: Duration,
     /// Of everything else, after its end.
@@ -153,14 +153,18 @@ impl ServerConfig {
     ///
     /// # Errors
     /// No file, an unreadable one, no YAML, or bad keys: all of them at once.
-    pub fn load(named: Option<&Path>) -> Result<ServerConfig, ConfigError> {
+    pub(crate) fn load(named: Option<&Path>) -> Result<ServerConfig, ConfigError> {
         let environment = &process_environment;
         let source = Source::find(named, SERVER_CONFIG_VARIABLE, &PLACES, environment)?;
         ServerConfig::from_source(source, environment)
     }
 
     /// A configuration without a file: defaults, with what every control plane needs of its own.
-    pub fn with_defaults(api_key: Secret, state_dir: PathBuf, certs_dir: PathBuf) -> ServerConfig {
+    pub(crate) fn with_defaults(
+        api_key: Secret,
+        state_dir: PathBuf,
+        certs_dir: PathBuf,
+    ) -> ServerConfig {
         ServerConfig {
             api_key,
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_HTTP_PORT)),
@@ -198,7 +202,7 @@ impl ServerConfig {
 }
 
 /// `log` when the file does not say.
-pub const DEFAULT_LOG: &str = "info";
+pub(crate) const DEFAULT_LOG: &str = "info";
 
 pub(super) fn read_server(
     mut root: Section<'_>,

@@ -7,7 +7,7 @@ use super::null::null_as_default;
 
 /// An agent, as in `GET /agents`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Agent {
+pub(crate) struct Agent {
     /// Unique in the fleet.
     pub id: String,
     /// `host:port`.
@@ -52,7 +52,7 @@ pub struct Agent {
 
 /// Something that an agent does not enforce.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MissingIsolation {
+pub(crate) struct MissingIsolation {
     /// What.
     pub what: String,
     /// Why, for people.
@@ -61,7 +61,7 @@ pub struct MissingIsolation {
 
 /// The body of `POST /agents/register`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Register {
+pub(crate) struct Register {
     /// `host:port`.
     pub address: String,
     /// Whether to dial with mTLS; the control plane's configuration decides when it is left out.
@@ -71,7 +71,7 @@ pub struct Register {
 
 /// The answer to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Registered {
+pub(crate) struct Registered {
     /// `registered`.
     pub status: String,
     /// As the agent calls itself.
@@ -84,14 +84,14 @@ pub struct Registered {
 
 /// The body of `POST /agents/enroll`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Enroll {
+pub(crate) struct Enroll {
     /// For whom.
     pub agent_id: String,
 }
 
 /// The answer to it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Enrolled {
+pub(crate) struct Enrolled {
     /// For whom.
     pub agent_id: String,
     /// For `flux-agent join`; works once, and is a secret until then.
@@ -112,14 +112,14 @@ impl std::fmt::Debug for Enrolled {
 
 /// The body of `POST /agents/{id}/drain`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Drain {
+pub(crate) struct Drain {
     /// `false` takes the drain back.
     pub drain: bool,
 }
 
 /// The answer to `DELETE /agents/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Removed {
+pub(crate) struct Removed {
     /// `removed`.
     pub status: String,
     /// Which agent.

@@ -6,7 +6,7 @@ use super::null::null_as_default;
 
 /// The body of every answer that is an error of Flux.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorBody {
+pub(crate) struct ErrorBody {
     /// What it is.
     pub error: ErrorDetails,
 }
@@ -14,7 +14,7 @@ pub struct ErrorBody {
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ErrorDetails {
+pub(crate) struct ErrorDetails {
     /// Stable, for programs.
     pub code: String,
     /// For people.
@@ -31,7 +31,7 @@ pub struct ErrorDetails {
 
 /// One bad field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BadField {
+pub(crate) struct BadField {
     /// Its path, such as `resources.memory`.
     pub field: String,
     /// What is wrong with it.

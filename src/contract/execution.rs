@@ -10,7 +10,7 @@ use super::record::Record;
 /// The body of `POST /execute/{name}` and `POST /execute/{name}/async`; everything may be left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Execute {
+pub(crate) struct Execute {
     /// Arguments after the program's name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
@@ -24,7 +24,7 @@ pub struct Execute {
 
 /// The answer to `POST /execute/{name}/async`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Accepted {
+pub(crate) struct Accepted {
     /// `accepted`.
     pub status: String,
     /// Under which it is found.
@@ -33,7 +33,7 @@ pub struct Accepted {
 
 /// The answer to `DELETE /executions/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cancelled {
+pub(crate) struct Cancelled {
     /// `cancelled`.
     pub status: String,
     /// Which.
@@ -42,7 +42,7 @@ pub struct Cancelled {
 
 /// The answer to `GET /executions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page {
+pub(crate) struct Page {
     /// Newest first, without their output.
     #[serde(default, deserialize_with = "null_as_default")]
     pub executions: Vec<Record>,
@@ -55,7 +55,7 @@ pub struct Page {
 
 /// The data of an `output` event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutputChunk {
+pub(crate) struct OutputChunk {
     /// `stdout` or `stderr`.
     pub stream: String,
     /// Of its first byte in both streams together.

@@ -6,7 +6,7 @@ use super::null::null_as_default;
 
 /// A function, as in `GET /functions`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Function {
+pub(crate) struct Function {
     /// Unique in the fleet.
     pub name: String,
     /// What is executed inside of the archive.
@@ -49,7 +49,7 @@ pub struct Function {
 /// Limits of each execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Resources {
+pub(crate) struct Resources {
     /// Millicores.
     pub cpu: Option<u32>,
     /// MiB.
@@ -63,7 +63,7 @@ pub struct Resources {
 /// How far a function asks to be kept apart, in the words of its YAML.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Isolation {
+pub(crate) struct Isolation {
     /// `own` or `shared`.
     pub user: Option<String>,
     /// `none` or `host`.
@@ -76,7 +76,7 @@ pub struct Isolation {
 
 /// A kept version, as in `GET /functions/{name}/versions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Version {
+pub(crate) struct Version {
     /// Its number.
     pub version: u64,
     /// SHA-256 of its archive.
@@ -91,7 +91,7 @@ pub struct Version {
 
 /// The answer to a registration, a deploy or a rollback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Distribution {
+pub(crate) struct Distribution {
     /// `success`: it is stored.
     pub status: String,
     /// Which function.
@@ -115,7 +115,7 @@ pub struct Distribution {
 
 /// What became of a change on one agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentOutcome {
+pub(crate) struct AgentOutcome {
     /// Which.
     pub agent_id: String,
     /// `success`, `failed` or `pending`.
@@ -127,7 +127,7 @@ pub struct AgentOutcome {
 
 /// The body of `POST /functions/{name}/rollback`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Rollback {
+pub(crate) struct Rollback {
     /// To which; the newest one that is older than the active one when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
@@ -135,7 +135,7 @@ pub struct Rollback {
 
 /// The answer to `DELETE /functions/{name}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Removed {
+pub(crate) struct Removed {
     /// `removed`.
     pub status: String,
     /// Which function.

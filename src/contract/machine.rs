@@ -7,7 +7,7 @@ use super::null::null_as_default;
 
 /// A machine's figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Node {
+pub(crate) struct Node {
     /// 0 to 100 over all processors.
     pub cpu_percent: f64,
     /// 0 to 100.
@@ -30,7 +30,7 @@ pub struct Node {
 
 /// The answer to `GET /resources`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Resources {
+pub(crate) struct Resources {
     /// The control plane's machine.
     pub flux: OwnMachine,
     /// The agents.
@@ -40,21 +40,21 @@ pub struct Resources {
 
 /// A machine that is no agent's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OwnMachine {
+pub(crate) struct OwnMachine {
     /// Its figures.
     pub node: Node,
 }
 
 /// The answer to `GET /health` (`ok`) and `GET /ready` (`ready`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub(crate) struct State {
     /// One word.
     pub status: String,
 }
 
 /// The answer to `DELETE /nodes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodesRemoved {
+pub(crate) struct NodesRemoved {
     /// `removed`.
     pub status: String,
     /// How many machines.

@@ -6,10 +6,10 @@
 //! States and reasons are words here, which `model` gives and parses; what a program does not know it
 //! passes on. Refuses: knowing where the figures come from (`api::views` fills these types).
 
-pub mod agent;
-pub mod error;
-pub mod execution;
-pub mod function;
-pub mod machine;
+pub(crate) mod agent;
+pub(crate) mod error;
+pub(crate) mod execution;
+pub(crate) mod function;
+pub(crate) mod machine;
 mod null;
-pub mod record;
+pub(crate) mod record;

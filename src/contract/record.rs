@@ -15,7 +15,7 @@ use crate::model::execution::{Ending, Executed, ExecutionRecord};
 
 /// One execution, running or ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// Of this run.
     pub execution_id: String,
     /// Where it runs or ran.
@@ -74,7 +74,7 @@ pub struct Record {
 /// What an execution used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// User and system time of the whole tree.
     pub cpu_ms: u64,
     /// Peak resident memory.
@@ -89,7 +89,7 @@ pub struct Usage {
 
 impl Record {
     /// With the merged output.
-    pub fn new(executed: &Executed) -> Record {
+    pub(crate) fn new(executed: &Executed) -> Record {
         Record {
             output: Some(String::from_utf8_lossy(&executed.output.bytes).into_owned()),
             ..Record::without_output(&executed.record)
@@ -97,7 +97,7 @@ impl Record {
     }
 
     /// As listings have it.
-    pub fn without_output(record: &ExecutionRecord) -> Record {
+    pub(crate) fn without_output(record: &ExecutionRecord) -> Record {
         Record {
             execution_id: record.id.to_string(),
             agent_id: record.agent.to_string(),

@@ -19,7 +19,7 @@ use crate::rpc::ProbeError;
 const SECURING_TIME: Duration = Duration::from_secs(10);
 
 /// See the module's text. Fields are dropped in order: those that talk first.
-pub struct Agents {
+pub(crate) struct Agents {
     health: Health,
     contacts: Contacts,
     fleet: Arc<Fleet>,
@@ -28,7 +28,7 @@ pub struct Agents {
 
 /// Why something about an agent was refused. Nothing has changed then.
 #[derive(Debug, Error)]
-pub enum AgentError {
+pub(crate) enum AgentError {
     /// The fleet's.
     #[error(transparent)]
     Fleet(#[from] FleetError),
@@ -53,7 +53,12 @@ pub enum AgentError {
 
 impl Agents {
     /// `use_tls`: whether an agent is dialled with mTLS when its registration does not say.
-    pub fn new(health: Health, contacts: Contacts, fleet: Arc<Fleet>, use_tls: bool) -> Agents {
+    pub(crate) fn new(
+        health: Health,
+        contacts: Contacts,
+        fleet: Arc<Fleet>,
+        use_tls: bool,
+    ) -> Agents {
         Agents {
             health,
             contacts,
@@ -63,7 +68,7 @@ impl Agents {
     }
 
     /// All of them, by id.
-    pub fn list(&self) -> Vec<AgentView> {
+    pub(crate) fn list(&self) -> Vec<AgentView> {
         self.fleet.list()
     }
 
@@ -72,7 +77,11 @@ impl Agents {
     ///
     /// # Errors
     /// See [`AgentError`].
-    pub fn register(&self, address: &str, tls: Option<bool>) -> Result<AgentView, AgentError> {
+    pub(crate) fn register(
+        &self,
+        address: &str,
+        tls: Option<bool>,
+    ) -> Result<AgentView, AgentError> {
         let tls = tls.unwrap_or(self.use_tls);
         let (id, node) = registration::identify(&self.contacts.links, address, tls)?;
         let view = self.fleet.register(&id, address, tls, node)?;
@@ -84,7 +93,7 @@ impl Agents {
     ///
     /// # Errors
     /// The fleet's.
-    pub fn drain(&self, id: &AgentId, drain: bool) -> Result<AgentView, AgentError> {
+    pub(crate) fn drain(&self, id: &AgentId, drain: bool) -> Result<AgentView, AgentError> {
         let event = if drain {
             AgentEvent::Drain
         } else {
@@ -112,7 +121,7 @@ impl Agents {
     ///
     /// # Errors
     /// The fleet's.
-    pub fn remove(&self, id: &AgentId) -> Result<(), AgentError> {
+    pub(crate) fn remove(&self, id: &AgentId) -> Result<(), AgentError> {
         let view = self
             .fleet
             .get(id)

@@ -15,7 +15,7 @@ use crate::model::ids::{ExecutionId, FunctionName};
 use crate::store::StoreError;
 
 /// See the module's text.
-pub struct Calls {
+pub(crate) struct Calls {
     dispatcher: Dispatcher,
     keys: IdempotentCalls,
     executions: Arc<Executions>,
@@ -23,7 +23,7 @@ pub struct Calls {
 
 /// What to run, with what.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub(crate) struct Call {
     /// Which function.
     pub function: FunctionName,
     /// Arguments after the program's name.
@@ -42,7 +42,7 @@ pub struct Call {
 
 /// Why a call was not carried out, or its end is not known.
 #[derive(Debug, Error)]
-pub enum CallError {
+pub(crate) enum CallError {
     /// It was not run.
     #[error(transparent)]
     Dispatch(#[from] DispatchError),
@@ -67,7 +67,7 @@ pub enum CallError {
 
 impl Calls {
     /// Takes its parts.
-    pub fn new(
+    pub(crate) fn new(
         dispatcher: Dispatcher,
         keys: IdempotentCalls,
         executions: Arc<Executions>,
@@ -83,7 +83,7 @@ impl Calls {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn execute(&self, call: &Call) -> Result<Executed, CallError> {
+    pub(crate) fn execute(&self, call: &Call) -> Result<Executed, CallError> {
         let run = |id: &ExecutionId| Ok(self.dispatcher.run(id, call)?);
         self.with_key(Mode::Sync, call, run, |first| {
             match self.executions.get(first) {
@@ -100,7 +100,7 @@ impl Calls {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn start(&self, call: &Call) -> Result<ExecutionId, CallError> {
+    pub(crate) fn start(&self, call: &Call) -> Result<ExecutionId, CallError> {
         let run = |id: &ExecutionId| {
             self.dispatcher.start(id, call)?;
             Ok(id.clone())

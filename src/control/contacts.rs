@@ -23,7 +23,7 @@ use crate::wire::node::NodeReport;
 
 /// See the module's text.
 #[derive(Clone)]
-pub struct Contacts {
+pub(crate) struct Contacts {
     /// What came home.
     pub records: Arc<Records>,
     /// Whose ends are brought home.
@@ -71,7 +71,7 @@ impl Contacts {
     ///
     /// # Errors
     /// The system's when it gives no thread.
-    pub fn start(
+    pub(crate) fn start(
         links: Links,
         history: Arc<dyn HistoryStore>,
         store: Arc<dyn Store>,
@@ -115,7 +115,7 @@ impl Contacts {
 
     /// Parts with an agent that the fleet does not have any more: what has not ended there has ended as
     /// lost, and nothing is kept for it.
-    pub fn part_with(&self, id: &AgentId) {
+    pub(crate) fn part_with(&self, id: &AgentId) {
         if let Err(error) = self.records.give_up(id) {
             // Whoever asks for one of its executions settles it.
             log::warn!(

@@ -19,10 +19,10 @@ use crate::store::{ArchiveReader, ArchiveUpload, Store, StoreError, Stored};
 use crate::wire::function::config_digest;
 
 /// Functions at the most: each costs memory in the control plane and on every agent.
-pub const MAX_FUNCTIONS: usize = 20_000;
+pub(crate) const MAX_FUNCTIONS: usize = 20_000;
 
 /// See the module's text.
-pub struct Desired {
+pub(crate) struct Desired {
     store: Arc<dyn Store>,
     fleet: Arc<Fleet>,
     clock: Clock,
@@ -35,7 +35,7 @@ pub struct Desired {
 
 /// Why a change of a function was refused. Nothing has changed then.
 #[derive(Debug, Error)]
-pub enum FunctionError {
+pub(crate) enum FunctionError {
     /// No such function.
     #[error("no function {0}")]
     NotFound(FunctionName),
@@ -76,7 +76,7 @@ impl Desired {
     ///
     /// # Errors
     /// The store's.
-    pub fn load(
+    pub(crate) fn load(
         store: Arc<dyn Store>,
         fleet: Arc<Fleet>,
         clock: Clock,
@@ -100,12 +100,12 @@ impl Desired {
     }
 
     /// Changes with every change of any function.
-    pub fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
     /// All functions, by name.
-    pub fn list(&self) -> Vec<Function> {
+    pub(crate) fn list(&self) -> Vec<Function> {
         let known = self.read();
         known.values().map(|stored| stored.value.clone()).collect()
     }
@@ -114,7 +114,7 @@ impl Desired {
     ///
     /// # Errors
     /// [`FunctionError::NotFound`].
-    pub fn get(&self, name: &FunctionName) -> Result<Function, FunctionError> {
+    pub(crate) fn get(&self, name: &FunctionName) -> Result<Function, FunctionError> {
         self.read()
             .get(name)
             .map(|stored| stored.value.clone())
@@ -122,7 +122,7 @@ impl Desired {
     }
 
     /// What agents should hold of a function; `None` = nothing.
-    pub fn desired(&self, name: &FunctionName) -> Option<Current> {
+    pub(crate) fn desired(&self, name: &FunctionName) -> Option<Current> {
         self.read().get(name).map(|stored| current(&stored.value))
     }
 
@@ -130,7 +130,10 @@ impl Desired {
     ///
     /// # Errors
     /// An unknown function, the store's.
-    pub fn versions(&self, name: &FunctionName) -> Result<(Function, Vec<Version>), FunctionError> {
+    pub(crate) fn versions(
+        &self,
+        name: &FunctionName,
+    ) -> Result<(Function, Vec<Version>), FunctionError> {
         let function = self.get(name)?;
         Ok((function, self.store.list_versions(name)?))
     }
@@ -139,7 +142,7 @@ impl Desired {
     ///
     /// # Errors
     /// The store's, also when the archive is gone.
-    pub fn archive(&self, digest: &Digest) -> Result<Option<ArchiveReader>, StoreError> {
+    pub(crate) fn archive(&self, digest: &Digest) -> Result<Option<ArchiveReader>, StoreError> {
         self.store.open_archive(digest)
     }
 
@@ -147,7 +150,7 @@ impl Desired {
     ///
     /// # Errors
     /// See [`FunctionError`].
-    pub fn register(&self, config: &FunctionConfig) -> Result<Function, FunctionError> {
+    pub(crate) fn register(&self, config: &FunctionConfig) -> Result<Function, FunctionError> {
         let _changes = lock(&self.changes);
         {
             let known = self.read();
@@ -163,12 +166,12 @@ impl Desired {
     ///
     /// # Errors
     /// The store's.
-    pub fn start_upload(&self) -> Result<ArchiveUpload, StoreError> {
+    pub(crate) fn start_upload(&self) -> Result<ArchiveUpload, StoreError> {
         self.store.archive_scratch()
     }
 
     /// How large an archive may be, in bytes.
-    pub fn archive_limit(&self) -> u64 {
+    pub(crate) fn archive_limit(&self) -> u64 {
         self.limits.max_archive_bytes
     }
 
@@ -177,7 +180,7 @@ impl Desired {
     ///
     /// # Errors
     /// See [`FunctionError`].
-    pub fn deploy(
+    pub(crate) fn deploy(
         &self,
         name: &FunctionName,
         upload: ArchiveUpload,
@@ -204,7 +207,7 @@ impl Desired {
     ///
     /// # Errors
     /// See [`FunctionError`].
-    pub fn rollback(
+    pub(crate) fn rollback(
         &self,
         name: &FunctionName,
         number: Option<u64>,
@@ -238,7 +241,7 @@ impl Desired {
     ///
     /// # Errors
     /// See [`FunctionError`].
-    pub fn delete(&self, name: &FunctionName) -> Result<(), FunctionError> {
+    pub(crate) fn delete(&self, name: &FunctionName) -> Result<(), FunctionError> {
         let _changes = lock(&self.changes);
         if self.store.delete_function(name)?.is_none() {
             return Err(FunctionError::NotFound(name.clone()));
@@ -251,7 +254,7 @@ impl Desired {
     ///
     /// # Errors
     /// The store's; nothing has changed then.
-    pub fn refresh(&self, name: &FunctionName) -> Result<bool, StoreError> {
+    pub(crate) fn refresh(&self, name: &FunctionName) -> Result<bool, StoreError> {
         let _changes = lock(&self.changes);
         let stored = self.store.get_function(name)?;
         let known = self.read().get(name).map(|known| known.revision);

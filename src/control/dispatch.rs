@@ -36,7 +36,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(5);
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 
 /// See the module's text.
-pub struct Dispatcher {
+pub(crate) struct Dispatcher {
     fleet: Arc<Fleet>,
     contacts: Contacts,
     store: Arc<dyn Store>,
@@ -46,7 +46,7 @@ pub struct Dispatcher {
 
 /// Why an execution was not run, or its end is not known.
 #[derive(Debug, Error)]
-pub enum DispatchError {
+pub(crate) enum DispatchError {
     /// No slot was to be had.
     #[error(transparent)]
     NoSlot(#[from] WaitError),
@@ -82,7 +82,7 @@ enum Offer<T> {
 
 impl Dispatcher {
     /// `shutdown`: from its pull on, a client that is cut off is no client that left.
-    pub fn new(
+    pub(crate) fn new(
         fleet: Arc<Fleet>,
         contacts: Contacts,
         store: Arc<dyn Store>,
@@ -103,7 +103,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// See [`DispatchError`].
-    pub fn run(&self, id: &ExecutionId, call: &Call) -> Result<Executed, DispatchError> {
+    pub(crate) fn run(&self, id: &ExecutionId, call: &Call) -> Result<Executed, DispatchError> {
         self.offer(id, call, |reservation, client, request| {
             self.run_there(call, reservation, client, request)
         })
@@ -113,7 +113,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// See [`DispatchError`].
-    pub fn start(&self, id: &ExecutionId, call: &Call) -> Result<(), DispatchError> {
+    pub(crate) fn start(&self, id: &ExecutionId, call: &Call) -> Result<(), DispatchError> {
         let mut stored = None;
         let result = self.offer(id, call, |reservation, client, request| {
             self.start_there(&mut stored, reservation, client, request)

@@ -19,7 +19,7 @@ use crate::store::{self, Store, StoreError};
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Absent where certificates are turned off.
-pub struct Enrolment {
+pub(crate) struct Enrolment {
     authority: Option<Arc<Authority>>,
     store: Arc<dyn Store>,
     clock: Clock,
@@ -28,7 +28,7 @@ pub struct Enrolment {
 
 /// An invitation for an agent.
 #[derive(Debug)]
-pub struct Invited {
+pub(crate) struct Invited {
     /// For whom.
     pub agent: AgentId,
     /// To be given to `flux-agent join`; works once.
@@ -39,7 +39,7 @@ pub struct Invited {
 
 /// Why nobody was enrolled.
 #[derive(Debug, Error)]
-pub enum EnrolmentError {
+pub(crate) enum EnrolmentError {
     /// Certificates are off, so there is nothing to enrol into.
     #[error("certificates are turned off by disable_grpc_tls")]
     PkiDisabled,
@@ -59,7 +59,7 @@ pub enum EnrolmentError {
 
 impl Enrolment {
     /// `agent_port`: proposed to agents for their configuration.
-    pub fn new(
+    pub(crate) fn new(
         authority: Option<Arc<Authority>>,
         store: Arc<dyn Store>,
         clock: Clock,
@@ -77,7 +77,7 @@ impl Enrolment {
     ///
     /// # Errors
     /// Without certificates; the store's.
-    pub fn invite(&self, agent: &AgentId) -> Result<Invited, EnrolmentError> {
+    pub(crate) fn invite(&self, agent: &AgentId) -> Result<Invited, EnrolmentError> {
         let token = EnrolmentToken::generate(self.authority()?.fingerprint()?)?;
         let now = self.clock.now();
         let expires_at = now.after(TOKEN_LIFETIME);
@@ -105,7 +105,7 @@ impl Enrolment {
     ///
     /// # Errors
     /// See [`Enrolment::join`].
-    pub fn expect_token(&self, id: &str) -> Result<(), EnrolmentError> {
+    pub(crate) fn expect_token(&self, id: &str) -> Result<(), EnrolmentError> {
         self.authority()?;
         match self.store.peek_token(id, self.clock.now())? {
             Some(_) => Ok(()),
@@ -117,7 +117,7 @@ impl Enrolment {
     ///
     /// # Errors
     /// An unknown, used or expired token; a request that was not made with it; the store's.
-    pub fn join(&self, request: &EnrolRequest) -> Result<EnrolAnswer, EnrolmentError> {
+    pub(crate) fn join(&self, request: &EnrolRequest) -> Result<EnrolAnswer, EnrolmentError> {
         let authority = self.authority()?;
         let now = self.clock.now();
         let id = request.token_id()?.to_string();

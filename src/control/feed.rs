@@ -26,7 +26,7 @@ use crate::wire::watch::WatchEvent;
 const MAX_WAITING_EVENTS: usize = 65_536;
 
 /// See the module's text.
-pub struct Feeds {
+pub(crate) struct Feeds {
     fleet: Arc<Fleet>,
     links: Arc<Links>,
     events: Sender<Event>,
@@ -62,7 +62,7 @@ impl Feeds {
     ///
     /// # Errors
     /// The system's when it gives no thread.
-    pub fn start(
+    pub(crate) fn start(
         fleet: Arc<Fleet>,
         links: Arc<Links>,
         collector: Arc<Collector>,
@@ -90,7 +90,7 @@ impl Feeds {
 
     /// Listens to an agent that answers, if nobody does yet; `anew` when it is another process
     /// than before.
-    pub fn ensure(&self, agent: &Agent, anew: bool) {
+    pub(crate) fn ensure(&self, agent: &Agent, anew: bool) {
         let Some((generation, is_cut_off)) = self.claim(&agent.id, anew) else {
             return;
         };
@@ -152,7 +152,7 @@ impl Feeds {
     }
 
     /// Stops listening to a removed agent.
-    pub fn forget(&self, agent: &AgentId) {
+    pub(crate) fn forget(&self, agent: &AgentId) {
         lock(&self.open).remove(agent);
     }
 }

@@ -10,14 +10,14 @@ use crate::model::ids::FunctionName;
 use crate::store::ArchiveUpload;
 
 /// See the module's text.
-pub struct Functions {
+pub(crate) struct Functions {
     desired: Arc<Desired>,
     syncer: Arc<Syncer>,
 }
 
 /// A change that is stored, and what happened to it on each agent.
 #[derive(Debug)]
-pub struct Distributed {
+pub(crate) struct Distributed {
     /// The function now.
     pub function: Function,
     /// By agent.
@@ -26,7 +26,7 @@ pub struct Distributed {
 
 /// The kept versions of a function.
 #[derive(Debug)]
-pub struct Versions {
+pub(crate) struct Versions {
     /// Whose.
     pub function: Function,
     /// Newest first.
@@ -35,12 +35,12 @@ pub struct Versions {
 
 impl Functions {
     /// Takes its parts.
-    pub fn new(desired: Arc<Desired>, syncer: Arc<Syncer>) -> Functions {
+    pub(crate) fn new(desired: Arc<Desired>, syncer: Arc<Syncer>) -> Functions {
         Functions { desired, syncer }
     }
 
     /// All functions, by name.
-    pub fn list(&self) -> Vec<Function> {
+    pub(crate) fn list(&self) -> Vec<Function> {
         self.desired.list()
     }
 
@@ -48,7 +48,7 @@ impl Functions {
     ///
     /// # Errors
     /// [`FunctionError::NotFound`].
-    pub fn get(&self, name: &FunctionName) -> Result<Function, FunctionError> {
+    pub(crate) fn get(&self, name: &FunctionName) -> Result<Function, FunctionError> {
         self.desired.get(name)
     }
 
@@ -56,7 +56,7 @@ impl Functions {
     ///
     /// # Errors
     /// An unknown function, the store's.
-    pub fn versions(&self, name: &FunctionName) -> Result<Versions, FunctionError> {
+    pub(crate) fn versions(&self, name: &FunctionName) -> Result<Versions, FunctionError> {
         let (function, versions) = self.desired.versions(name)?;
         Ok(Versions { function, versions })
     }
@@ -65,7 +65,7 @@ impl Functions {
     ///
     /// # Errors
     /// See [`FunctionError`]; nothing has changed then.
-    pub fn register(&self, config: &FunctionConfig) -> Result<Distributed, FunctionError> {
+    pub(crate) fn register(&self, config: &FunctionConfig) -> Result<Distributed, FunctionError> {
         self.desired
             .register(config)
             .map(|function| self.distribute(function))
@@ -75,13 +75,13 @@ impl Functions {
     ///
     /// # Errors
     /// An unknown function; the store's.
-    pub fn start_upload(&self, name: &FunctionName) -> Result<ArchiveUpload, FunctionError> {
+    pub(crate) fn start_upload(&self, name: &FunctionName) -> Result<ArchiveUpload, FunctionError> {
         self.desired.get(name)?;
         Ok(self.desired.start_upload()?)
     }
 
     /// How large an archive may be, in bytes.
-    pub fn archive_limit(&self) -> u64 {
+    pub(crate) fn archive_limit(&self) -> u64 {
         self.desired.archive_limit()
     }
 
@@ -89,7 +89,7 @@ impl Functions {
     ///
     /// # Errors
     /// See [`FunctionError`]; nothing has changed then.
-    pub fn deploy(
+    pub(crate) fn deploy(
         &self,
         name: &FunctionName,
         upload: ArchiveUpload,
@@ -104,7 +104,7 @@ impl Functions {
     ///
     /// # Errors
     /// See [`FunctionError`]; nothing has changed then.
-    pub fn rollback(
+    pub(crate) fn rollback(
         &self,
         name: &FunctionName,
         version: Option<u64>,
@@ -118,7 +118,7 @@ impl Functions {
     ///
     /// # Errors
     /// See [`FunctionError`]; nothing has changed then.
-    pub fn delete(&self, name: &FunctionName) -> Result<(), FunctionError> {
+    pub(crate) fn delete(&self, name: &FunctionName) -> Result<(), FunctionError> {
         self.desired.delete(name)?;
         self.syncer.distribute(name);
         Ok(())

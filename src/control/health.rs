@@ -31,7 +31,7 @@ const PROBES_BETWEEN_REPAIRS: u32 = 15;
 
 /// When to probe, and when to give up.
 #[derive(Debug, Clone, Copy)]
-pub struct HealthPolicy {
+pub(crate) struct HealthPolicy {
     /// Between two probes of an agent.
     pub interval: Duration,
     /// Probes missed in a row after which an agent is offline.
@@ -39,7 +39,7 @@ pub struct HealthPolicy {
 }
 
 /// What health does to an agent: over the network in a daemon, by a script in a simulation.
-pub trait Reach: Send + Sync {
+pub(crate) trait Reach: Send + Sync {
     /// How it is.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ pub trait Reach: Send + Sync {
 }
 
 /// Probes until it is dropped.
-pub struct Health {
+pub(crate) struct Health {
     shared: Arc<Shared>,
     // After `shutdown` is pulled by the supervisor, this joins.
     _ticker: Lasting,
@@ -80,7 +80,7 @@ struct Shared {
 }
 
 /// Draws the conclusions from probes, without any thread of its own.
-pub struct Rounds {
+pub(crate) struct Rounds {
     misses: u32,
     fleet: Arc<Fleet>,
     reach: Arc<dyn Reach>,
@@ -91,7 +91,7 @@ impl Health {
     ///
     /// # Errors
     /// The system's when it gives no thread.
-    pub fn start(
+    pub(crate) fn start(
         policy: HealthPolicy,
         fleet: Arc<Fleet>,
         reach: Arc<dyn Reach>,
@@ -123,7 +123,7 @@ impl Health {
     }
 
     /// Probes one agent now, on the caller's thread; for one that was just registered.
-    pub fn probe_now(&self, id: &AgentId) {
+    pub(crate) fn probe_now(&self, id: &AgentId) {
         let rounds = &self.shared.rounds;
         if let Some(view) = rounds.fleet.get(id) {
             rounds.probe(&view, 0);
@@ -152,7 +152,7 @@ impl Shared {
 
 impl Rounds {
     /// `misses`: see [`HealthPolicy`].
-    pub fn new(misses: u32, fleet: Arc<Fleet>, reach: Arc<dyn Reach>) -> Rounds {
+    pub(crate) fn new(misses: u32, fleet: Arc<Fleet>, reach: Arc<dyn Reach>) -> Rounds {
         Rounds {
             misses,
             fleet,
@@ -161,14 +161,14 @@ impl Rounds {
     }
 
     /// Whom to probe now.
-    pub fn patients(&self) -> Vec<AgentView> {
+    pub(crate) fn patients(&self) -> Vec<AgentView> {
         let mut agents = self.fleet.list();
         agents.retain(|view| view.agent.state != AgentState::Provisioning);
         agents
     }
 
     /// Probes one agent, which stood as `view` says.
-    pub fn probe(&self, view: &AgentView, round: u32) {
+    pub(crate) fn probe(&self, view: &AgentView, round: u32) {
         match self.reach.probe(&view.agent) {
             Ok(report) => self.answered(view, report, round),
             Err(error) => {

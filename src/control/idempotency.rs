@@ -19,7 +19,7 @@ use crate::model::ids::ExecutionId;
 use crate::store::{Idempotency, IdempotencyKey, Store};
 
 /// See the module's text.
-pub struct IdempotentCalls {
+pub(crate) struct IdempotentCalls {
     store: Arc<dyn Store>,
     clock: Clock,
     retention: Duration,
@@ -34,7 +34,7 @@ struct InHand {
 }
 
 /// A key in hand.
-pub struct Claim<'a> {
+pub(crate) struct Claim<'a> {
     calls: &'a IdempotentCalls,
     key: IdempotencyKey,
     execution: ExecutionId,
@@ -42,7 +42,7 @@ pub struct Claim<'a> {
 
 /// Whether the call was for its end or for its acceptance; part of what must be equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// `POST /execute/{name}`.
     Sync,
     /// `POST /execute/{name}/async`.
@@ -51,7 +51,7 @@ pub enum Mode {
 
 impl IdempotentCalls {
     /// `retention`: how long a key is remembered.
-    pub fn new(store: Arc<dyn Store>, clock: Clock, retention: Duration) -> IdempotentCalls {
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Clock, retention: Duration) -> IdempotentCalls {
         IdempotentCalls {
             store,
             clock,
@@ -65,7 +65,7 @@ impl IdempotentCalls {
     ///
     /// # Errors
     /// Another call has it in hand, or it was used for a different call; the store's.
-    pub fn claim(
+    pub(crate) fn claim(
         &self,
         key: &str,
         mode: Mode,
@@ -122,12 +122,12 @@ impl IdempotentCalls {
 
 impl Claim<'_> {
     /// What the key stands for.
-    pub fn execution(&self) -> &ExecutionId {
+    pub(crate) fn execution(&self) -> &ExecutionId {
         &self.execution
     }
 
     /// Nothing was started: the key is free again.
-    pub fn abandon(self) {
+    pub(crate) fn abandon(self) {
         let abandoned = self
             .calls
             .store

@@ -22,12 +22,12 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 const ARCHIVE_GRACE: Duration = Duration::from_secs(600);
 
 /// Works until it is dropped.
-pub struct Janitor {
+pub(crate) struct Janitor {
     _thread: Lasting,
 }
 
 /// What it does at a time.
-pub struct Chores {
+pub(crate) struct Chores {
     store: Arc<dyn Store>,
     history: Arc<dyn HistoryStore>,
     retention: Retention,
@@ -39,7 +39,7 @@ impl Janitor {
     ///
     /// # Errors
     /// The system's when it gives no thread.
-    pub fn start(
+    pub(crate) fn start(
         mut chores: Chores,
         clock: Clock,
         supervisor: &Supervisor,
@@ -59,7 +59,7 @@ impl Janitor {
 
 impl Chores {
     /// Nothing is done before the first tick.
-    pub fn new(
+    pub(crate) fn new(
         store: Arc<dyn Store>,
         history: Arc<dyn HistoryStore>,
         retention: Retention,
@@ -73,7 +73,7 @@ impl Chores {
     }
 
     /// What is to be done now.
-    pub fn tick(&mut self, clock: &Clock) {
+    pub(crate) fn tick(&mut self, clock: &Clock) {
         self.flush();
         let now = clock.moment();
         if self.next_cleaning.is_none_or(|next| now >= next) {

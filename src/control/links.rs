@@ -8,19 +8,19 @@ use crate::rpc::{AgentClient, Channels, ProbeError, RpcError};
 use crate::wire::node::NodeReport;
 
 /// The channels of the fleet.
-pub struct Links {
+pub(crate) struct Links {
     channels: Channels,
     clock: Clock,
 }
 
 impl Links {
     /// Channels open with the first call to each agent.
-    pub fn new(channels: Channels, clock: Clock) -> Links {
+    pub(crate) fn new(channels: Channels, clock: Clock) -> Links {
         Links { channels, clock }
     }
 
     /// By which answers are dated.
-    pub fn clock(&self) -> &Clock {
+    pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
 
@@ -28,7 +28,7 @@ impl Links {
     ///
     /// # Errors
     /// When no channel can be made, for instance without certificates for an agent with TLS.
-    pub fn client(&self, agent: &Agent) -> Result<AgentClient, RpcError> {
+    pub(crate) fn client(&self, agent: &Agent) -> Result<AgentClient, RpcError> {
         self.client_at(&agent.id, &agent.address, agent.tls)
     }
 
@@ -37,7 +37,7 @@ impl Links {
     ///
     /// # Errors
     /// As [`Links::client`].
-    pub fn client_to_ask(&self, agent: &Agent) -> Result<AgentClient, RpcError> {
+    pub(crate) fn client_to_ask(&self, agent: &Agent) -> Result<AgentClient, RpcError> {
         let client = self.client(agent)?;
         Ok(match agent.state {
             AgentState::Provisioning | AgentState::Offline | AgentState::Gone => client.fail_fast(),
@@ -49,7 +49,7 @@ impl Links {
     ///
     /// # Errors
     /// As [`Links::client`].
-    pub fn client_at(
+    pub(crate) fn client_at(
         &self,
         id: &AgentId,
         address: &str,
@@ -62,7 +62,7 @@ impl Links {
     ///
     /// # Errors
     /// When it cannot be asked, or says to be another one.
-    pub fn status_at(
+    pub(crate) fn status_at(
         &self,
         id: &AgentId,
         address: &str,
@@ -77,12 +77,12 @@ impl Links {
     ///
     /// # Errors
     /// When nobody does, or nobody of this fleet.
-    pub fn identify(&self, address: &str, tls: bool) -> Result<AgentId, ProbeError> {
+    pub(crate) fn identify(&self, address: &str, tls: bool) -> Result<AgentId, ProbeError> {
         self.channels.identify(address, tls)
     }
 
     /// Closes the channel to an agent that was removed.
-    pub fn forget(&self, id: &AgentId) {
+    pub(crate) fn forget(&self, id: &AgentId) {
         self.channels.forget(id);
     }
 }

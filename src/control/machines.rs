@@ -9,23 +9,23 @@ use crate::host::Host;
 use crate::model::resources::NodeStatus;
 
 /// See the module's text.
-pub struct Machines {
+pub(crate) struct Machines {
     host: Host,
 }
 
 /// No cloud provider is configured, so no machine can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("no cloud provider is configured")]
-pub struct NoProvider;
+pub(crate) struct NoProvider;
 
 impl Machines {
     /// `host` is the control plane's.
-    pub fn new(host: Host) -> Machines {
+    pub(crate) fn new(host: Host) -> Machines {
         Machines { host }
     }
 
     /// The figures of the control plane's machine.
-    pub fn own(&self) -> NodeStatus {
+    pub(crate) fn own(&self) -> NodeStatus {
         self.host.status(0, 0)
     }
 
@@ -33,12 +33,12 @@ impl Machines {
     ///
     /// # Errors
     /// [`NoProvider`], always.
-    pub fn initialize(&self) -> Result<Infallible, NoProvider> {
+    pub(crate) fn initialize(&self) -> Result<Infallible, NoProvider> {
         Err(NoProvider)
     }
 
     /// Ends all machines that Flux made; how many.
-    pub fn remove_all(&self) -> u32 {
+    pub(crate) fn remove_all(&self) -> u32 {
         0
     }
 }

@@ -10,26 +10,26 @@
 //! news         what others have written to the store; contacts: what is kept for an agent
 //! ```
 
-pub mod agents;
-pub mod calls;
+pub(crate) mod agents;
+pub(crate) mod calls;
 mod contacts;
-pub mod desired;
-pub mod dispatch;
-pub mod enrolment;
-pub mod executions;
-pub mod feed;
-pub mod fleet;
-pub mod functions;
-pub mod health;
-pub mod idempotency;
+pub(crate) mod desired;
+pub(crate) mod dispatch;
+pub(crate) mod enrolment;
+pub(crate) mod executions;
+pub(crate) mod feed;
+pub(crate) mod fleet;
+pub(crate) mod functions;
+pub(crate) mod health;
+pub(crate) mod idempotency;
 mod janitor;
-pub mod links;
-pub mod machines;
+pub(crate) mod links;
+pub(crate) mod machines;
 mod news;
-pub mod plane;
-pub mod records;
-pub mod registration;
-pub mod retention;
+pub(crate) mod plane;
+pub(crate) mod records;
+pub(crate) mod registration;
+pub(crate) mod retention;
 #[cfg(test)]
 mod simulation;
-pub mod sync;
+pub(crate) mod sync;

@@ -22,7 +22,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Follows until shutdown.
-pub struct News {
+pub(crate) struct News {
     _thread: Lasting,
 }
 
@@ -39,7 +39,7 @@ impl News {
     ///
     /// # Errors
     /// The system's when it gives no thread.
-    pub fn follow(
+    pub(crate) fn follow(
         since: Revision,
         store: Arc<dyn Store>,
         fleet: Arc<Fleet>,

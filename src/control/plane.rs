@@ -36,7 +36,7 @@ const MAX_WAITERS_IN_ALL: usize = 384;
 
 /// Its services are its public face. Fields are dropped in order: those that talk first, the store
 /// last.
-pub struct ControlPlane {
+pub(crate) struct ControlPlane {
     agents: Agents,
     _news: News,
     _janitor: Janitor,
@@ -53,7 +53,7 @@ pub struct ControlPlane {
 
 /// Why the control plane does not start.
 #[derive(Debug, Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The store.
     #[error("cannot open the store")]
     Store(#[from] StoreError),
@@ -70,7 +70,7 @@ pub enum StartError {
 
 /// Why it is not ready.
 #[derive(Debug, Error)]
-pub enum NotReady {
+pub(crate) enum NotReady {
     /// It ends.
     #[error("the control plane is shutting down")]
     ShuttingDown,
@@ -85,7 +85,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start(
+    pub(crate) fn start(
         config: &ServerConfig,
         clock: &Clock,
         supervisor: &Supervisor,
@@ -157,32 +157,32 @@ impl ControlPlane {
     }
 
     /// The agents: listed, registered, drained, removed.
-    pub fn agents(&self) -> &Agents {
+    pub(crate) fn agents(&self) -> &Agents {
         &self.agents
     }
 
     /// The functions and their versions.
-    pub fn functions(&self) -> &Functions {
+    pub(crate) fn functions(&self) -> &Functions {
         &self.functions
     }
 
     /// Functions called.
-    pub fn calls(&self) -> &Calls {
+    pub(crate) fn calls(&self) -> &Calls {
         &self.calls
     }
 
     /// What came of calls: read, followed, listed, cancelled.
-    pub fn executions(&self) -> &Executions {
+    pub(crate) fn executions(&self) -> &Executions {
         &self.executions
     }
 
     /// How agents get their certificates.
-    pub fn enrolment(&self) -> &Enrolment {
+    pub(crate) fn enrolment(&self) -> &Enrolment {
         &self.enrolment
     }
 
     /// The machine of the control plane, and those that it makes.
-    pub fn machines(&self) -> &Machines {
+    pub(crate) fn machines(&self) -> &Machines {
         &self.machines
     }
 
@@ -190,7 +190,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// Why it does not.
-    pub fn ready(&self) -> Result<(), NotReady> {
+    pub(crate) fn ready(&self) -> Result<(), NotReady> {
         if self.shutdown.is_pulled() {
             return Err(NotReady::ShuttingDown);
         }
@@ -199,7 +199,7 @@ impl ControlPlane {
     }
 
     /// Sends away who waits for room; what runs goes on.
-    pub fn begin_shutdown(&self) {
+    pub(crate) fn begin_shutdown(&self) {
         self.fleet.dismiss_waiters();
     }
 }

@@ -12,7 +12,7 @@ use crate::model::resources::NodeStatus;
 ///
 /// # Errors
 /// The address makes no sense; nobody answers; somebody answers who is no agent of this fleet.
-pub fn identify(
+pub(crate) fn identify(
     links: &Links,
     address: &str,
     tls: bool,

@@ -14,7 +14,7 @@ const OUTPUTS_AT_ONCE: usize = 16;
 
 /// What a round came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Forgotten {
+pub(crate) struct Forgotten {
     /// Records whose time was over.
     pub by_age: usize,
     /// Outputs that had to make room.
@@ -28,7 +28,7 @@ pub struct Forgotten {
 ///
 /// # Errors
 /// The stores'; the next round goes on.
-pub fn forget(
+pub(crate) fn forget(
     history: &dyn HistoryStore,
     keys: &dyn KeyStore,
     retention: &Retention,

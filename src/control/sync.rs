@@ -38,7 +38,7 @@ const SYNC_POOL: PoolLimits = PoolLimits {
 const MAX_ROUNDS: u32 = 5;
 
 /// See the module's text.
-pub struct Syncer {
+pub(crate) struct Syncer {
     shared: Arc<Shared>,
     pool: Pool,
 }
@@ -59,7 +59,7 @@ struct AgentTurn {
 
 /// What became of a change on one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentOutcome {
+pub(crate) struct AgentOutcome {
     /// Which agent.
     pub agent: AgentId,
     /// How it went.
@@ -70,7 +70,7 @@ pub struct AgentOutcome {
 
 /// How a change went on one agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutcomeStatus {
+pub(crate) enum OutcomeStatus {
     /// The agent holds it.
     Success,
     /// The agent refused it, or the call failed; it is tried again.
@@ -81,7 +81,7 @@ pub enum OutcomeStatus {
 
 impl OutcomeStatus {
     /// As it stands in answers.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             OutcomeStatus::Success => "success",
             OutcomeStatus::Failed => "failed",
@@ -103,7 +103,7 @@ enum PushError {
 
 impl Syncer {
     /// No pass runs before one is asked for.
-    pub fn new(
+    pub(crate) fn new(
         fleet: Arc<Fleet>,
         desired: Arc<Desired>,
         links: Arc<Links>,
@@ -121,7 +121,7 @@ impl Syncer {
     }
 
     /// Asks for a pass over one agent; several requests before it starts are one.
-    pub fn request(&self, agent: &AgentId) {
+    pub(crate) fn request(&self, agent: &AgentId) {
         let turn = self.shared.turn(agent);
         if std::mem::replace(&mut *lock(&turn.requested), true) {
             return;
@@ -141,7 +141,7 @@ impl Syncer {
 
     /// Brings one function, as it is now, to every agent, in parallel; returns when each has it,
     /// failed or is known to be away.
-    pub fn distribute(&self, function: &FunctionName) -> Vec<AgentOutcome> {
+    pub(crate) fn distribute(&self, function: &FunctionName) -> Vec<AgentOutcome> {
         let agents = self.shared.fleet.list();
         let (sender, outcomes) = bounded(agents.len());
         let mut results = Vec::with_capacity(agents.len());
@@ -183,7 +183,7 @@ impl Syncer {
     }
 
     /// Forgets what it kept for a removed agent.
-    pub fn forget(&self, agent: &AgentId) {
+    pub(crate) fn forget(&self, agent: &AgentId) {
         lock(&self.shared.agents).remove(agent);
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::base::causes::with_causes;
 
 /// The first IPv4 address of an interface that is up and not the loopback.
-pub fn private_address() -> Option<IpAddr> {
+pub(crate) fn private_address() -> Option<IpAddr> {
     let interfaces = nix::ifaddrs::getifaddrs()
         .inspect_err(|error| {
             log::warn!(

@@ -9,7 +9,7 @@ use crate::model::resources::NodeStatus;
 
 /// Reads the figures; CPU use is the mean since the reading before.
 #[derive(Debug)]
-pub struct Host {
+pub(crate) struct Host {
     clock: Clock,
     started: Moment,
     last_cpu: Mutex<CpuTimes>,
@@ -24,7 +24,7 @@ struct CpuTimes {
 
 impl Host {
     /// Uptime counts from here.
-    pub fn new(clock: Clock) -> Host {
+    pub(crate) fn new(clock: Clock) -> Host {
         Host {
             started: clock.moment(),
             clock,
@@ -33,7 +33,7 @@ impl Host {
     }
 
     /// The figures now, with the executions that the caller counts.
-    pub fn status(&self, active_tasks: u32, max_tasks: u32) -> NodeStatus {
+    pub(crate) fn status(&self, active_tasks: u32, max_tasks: u32) -> NodeStatus {
         let (total_kib, available_kib) = read_memory();
         let used_kib = total_kib.saturating_sub(available_kib);
         NodeStatus {
@@ -66,7 +66,7 @@ impl Host {
 }
 
 /// Processors this process may use; at least 1.
-pub fn cores() -> u64 {
+pub(crate) fn cores() -> u64 {
     std::thread::available_parallelism().map_or(1, |count| count.get() as u64)
 }
 

@@ -3,5 +3,5 @@
 mod addresses;
 mod figures;
 
-pub use addresses::private_address;
-pub use figures::{Host, cores};
+pub(crate) use addresses::private_address;
+pub(crate) use figures::Host;

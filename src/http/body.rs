@@ -105,7 +105,7 @@ impl<'c> Body<'c> {
     }
 
     /// Bytes, if the client has declared them; 0 without a body, none for a chunked one.
-    pub fn content_length(&self) -> Option<u64> {
+    pub(crate) fn content_length(&self) -> Option<u64> {
         match self.declared {
             Framing::None => Some(0),
             Framing::Length(length) => Some(length),
@@ -114,7 +114,7 @@ impl<'c> Body<'c> {
     }
 
     /// Whether the head declares a body, be it an empty one: for those who answer 411.
-    pub fn is_declared(&self) -> bool {
+    pub(crate) fn is_declared(&self) -> bool {
         self.declared != Framing::None
     }
 

@@ -41,7 +41,7 @@ pub struct Limits {
 }
 
 /// The parser's table of headers lives on the stack; this is its size, in headers.
-pub const MAX_HEADER_COUNT: usize = 128;
+pub(crate) const MAX_HEADER_COUNT: usize = 128;
 
 /// 16 KiB: twice what common servers allow for one field, far above what our clients send.
 const HEAD_BYTES: usize = 16 * 1024;

@@ -4,11 +4,7 @@ use std::fmt;
 
 /// A request method. CONNECT and TRACE are absent on purpose: a proxy's business, and a risk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(
-    missing_docs,
-    reason = "the variants are the methods of RFC 9110 by name"
-)]
-pub enum Method {
+pub(crate) enum Method {
     Get,
     Head,
     Post,
@@ -30,12 +26,12 @@ impl Method {
     ];
 
     /// The method of that name; names are case-sensitive (RFC 9110 section 9.1).
-    pub fn from_name(name: &str) -> Option<Method> {
+    pub(crate) fn from_name(name: &str) -> Option<Method> {
         Method::ALL.into_iter().find(|method| method.name() == name)
     }
 
     /// As it stands in a request line.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Method::Get => "GET",
             Method::Head => "HEAD",

@@ -9,24 +9,22 @@
 //! Invariant: no byte sequence from a client that has not authenticated crashes, hangs or bloats
 //! the process. Every bound is a field of [`limits::Limits`] or a named constant beside its use.
 
-pub mod body;
-pub mod body_writer;
-pub mod handler;
-pub mod limits;
-pub mod method;
-pub mod parse;
-pub mod request;
-pub mod response;
-pub mod server;
+pub(crate) mod body;
+pub(crate) mod body_writer;
+pub(crate) mod handler;
+pub(crate) mod limits;
+pub(crate) mod method;
+pub(crate) mod parse;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod server;
 pub mod sse;
-pub mod status;
+pub(crate) mod status;
 
-pub use body::{Body, BodyError};
-pub use body_writer::BodyWriter;
-pub use handler::Handler;
+pub use body::BodyError;
 pub use limits::Limits;
-pub use method::Method;
 pub use request::Request;
 pub use response::Response;
-pub use server::{ListenConfig, Server, StartError, TlsConfig, TlsError};
+pub(crate) use server::StartError;
+pub use server::{ListenConfig, Server, TlsConfig, TlsError};
 pub use status::Status;

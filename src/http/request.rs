@@ -1,33 +1,23 @@
 //! A request as a handler sees it.
 
-use std::net::SocketAddr;
-
 use super::body::Body;
 use super::method::Method;
-use super::parse::{Head, Headers, Repeated, Version};
+use super::parse::{Head, Repeated};
 use super::server::Watch;
 use crate::base::cancel::Cancel;
 
 /// The head, the body that is still to be read, and the client.
 pub struct Request<'c> {
     head: Head,
-    peer: SocketAddr,
     is_tls: bool,
     body: Body<'c>,
     watch: Watch<'c>,
 }
 
 impl<'c> Request<'c> {
-    pub(super) fn new(
-        head: Head,
-        peer: SocketAddr,
-        is_tls: bool,
-        body: Body<'c>,
-        watch: Watch<'c>,
-    ) -> Request<'c> {
+    pub(super) fn new(head: Head, is_tls: bool, body: Body<'c>, watch: Watch<'c>) -> Request<'c> {
         Request {
             head,
-            peer,
             is_tls,
             body,
             watch,
@@ -35,18 +25,8 @@ impl<'c> Request<'c> {
     }
 
     /// What to do.
-    pub fn method(&self) -> Method {
+    pub(crate) fn method(&self) -> Method {
         self.head.method
-    }
-
-    /// HTTP/1.0 or 1.1.
-    pub fn version(&self) -> Version {
-        self.head.version
-    }
-
-    /// The path as it came, without the query.
-    pub fn raw_path(&self) -> &str {
-        &self.head.target.raw_path
     }
 
     /// The path, decoded as a whole.
@@ -65,29 +45,19 @@ impl<'c> Request<'c> {
     }
 
     /// The values of every pair with that key, in order.
-    pub fn query_all<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn query_all<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
         self.query()
             .iter()
             .filter(move |(found, _)| found == key)
             .map(|(_, value)| value.as_str())
     }
 
-    /// The header lines.
-    pub fn headers(&self) -> &Headers {
-        &self.head.headers
-    }
-
     /// The value of a header that may stand once at the most.
     ///
     /// # Errors
     /// [`Repeated`] when it stands more than once.
-    pub fn header(&self, name: &str) -> Result<Option<&str>, Repeated> {
+    pub(crate) fn header(&self, name: &str) -> Result<Option<&str>, Repeated> {
         self.head.headers.at_most_one(name)
-    }
-
-    /// The client's address, or that of the proxy in front of us.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
     }
 
     /// Whether it came through TLS.

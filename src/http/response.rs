@@ -22,7 +22,7 @@ const FRAMING_HEADERS: [&str; 5] = [
 
 /// Writes a body piece by piece, on the worker's thread. An error cuts the connection, so that
 /// the client does not take the part for the whole.
-pub type Stream = Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>;
+pub(crate) type Stream = Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>;
 
 /// A status, headers and a body.
 #[must_use]
@@ -58,7 +58,7 @@ pub(super) enum Payload {
 
 impl Response {
     /// Without a body.
-    pub fn empty(status: Status) -> Response {
+    pub(crate) fn empty(status: Status) -> Response {
         Response {
             status,
             headers: Vec::new(),
@@ -75,7 +75,7 @@ impl Response {
     }
 
     /// With a JSON body.
-    pub fn json(status: Status, body: &serde_json::Value) -> Response {
+    pub(crate) fn json(status: Status, body: &serde_json::Value) -> Response {
         Response::bytes(status, "application/json", body.to_string())
     }
 
@@ -98,7 +98,7 @@ impl Response {
 
     /// Adds a header line. Control bytes in it become spaces, so that no value can begin another
     /// line; a framing header is dropped.
-    pub fn header(
+    pub(crate) fn header(
         mut self,
         name: impl Into<Cow<'static, str>>,
         value: impl Into<String>,
@@ -113,21 +113,8 @@ impl Response {
         self
     }
 
-    /// The status.
-    pub fn status(&self) -> Status {
-        self.status
-    }
-
-    /// The first value of that header as set so far.
-    pub fn header_value(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    }
-
     /// The body, unless it is a stream.
-    pub fn body_bytes(&self) -> Option<&[u8]> {
+    pub(crate) fn body_bytes(&self) -> Option<&[u8]> {
         match &self.body {
             Content::Bytes(bytes) => Some(bytes),
             Content::Stream(_) => None,

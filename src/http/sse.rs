@@ -36,7 +36,8 @@ impl Response {
 
 impl<'w> EventWriter<'w> {
     /// Over any writer that sends what it gets.
-    pub fn new(to: &'w mut dyn Write) -> EventWriter<'w> {
+    #[cfg(test)]
+    pub(crate) fn new(to: &'w mut dyn Write) -> EventWriter<'w> {
         EventWriter { to }
     }
 

@@ -42,12 +42,12 @@ pub enum Status {
 
 impl Status {
     /// The three digits.
-    pub const fn code(self) -> u16 {
+    pub(crate) const fn code(self) -> u16 {
         self as u16
     }
 
     /// The phrase after the digits.
-    pub const fn reason(self) -> &'static str {
+    pub(crate) const fn reason(self) -> &'static str {
         match self {
             Status::Ok => "OK",
             Status::Created => "Created",
@@ -84,7 +84,7 @@ impl Status {
     }
 
     /// Whether a response of this status has a body at all (RFC 9110 section 6.4.1).
-    pub const fn allows_body(self) -> bool {
+    pub(crate) const fn allows_body(self) -> bool {
         !matches!(self, Status::NoContent | Status::NotModified)
     }
 }

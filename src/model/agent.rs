@@ -54,7 +54,7 @@ pub enum AgentEvent {
 /// The event makes no sense in that state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an agent that is {} cannot {}", state.as_str(), event.as_verb())]
-pub struct IllegalTransition {
+pub(crate) struct IllegalTransition {
     /// Where the agent stood.
     pub state: AgentState,
     /// What was tried.
@@ -63,7 +63,7 @@ pub struct IllegalTransition {
 
 impl AgentState {
     /// All of them.
-    pub const ALL: [AgentState; 6] = [
+    pub(crate) const ALL: [AgentState; 6] = [
         AgentState::Provisioning,
         AgentState::Offline,
         AgentState::Syncing,
@@ -73,7 +73,7 @@ impl AgentState {
     ];
 
     /// Flux's own name, as stored and as `phase` in the API.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             AgentState::Provisioning => "provisioning",
             AgentState::Offline => "offline",
@@ -86,7 +86,7 @@ impl AgentState {
 
     /// `status` in the API, which the contract limits to four words: an agent that does not get
     /// traffic yet is offline to whoever knows only those.
-    pub const fn api_status(self) -> &'static str {
+    pub(crate) const fn api_status(self) -> &'static str {
         match self {
             AgentState::Provisioning => "provisioning",
             AgentState::Offline | AgentState::Syncing | AgentState::Gone => "offline",
@@ -96,7 +96,7 @@ impl AgentState {
     }
 
     /// The reverse of [`AgentState::as_str`].
-    pub fn parse(text: &str) -> Option<AgentState> {
+    pub(crate) fn parse(text: &str) -> Option<AgentState> {
         AgentState::ALL
             .into_iter()
             .find(|state| state.as_str() == text)
@@ -104,7 +104,7 @@ impl AgentState {
 
     /// Where an agent that stands here stands once it is known that somebody else decided `decided`,
     /// which is what is stored: of these, reachability is none.
-    pub const fn after_decision(self, decided: AgentState) -> AgentState {
+    pub(crate) const fn after_decision(self, decided: AgentState) -> AgentState {
         use AgentState as S;
         match (self, decided) {
             (_, S::Provisioning | S::Draining | S::Gone) => decided,
@@ -122,7 +122,7 @@ impl AgentState {
     ///
     /// # Errors
     /// [`IllegalTransition`] for every pair that is not in it.
-    pub const fn on(self, event: AgentEvent) -> Result<AgentState, IllegalTransition> {
+    pub(crate) const fn on(self, event: AgentEvent) -> Result<AgentState, IllegalTransition> {
         use AgentEvent as E;
         use AgentState as S;
         Ok(match (self, event) {
@@ -205,7 +205,7 @@ pub struct Machine {
 
 /// What is known about an agent from talking to it; never stored.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct AgentContact {
+pub(crate) struct AgentContact {
     /// The last answered probe.
     pub last_heartbeat: Option<Timestamp>,
     /// Probes missed in a row.

@@ -105,7 +105,7 @@ impl Enforced {
     ];
 
     /// The reverse of [`Enforced::as_str`].
-    pub fn parse(text: &str) -> Option<Enforced> {
+    pub(crate) fn parse(text: &str) -> Option<Enforced> {
         Enforced::ALL.into_iter().find(|it| it.as_str() == text)
     }
 

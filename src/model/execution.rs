@@ -21,7 +21,7 @@ pub enum Status {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Status; 4] = [
+    pub(crate) const ALL: [Status; 4] = [
         Status::Running,
         Status::Success,
         Status::Failed,
@@ -29,7 +29,7 @@ impl Status {
     ];
 
     /// As it stands in records.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Status::Running => "running",
             Status::Success => "success",
@@ -39,7 +39,7 @@ impl Status {
     }
 
     /// The reverse of [`Status::as_str`].
-    pub fn parse(text: &str) -> Option<Status> {
+    pub(crate) fn parse(text: &str) -> Option<Status> {
         Status::ALL
             .into_iter()
             .find(|status| status.as_str() == text)
@@ -69,7 +69,7 @@ pub enum Ending {
 
 impl Ending {
     /// All reasons.
-    pub const REASONS: [&'static str; 8] = [
+    pub(crate) const REASONS: [&'static str; 8] = [
         "exited",
         "signalled",
         "timed_out",
@@ -81,7 +81,7 @@ impl Ending {
     ];
 
     /// `reason` in records.
-    pub const fn reason(self) -> &'static str {
+    pub(crate) const fn reason(self) -> &'static str {
         match self {
             Ending::Exited(_) => "exited",
             Ending::Signalled(_) => "signalled",
@@ -95,7 +95,7 @@ impl Ending {
     }
 
     /// The final status.
-    pub const fn status(self) -> Status {
+    pub(crate) const fn status(self) -> Status {
         match self {
             Ending::Exited(0) => Status::Success,
             Ending::Cancelled => Status::Cancelled,
@@ -110,7 +110,7 @@ impl Ending {
     }
 
     /// `exit_code` in records.
-    pub const fn exit_code(self) -> Option<i32> {
+    pub(crate) const fn exit_code(self) -> Option<i32> {
         match self {
             Ending::Exited(code) => Some(code),
             _ => None,
@@ -118,7 +118,7 @@ impl Ending {
     }
 
     /// `signal` in records.
-    pub const fn signal(self) -> Option<i32> {
+    pub(crate) const fn signal(self) -> Option<i32> {
         match self {
             Ending::Signalled(signal) => Some(signal),
             _ => None,
@@ -126,7 +126,11 @@ impl Ending {
     }
 
     /// From the parts of a record; `None` when they make no ending.
-    pub fn from_parts(reason: &str, exit_code: Option<i32>, signal: Option<i32>) -> Option<Ending> {
+    pub(crate) fn from_parts(
+        reason: &str,
+        exit_code: Option<i32>,
+        signal: Option<i32>,
+    ) -> Option<Ending> {
         match reason {
             "exited" => exit_code.map(Ending::Exited),
             "signalled" => signal.map(Ending::Signalled),
@@ -227,7 +231,7 @@ impl ExecutionRecord {
 
     /// The same once it is lost: nobody knows how far it came, and `why` says how that came about.
     #[must_use]
-    pub fn lost(self, why: &str, at: Timestamp) -> ExecutionRecord {
+    pub(crate) fn lost(self, why: &str, at: Timestamp) -> ExecutionRecord {
         ExecutionRecord {
             ending: Some(Ending::Lost),
             error: format!("lost: {why}"),

@@ -12,16 +12,16 @@ use crate::base::clock::Timestamp;
 use crate::base::units::Mib;
 
 /// Executions of one function at once on one agent, when its YAML does not say.
-pub const DEFAULT_MAX_CONCURRENCY: NonZeroU32 = NonZeroU32::new(5).unwrap();
+pub(crate) const DEFAULT_MAX_CONCURRENCY: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// How long `wait` waits, when the YAML does not say.
 pub const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(300);
 /// Environment entries at the most.
-pub const MAX_ENV_ENTRIES: usize = 256;
+pub(crate) const MAX_ENV_ENTRIES: usize = 256;
 /// Bytes of all environment names and values together; far below the kernel's limit of 128 KiB
 /// for one string (MAX_ARG_STRLEN) and of a quarter of the stack for all.
-pub const MAX_ENV_BYTES: usize = 32 * 1024;
+pub(crate) const MAX_ENV_BYTES: usize = 32 * 1024;
 /// Prefix of the names that only Flux sets.
-pub const RESERVED_ENV_PREFIX: &str = "FLUX_";
+pub(crate) const RESERVED_ENV_PREFIX: &str = "FLUX_";
 
 /// What to do when there is no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,7 +35,7 @@ pub enum Behavior {
 
 impl Behavior {
     /// `exit` or `wait`.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Behavior::Exit => "exit",
             Behavior::Wait => "wait",
@@ -74,7 +74,7 @@ impl HandlerPath {
     }
 
     /// Slash-separated, relative.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -95,7 +95,7 @@ pub type Env = BTreeMap<String, String>;
 /// # Errors
 /// The first entry that is refused, and why: a name that is not `[A-Za-z_][A-Za-z0-9_]*`, a name
 /// that Flux reserves, a NUL in a value, or too much of it.
-pub fn check_env(env: &Env) -> Result<(), InvalidEnv> {
+pub(crate) fn check_env(env: &Env) -> Result<(), InvalidEnv> {
     let refuse = |name: &str, reason| {
         Err(InvalidEnv {
             name: name.chars().take(100).collect(),
@@ -170,7 +170,8 @@ pub struct FunctionConfig {
 
 impl FunctionConfig {
     /// With what holds when the YAML names nothing but these.
-    pub fn new(name: FunctionName, handler: HandlerPath) -> FunctionConfig {
+    #[cfg(test)]
+    pub(crate) fn new(name: FunctionName, handler: HandlerPath) -> FunctionConfig {
         FunctionConfig {
             name,
             handler,
@@ -189,7 +190,7 @@ impl FunctionConfig {
     }
 
     /// From start to end of an execution whose call asks for `of_call`: a call only tightens.
-    pub fn timeout_of_call(&self, of_call: Option<Duration>) -> Option<Duration> {
+    pub(crate) fn timeout_of_call(&self, of_call: Option<Duration>) -> Option<Duration> {
         match (self.timeout, of_call) {
             (Some(own), Some(of_call)) => Some(own.min(of_call)),
             (one, other) => one.or(other),
@@ -221,7 +222,7 @@ pub struct Code {
 
 impl Version {
     /// Which code it is.
-    pub fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         Code {
             version: self.number,
             digest: self.digest.clone(),

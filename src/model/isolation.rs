@@ -56,7 +56,7 @@ pub struct IsolationRequest {
 
 /// What holds for an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Isolation {
+pub(crate) struct Isolation {
     /// As whom.
     pub user: UserIsolation,
     /// On which network.
@@ -69,10 +69,10 @@ pub struct Isolation {
 
 impl UserIsolation {
     /// Every answer, the strict one first.
-    pub const ALL: [UserIsolation; 2] = [UserIsolation::Own, UserIsolation::Shared];
+    pub(crate) const ALL: [UserIsolation; 2] = [UserIsolation::Own, UserIsolation::Shared];
 
     /// `own` or `shared`.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             UserIsolation::Own => "own",
             UserIsolation::Shared => "shared",
@@ -80,7 +80,7 @@ impl UserIsolation {
     }
 
     /// The reverse of [`UserIsolation::as_str`].
-    pub fn parse(text: &str) -> Option<UserIsolation> {
+    pub(crate) fn parse(text: &str) -> Option<UserIsolation> {
         UserIsolation::ALL
             .into_iter()
             .find(|answer| answer.as_str() == text)
@@ -89,10 +89,10 @@ impl UserIsolation {
 
 impl NetworkIsolation {
     /// Every answer, the strict one first.
-    pub const ALL: [NetworkIsolation; 2] = [NetworkIsolation::None, NetworkIsolation::Host];
+    pub(crate) const ALL: [NetworkIsolation; 2] = [NetworkIsolation::None, NetworkIsolation::Host];
 
     /// `none` or `host`.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             NetworkIsolation::None => "none",
             NetworkIsolation::Host => "host",
@@ -100,7 +100,7 @@ impl NetworkIsolation {
     }
 
     /// The reverse of [`NetworkIsolation::as_str`].
-    pub fn parse(text: &str) -> Option<NetworkIsolation> {
+    pub(crate) fn parse(text: &str) -> Option<NetworkIsolation> {
         NetworkIsolation::ALL
             .into_iter()
             .find(|answer| answer.as_str() == text)
@@ -109,10 +109,10 @@ impl NetworkIsolation {
 
 impl FileIsolation {
     /// Every answer, the strict one first.
-    pub const ALL: [FileIsolation; 2] = [FileIsolation::Strict, FileIsolation::Open];
+    pub(crate) const ALL: [FileIsolation; 2] = [FileIsolation::Strict, FileIsolation::Open];
 
     /// `strict` or `open`.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             FileIsolation::Strict => "strict",
             FileIsolation::Open => "open",
@@ -120,7 +120,7 @@ impl FileIsolation {
     }
 
     /// The reverse of [`FileIsolation::as_str`].
-    pub fn parse(text: &str) -> Option<FileIsolation> {
+    pub(crate) fn parse(text: &str) -> Option<FileIsolation> {
         FileIsolation::ALL
             .into_iter()
             .find(|answer| answer.as_str() == text)
@@ -129,10 +129,11 @@ impl FileIsolation {
 
 impl SyscallIsolation {
     /// Every answer, the strict one first.
-    pub const ALL: [SyscallIsolation; 2] = [SyscallIsolation::Filtered, SyscallIsolation::Open];
+    pub(crate) const ALL: [SyscallIsolation; 2] =
+        [SyscallIsolation::Filtered, SyscallIsolation::Open];
 
     /// `filtered` or `open`.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             SyscallIsolation::Filtered => "filtered",
             SyscallIsolation::Open => "open",
@@ -140,7 +141,7 @@ impl SyscallIsolation {
     }
 
     /// The reverse of [`SyscallIsolation::as_str`].
-    pub fn parse(text: &str) -> Option<SyscallIsolation> {
+    pub(crate) fn parse(text: &str) -> Option<SyscallIsolation> {
         SyscallIsolation::ALL
             .into_iter()
             .find(|answer| answer.as_str() == text)
@@ -150,7 +151,7 @@ impl SyscallIsolation {
 impl Isolation {
     /// What an agent gives a function that asks for nothing, unless its configuration says
     /// otherwise. The network is the machine's, because most functions are there to use it.
-    pub const DEFAULT: Isolation = Isolation {
+    pub(crate) const DEFAULT: Isolation = Isolation {
         user: UserIsolation::Own,
         network: NetworkIsolation::Host,
         files: FileIsolation::Strict,
@@ -160,7 +161,7 @@ impl Isolation {
 
 /// A loose answer, as an agent's configuration allows it by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Loosening {
+pub(crate) enum Loosening {
     /// [`UserIsolation::Shared`].
     SharedUser,
     /// [`NetworkIsolation::Host`].
@@ -173,7 +174,7 @@ pub enum Loosening {
 
 impl Loosening {
     /// All of them.
-    pub const ALL: [Loosening; 4] = [
+    pub(crate) const ALL: [Loosening; 4] = [
         Loosening::SharedUser,
         Loosening::HostNetwork,
         Loosening::OpenFiles,
@@ -181,7 +182,7 @@ impl Loosening {
     ];
 
     /// As it stands in `isolation.allow`.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Loosening::SharedUser => "shared_user",
             Loosening::HostNetwork => "host_network",
@@ -191,14 +192,14 @@ impl Loosening {
     }
 
     /// The reverse of [`Loosening::as_str`].
-    pub fn parse(text: &str) -> Option<Loosening> {
+    pub(crate) fn parse(text: &str) -> Option<Loosening> {
         Loosening::ALL
             .into_iter()
             .find(|loosening| loosening.as_str() == text)
     }
 
     /// As it stands in a function's YAML.
-    pub const fn as_request(self) -> &'static str {
+    pub(crate) const fn as_request(self) -> &'static str {
         match self {
             Loosening::SharedUser => "isolation.user: shared",
             Loosening::HostNetwork => "isolation.network: host",
@@ -210,7 +211,7 @@ impl Loosening {
 
 /// A strict answer that a function asks for by name: it runs with it or not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Tightening {
+pub(crate) enum Tightening {
     /// [`UserIsolation::Own`].
     OwnUser,
     /// [`NetworkIsolation::None`].
@@ -223,7 +224,7 @@ pub enum Tightening {
 
 impl Tightening {
     /// What an agent that can hold it enforces.
-    pub const fn enforced_as(self) -> Enforced {
+    pub(crate) const fn enforced_as(self) -> Enforced {
         match self {
             Tightening::OwnUser => Enforced::OwnUser,
             Tightening::NoNetwork => Enforced::NetworkNone,
@@ -233,7 +234,7 @@ impl Tightening {
     }
 
     /// As it stands in a function's YAML.
-    pub const fn as_request(self) -> &'static str {
+    pub(crate) const fn as_request(self) -> &'static str {
         match self {
             Tightening::OwnUser => "isolation.user: own",
             Tightening::NoNetwork => "isolation.network: none",
@@ -245,7 +246,7 @@ impl Tightening {
 
 impl IsolationRequest {
     /// The strict answers among what it asks for.
-    pub fn tightenings(&self) -> impl Iterator<Item = Tightening> {
+    pub(crate) fn tightenings(&self) -> impl Iterator<Item = Tightening> {
         let user = match self.user {
             Some(UserIsolation::Own) => Some(Tightening::OwnUser),
             Some(UserIsolation::Shared) | None => None,

@@ -18,7 +18,7 @@ pub enum Stream {
 
 impl Stream {
     /// `stdout` or `stderr`.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
@@ -26,7 +26,7 @@ impl Stream {
     }
 
     /// 0 or 1, for what is kept of each.
-    pub const fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         match self {
             Stream::Stdout => 0,
             Stream::Stderr => 1,
@@ -61,7 +61,7 @@ impl Output {
     }
 
     /// Leaves out what is beyond `length`.
-    pub fn truncate(&mut self, length: usize) {
+    pub(crate) fn truncate(&mut self, length: usize) {
         self.bytes.truncate(length);
         self.segments.truncate(length as u64);
     }
@@ -88,7 +88,7 @@ pub struct Segments {
 
 /// A run of bytes of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segment {
+pub(crate) struct Segment {
     /// Which.
     pub stream: Stream,
     /// In the merged output.
@@ -101,7 +101,7 @@ pub struct Segment {
 
 /// Where a reader stands among the segments, so that going on costs nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     index: usize,
     /// Bytes of stdout and stderr before the segment.
     before: [u64; 2],
@@ -117,29 +117,29 @@ impl Segments {
     }
 
     /// All of them after the first.
-    pub fn starts(&self) -> &[u64] {
+    pub(crate) fn starts(&self) -> &[u64] {
         &self.starts
     }
 
     /// Of the last segment: where output of another stream makes a new one.
-    pub fn current(&self) -> Stream {
+    pub(crate) fn current(&self) -> Stream {
         Stream::of_segment(self.starts.len())
     }
 
     /// Begins a segment of the other stream, behind all others.
-    pub fn change(&mut self, start: u64) {
+    pub(crate) fn change(&mut self, start: u64) {
         self.starts.push(start);
     }
 
     /// Takes up bytes of `stream` that begin at `offset`, behind all others.
-    pub fn extend(&mut self, stream: Stream, offset: u64) {
+    pub(crate) fn extend(&mut self, stream: Stream, offset: u64) {
         if stream != self.current() {
             self.change(offset);
         }
     }
 
     /// The segment at the cursor, of an output of `total` bytes.
-    pub fn at(&self, cursor: Cursor, total: u64) -> Segment {
+    pub(crate) fn at(&self, cursor: Cursor, total: u64) -> Segment {
         let stream = Stream::of_segment(cursor.index);
         Segment {
             stream,
@@ -153,7 +153,7 @@ impl Segments {
     }
 
     /// Moves the cursor on to the segment that holds `offset`, or to the last one.
-    pub fn seek(&self, mut cursor: Cursor, offset: u64, total: u64) -> Cursor {
+    pub(crate) fn seek(&self, mut cursor: Cursor, offset: u64, total: u64) -> Cursor {
         while offset >= self.at(cursor, total).end
             && let Some(next) = self.step(cursor, total)
         {
@@ -163,7 +163,7 @@ impl Segments {
     }
 
     /// All segments in order, of an output of `total` bytes.
-    pub fn iter(&self, total: u64) -> impl Iterator<Item = Segment> {
+    pub(crate) fn iter(&self, total: u64) -> impl Iterator<Item = Segment> {
         std::iter::successors(Some(Cursor::default()), move |&cursor| {
             self.step(cursor, total)
         })
@@ -171,12 +171,12 @@ impl Segments {
     }
 
     /// How often the stream changed.
-    pub fn changes(&self) -> u64 {
+    pub(crate) fn changes(&self) -> u64 {
         self.starts.len() as u64
     }
 
     /// Bytes of one stream, of an output of `total` bytes.
-    pub fn bytes_of(&self, stream: Stream, total: u64) -> u64 {
+    pub(crate) fn bytes_of(&self, stream: Stream, total: u64) -> u64 {
         self.iter(total)
             .filter(|segment| segment.stream == stream)
             .map(|segment| segment.end - segment.start)
@@ -185,7 +185,7 @@ impl Segments {
 
     /// Where in the merged output, of `total` bytes, the bytes of `stream` from `from` to `to` in it
     /// lie: starts and ends, in order.
-    pub fn pieces(&self, stream: Stream, from: u64, to: u64, total: u64) -> Vec<(u64, u64)> {
+    pub(crate) fn pieces(&self, stream: Stream, from: u64, to: u64, total: u64) -> Vec<(u64, u64)> {
         self.iter(total)
             .filter(|segment| segment.stream == stream)
             .filter_map(|segment| segment.clip(from, to))
@@ -226,7 +226,7 @@ impl Segment {
 ///
 /// # Errors
 /// Those of `read`.
-pub fn gather<E>(
+pub(crate) fn gather<E>(
     pieces: &[(u64, u64)],
     mut read: impl FnMut(u64, u64, &mut Vec<u8>) -> Result<(), E>,
 ) -> Result<Vec<u8>, E> {

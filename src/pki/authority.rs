@@ -88,12 +88,12 @@ impl Authority {
     }
 
     /// Where everything lies.
-    pub fn layout(&self) -> &Layout {
+    pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }
 
     /// The CA's certificate, PEM.
-    pub fn ca_pem(&self) -> &[u8] {
+    pub(crate) fn ca_pem(&self) -> &[u8] {
         &self.control.ca
     }
 
@@ -101,7 +101,7 @@ impl Authority {
     ///
     /// # Errors
     /// OpenSSL's reasons.
-    pub fn fingerprint(&self) -> Result<Fingerprint, PkiError> {
+    pub(crate) fn fingerprint(&self) -> Result<Fingerprint, PkiError> {
         fingerprint(&self.ca.certificate)
     }
 
@@ -110,7 +110,7 @@ impl Authority {
     ///
     /// # Errors
     /// OpenSSL's reasons, or the disk's.
-    pub fn issue_agent(&self, id: &AgentId, request: &Csr) -> Result<Vec<u8>, PkiError> {
+    pub(crate) fn issue_agent(&self, id: &AgentId, request: &Csr) -> Result<Vec<u8>, PkiError> {
         let paths = self.layout.agent(id);
         let certificate = self.sign_agent(id, request.key())?;
         let pem = certificate_pem(&certificate)?;

@@ -5,7 +5,7 @@ use openssl::sha::sha256;
 
 /// Whether the two are equal. Both are hashed first: the comparison then takes the same time
 /// for every input, and does not show the length of the secret either.
-pub fn constant_time_eq(given: &[u8], secret: &[u8]) -> bool {
+pub(crate) fn constant_time_eq(given: &[u8], secret: &[u8]) -> bool {
     memcmp::eq(&sha256(given), &sha256(secret))
 }
 

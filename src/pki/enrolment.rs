@@ -41,14 +41,14 @@ pub struct EnrolRequest {
 /// What the control plane answers: `body` is the JSON of an [`Enrolled`], as a text, because
 /// the proof is over its exact bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EnrolAnswer {
+pub(crate) struct EnrolAnswer {
     body: String,
     mac: String,
 }
 
 /// What a new agent gets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Enrolled {
+pub(crate) struct Enrolled {
     /// Its certificate, PEM.
     pub certificate: String,
     /// The CA's certificate, PEM.
@@ -118,7 +118,7 @@ impl EnrolRequest {
     ///
     /// # Errors
     /// A text that is no id.
-    pub fn token_id(&self) -> Result<TokenId, EnrolmentError> {
+    pub(crate) fn token_id(&self) -> Result<TokenId, EnrolmentError> {
         Ok(self.token_id.parse()?)
     }
 
@@ -126,7 +126,7 @@ impl EnrolRequest {
     ///
     /// # Errors
     /// [`EnrolmentError::Proof`] before anything else is looked at.
-    pub fn verify(&self, secret: &Secret) -> Result<(AgentId, Csr), EnrolmentError> {
+    pub(crate) fn verify(&self, secret: &Secret) -> Result<(AgentId, Csr), EnrolmentError> {
         let expected = request_mac(secret, &self.token_id, &self.agent_id, &self.csr)?;
         if !constant_time_eq(self.mac.as_bytes(), expected.as_bytes()) {
             return Err(EnrolmentError::Proof);
@@ -143,7 +143,7 @@ impl EnrolAnswer {
     ///
     /// # Errors
     /// OpenSSL's reasons.
-    pub fn new(
+    pub(crate) fn new(
         secret: &Secret,
         request: &EnrolRequest,
         enrolled: &Enrolled,
@@ -157,7 +157,7 @@ impl EnrolAnswer {
     ///
     /// # Errors
     /// The first thing that does not fit.
-    pub fn open(
+    pub(crate) fn open(
         &self,
         token: &EnrolmentToken,
         request: &EnrolRequest,
@@ -267,12 +267,12 @@ mod tests {
     }
 
     impl Fixture {
-        fn enrolled(&self, agent: &AgentId, csr: &[u8]) -> Enrolled {
-            let csr = Csr::from_pem(csr).expect("csr");
-            let certificate = self
-                .authority
-                .issue_agent(agent, &csr)
-                .expect("certificate");
+        fn enrolled(&self, agent: &AgentId, request: &[u8]) -> Enrolled {
+            self.issued(agent, &Csr::from_pem(request).expect("csr"))
+        }
+
+        fn issued(&self, agent: &AgentId, csr: &Csr) -> Enrolled {
+            let certificate = self.authority.issue_agent(agent, csr).expect("certificate");
             Enrolled {
                 certificate: String::from_utf8(certificate).expect("pem"),
                 ca: String::from_utf8(self.authority.ca_pem().to_vec()).expect("pem"),
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(f.request.token_id().expect("id"), f.token.id);
         let (agent, csr) = f.request.verify(&f.token.secret).expect("proof");
         assert_eq!(agent, f.agent);
-        let enrolled = f.enrolled(&agent, csr.pem());
+        let enrolled = f.issued(&agent, &csr);
         assert_eq!(f.open(&f.answer(&enrolled)).expect("fits"), enrolled);
     }
 

@@ -15,7 +15,7 @@ use crate::model::ids::AgentId;
 
 /// Whose certificate it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
+pub(crate) enum Holder {
     /// The CA's own.
     Ca,
     /// The control plane's.
@@ -26,7 +26,7 @@ pub enum Holder {
 
 /// One certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expiry {
+pub(crate) struct Expiry {
     /// Whose.
     pub holder: Holder,
     /// Where it lies.
@@ -40,7 +40,7 @@ pub struct Expiry {
 ///
 /// # Errors
 /// When the agents cannot be listed.
-pub fn expiries(certs_dir: &Path) -> Result<Vec<Result<Expiry, PkiError>>, PkiError> {
+pub(crate) fn expiries(certs_dir: &Path) -> Result<Vec<Result<Expiry, PkiError>>, PkiError> {
     let layout = Layout::new(certs_dir);
     let mut holders = vec![
         (Holder::Ca, layout.ca().certificate),

@@ -33,7 +33,7 @@ pub enum InvalidInvitation {
 
 impl Invitation {
     /// The text form. It holds the secret: show it once and store it nowhere.
-    pub fn reveal(&self) -> String {
+    pub(crate) fn reveal(&self) -> String {
         format!("{}:{}", self.agent, self.token.reveal())
     }
 }

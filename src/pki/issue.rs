@@ -19,9 +19,9 @@ use super::error::PkiError;
 use super::material::Pair;
 
 /// Of the CA. Replacing it means enrolling every agent again.
-pub const CA_LIFETIME_DAYS: u32 = 3650;
+pub(crate) const CA_LIFETIME_DAYS: u32 = 3650;
 /// Of the control plane's and of the agents' certificates.
-pub const LEAF_LIFETIME_DAYS: u32 = 365;
+pub(crate) const LEAF_LIFETIME_DAYS: u32 = 365;
 
 const CA_COMMON_NAME: &str = "Flux CA";
 /// Certificates count from an hour ago: the machine that checks one may have a slower clock.
@@ -45,9 +45,8 @@ pub(super) enum Role {
 
 /// A request for a certificate: well-formed, signed by its own key, and of a strong enough key.
 /// The names in it are never looked at.
-pub struct Csr {
+pub(crate) struct Csr {
     key: PKey<Public>,
-    pem: Vec<u8>,
 }
 
 impl std::fmt::Debug for Csr {
@@ -59,7 +58,7 @@ impl std::fmt::Debug for Csr {
 impl Csr {
     /// # Errors
     /// [`PkiError::Request`] with what is wrong.
-    pub fn from_pem(pem: &[u8]) -> Result<Csr, PkiError> {
+    pub(crate) fn from_pem(pem: &[u8]) -> Result<Csr, PkiError> {
         let refuse = |reason| move |_: ErrorStack| PkiError::Request { reason };
         if pem.len() > MAX_CSR_BYTES {
             return Err(PkiError::Request {
@@ -83,15 +82,7 @@ impl Csr {
                 reason: "its key is too weak: expected ECDSA P-256 or at least RSA 2048",
             });
         }
-        Ok(Csr {
-            key,
-            pem: pem.to_owned(),
-        })
-    }
-
-    /// As it was received.
-    pub fn pem(&self) -> &[u8] {
-        &self.pem
+        Ok(Csr { key })
     }
 
     pub(super) fn key(&self) -> &PKeyRef<Public> {

@@ -11,7 +11,7 @@ use crate::model::ids::AgentId;
 
 /// Paths under one certificate directory.
 #[derive(Debug, Clone)]
-pub struct Layout {
+pub(crate) struct Layout {
     root: PathBuf,
 }
 
@@ -25,29 +25,29 @@ pub(super) struct PairPaths {
 
 impl Layout {
     /// Does not touch the disk.
-    pub fn new(certs_dir: &Path) -> Layout {
+    pub(crate) fn new(certs_dir: &Path) -> Layout {
         Layout {
             root: certs_dir.to_owned(),
         }
     }
 
     /// The directory itself.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// The CA's certificate, which agents are given.
-    pub fn ca_certificate(&self) -> PathBuf {
+    pub(crate) fn ca_certificate(&self) -> PathBuf {
         self.ca().certificate
     }
 
     /// An agent's certificate.
-    pub fn agent_certificate(&self, id: &AgentId) -> PathBuf {
+    pub(crate) fn agent_certificate(&self, id: &AgentId) -> PathBuf {
         self.agent(id).certificate
     }
 
     /// An agent's key, where Flux made it.
-    pub fn agent_key(&self, id: &AgentId) -> PathBuf {
+    pub(crate) fn agent_key(&self, id: &AgentId) -> PathBuf {
         self.agent(id).key
     }
 

@@ -21,9 +21,8 @@ mod material;
 mod token;
 
 pub use authority::{Authority, Identity};
-pub use constant_time::constant_time_eq;
-pub use error::PkiError;
-pub use expiry::{Expiry, Holder, expiries};
-pub use issue::{CA_LIFETIME_DAYS, Csr, LEAF_LIFETIME_DAYS};
-pub use layout::Layout;
-pub use token::{EnrolmentToken, Fingerprint, InvalidToken, Secret, TokenId};
+pub(crate) use constant_time::constant_time_eq;
+pub(crate) use error::PkiError;
+pub(crate) use expiry::{Expiry, Holder, expiries};
+pub(crate) use token::Secret;
+pub use token::{EnrolmentToken, Fingerprint};

@@ -117,7 +117,7 @@ impl Secret {
     ///
     /// # Errors
     /// Wrong length or characters.
-    pub fn parse(text: &str) -> Result<Secret, InvalidToken> {
+    pub(crate) fn parse(text: &str) -> Result<Secret, InvalidToken> {
         unhex("secret", text).map(Secret)
     }
 

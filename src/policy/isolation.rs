@@ -15,7 +15,7 @@ use crate::model::isolation::{
 /// A function asks for less isolation than its agent lets it have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}", refusals(which))]
-pub struct NotAllowed {
+pub(crate) struct NotAllowed {
     /// What it may not have; never empty.
     pub which: Vec<Loosening>,
 }
@@ -25,7 +25,7 @@ pub struct NotAllowed {
 ///
 /// # Errors
 /// Every answer that is looser than the default and not allowed.
-pub fn resolve(
+pub(crate) fn resolve(
     request: &IsolationRequest,
     defaults: Isolation,
     allowed: &[Loosening],
@@ -50,7 +50,7 @@ pub fn resolve(
 }
 
 /// What a function asks for by name and an agent that enforces `enforced` cannot give it.
-pub fn unenforced(
+pub(crate) fn unenforced(
     request: &IsolationRequest,
     enforced: &[Enforced],
 ) -> impl Iterator<Item = Tightening> {

@@ -2,5 +2,5 @@
 //!
 //! Refuses: I/O, clocks, locks. What decides here can be tested without a daemon.
 
-pub mod isolation;
-pub mod placement;
+pub(crate) mod isolation;
+pub(crate) mod placement;

@@ -8,7 +8,7 @@ use crate::base::units::Mib;
 
 /// What one execution asks for.
 #[derive(Debug, Clone, Copy)]
-pub struct Demand {
+pub(crate) struct Demand {
     /// Executions of the function that one agent may run at once.
     pub max_concurrency: u32,
     /// Memory limit of one execution, if it has one.
@@ -19,7 +19,7 @@ pub struct Demand {
 
 /// One agent that gets traffic, as placement sees it. Figures of 0 mean unknown and forbid nothing.
 #[derive(Debug, Clone, Copy)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// Whether it enforces what the function asks for by name.
     pub isolates: bool,
     /// Whether it holds the function's current code and configuration.
@@ -47,7 +47,7 @@ pub struct Candidate {
 /// Why no agent can take the execution now. The first of these that any agent would have passed
 /// is not reported: an agent that is merely full says more than one that holds no code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NoRoom {
+pub(crate) enum NoRoom {
     /// No agent gets traffic.
     NoAgent,
     /// No agent that gets traffic enforces the isolation that the function asks for.
@@ -65,7 +65,7 @@ pub enum NoRoom {
 ///
 /// # Errors
 /// [`NoRoom`] with what the agents that came closest were short of.
-pub fn place(
+pub(crate) fn place(
     candidates: impl Iterator<Item = Candidate>,
     demand: Demand,
     turn: usize,

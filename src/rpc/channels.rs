@@ -113,14 +113,6 @@ impl Channels {
         lock(&self.state).entries.remove(id);
     }
 
-    /// For every connection made from now on; those there are, are dropped as by
-    /// [`Channels::forget`].
-    pub fn replace_identity(&self, identity: TlsIdentity) {
-        let mut state = lock(&self.state);
-        state.identity = Some(identity);
-        state.entries.clear();
-    }
-
     /// Who serves at an address, before anything about it is known: with TLS from its
     /// certificate, which must be under our CA; without, from its own word. Takes at most
     /// [`PROBE_BOUND`] and the system's time to resolve the name.

@@ -77,7 +77,7 @@ impl AgentClient {
 
     /// The same for an agent that is known to be offline: when the last attempt to connect failed, it
     /// is unreachable at once. Connecting goes on without anybody who waits for it.
-    pub fn fail_fast(self) -> AgentClient {
+    pub(crate) fn fail_fast(self) -> AgentClient {
         AgentClient {
             patience: Patience::FailFast,
             ..self
@@ -85,7 +85,7 @@ impl AgentClient {
     }
 
     /// Whom this goes to.
-    pub fn agent(&self) -> &AgentId {
+    pub(crate) fn agent(&self) -> &AgentId {
         &self.inner.agent
     }
 

@@ -9,7 +9,7 @@ use super::limits::{JOIN_BOUND, POLL_THREADS};
 use crate::base::cancel::{Cancel, pair};
 
 /// Under which the gRPC library logs.
-pub const LOG_TARGET: &str = "grpcio";
+pub(crate) const LOG_TARGET: &str = "grpcio";
 
 thread_local! {
     static IS_POLL_THREAD: Cell<bool> = const { Cell::new(false) };

@@ -18,7 +18,7 @@ const FUNCTION_NOT_FOUND: &str = "function not found";
 
 /// What was asked of a legacy agent, for the record that it does not send.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// Who was asked.
     pub agent: AgentId,
     /// To run what.
@@ -38,7 +38,10 @@ pub struct Asked {
 /// # Errors
 /// [`RpcError::Refused`] when its text says so. Only without any output: a function that failed
 /// may have said anything.
-pub fn executed(asked: &Asked, response: proto::ExecutionResponse) -> Result<Executed, RpcError> {
+pub(crate) fn executed(
+    asked: &Asked,
+    response: proto::ExecutionResponse,
+) -> Result<Executed, RpcError> {
     if let Some(kind) = refusal_kind(&response) {
         return Err(RpcError::Refused(Refusal {
             kind,
@@ -80,7 +83,7 @@ pub fn executed(asked: &Asked, response: proto::ExecutionResponse) -> Result<Exe
 }
 
 /// An answer for a legacy control plane: what failed has a text in `error`.
-pub fn response(executed: Executed) -> proto::ExecutionResponse {
+pub(crate) fn response(executed: Executed) -> proto::ExecutionResponse {
     let error = failure_text(&executed.record);
     proto::ExecutionResponse {
         output: executed.output.bytes,
@@ -91,7 +94,7 @@ pub fn response(executed: Executed) -> proto::ExecutionResponse {
 }
 
 /// A refusal for a legacy control plane.
-pub fn refused(refusal: &Refusal) -> proto::ExecutionResponse {
+pub(crate) fn refused(refusal: &Refusal) -> proto::ExecutionResponse {
     let Refusal {
         kind,
         subject,

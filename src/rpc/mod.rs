@@ -8,29 +8,29 @@
 //! `rpc-client-0..1` and `rpc-server-0..1`, joined when their owner is dropped. The gRPC core
 //! runs a few timer and resolver threads of its own beside them, for the whole process.
 
-pub mod address;
-pub mod channels;
+pub(crate) mod address;
+pub(crate) mod channels;
 pub mod client;
-pub mod ends;
+pub(crate) mod ends;
 mod environment;
-pub mod error;
-pub mod execute;
+pub(crate) mod error;
+pub(crate) mod execute;
 pub mod follow;
-pub mod legacy;
+pub(crate) mod legacy;
 pub mod limits;
 pub mod probe;
 pub mod release;
-pub mod serve;
+pub(crate) mod serve;
 pub mod server;
-pub mod status;
+pub(crate) mod status;
 pub mod tls;
 mod wait;
-pub mod watch;
+pub(crate) mod watch;
 
 pub use channels::Channels;
 pub use client::AgentClient;
-pub use environment::LOG_TARGET;
+pub(crate) use environment::LOG_TARGET;
 pub use error::RpcError;
-pub use probe::ProbeError;
-pub use status::Refusal;
+pub(crate) use probe::ProbeError;
+pub(crate) use status::Refusal;
 pub use tls::TlsIdentity;

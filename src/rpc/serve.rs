@@ -21,7 +21,7 @@ use crate::wire::proto::{self, release_chunk::Part};
 
 /// The one answer to a call, which whoever comes first may give: a pool's thread, or the
 /// completion-queue thread that finds the pool full. Dropped unanswered, it ends the call.
-pub struct Reply<T> {
+pub(crate) struct Reply<T> {
     sink: Arc<Mutex<Option<UnarySink<T>>>>,
 }
 
@@ -35,7 +35,7 @@ impl<T> Clone for Reply<T> {
 
 impl<T: Send + 'static> Reply<T> {
     /// Of a call.
-    pub fn new(sink: UnarySink<T>) -> Reply<T> {
+    pub(crate) fn new(sink: UnarySink<T>) -> Reply<T> {
         Reply {
             sink: Arc::new(Mutex::new(Some(sink))),
         }
@@ -43,7 +43,7 @@ impl<T: Send + 'static> Reply<T> {
 
     /// Answers, and waits until the answer is on its way. A second answer is ignored, and so is
     /// a caller that has left. Not for completion-queue threads: see [`Reply::send_from`].
-    pub fn send(&self, answer: Result<T, Refusal>) {
+    pub(crate) fn send(&self, answer: Result<T, Refusal>) {
         debug_assert!(!is_poll_thread(), "would wait for itself");
         let Some(sink) = lock(&self.sink).take() else {
             return;
@@ -56,7 +56,7 @@ impl<T: Send + 'static> Reply<T> {
     }
 
     /// Answers from the completion-queue thread that handles the call.
-    pub fn send_from(&self, context: &RpcContext<'_>, answer: Result<T, Refusal>) {
+    pub(crate) fn send_from(&self, context: &RpcContext<'_>, answer: Result<T, Refusal>) {
         let Some(sink) = lock(&self.sink).take() else {
             return;
         };
@@ -71,13 +71,13 @@ impl<T: Send + 'static> Reply<T> {
 }
 
 /// Whether the caller must hand an answer to another thread: see [`Reply::send`].
-pub fn must_not_block() -> bool {
+pub(crate) fn must_not_block() -> bool {
     is_poll_thread()
 }
 
 /// An archive as it comes in: reads exactly as many bytes as its header announces. More and
 /// fewer are errors.
-pub struct ArchiveStream {
+pub(crate) struct ArchiveStream {
     stream: RequestStream<proto::ReleaseChunk>,
     piece: Vec<u8>,
     position: usize,
@@ -86,7 +86,7 @@ pub struct ArchiveStream {
 
 impl ArchiveStream {
     /// Reads nothing yet. Keep it until the call is answered: dropped unread, it cancels the call.
-    pub fn new(stream: RequestStream<proto::ReleaseChunk>) -> ArchiveStream {
+    pub(crate) fn new(stream: RequestStream<proto::ReleaseChunk>) -> ArchiveStream {
         ArchiveStream {
             stream,
             piece: Vec::new(),
@@ -99,7 +99,7 @@ impl ArchiveStream {
     ///
     /// # Errors
     /// When something else comes first, or the caller left.
-    pub fn header(&mut self) -> io::Result<proto::ReleaseHeader> {
+    pub(crate) fn header(&mut self) -> io::Result<proto::ReleaseHeader> {
         match next_part(&mut self.stream)? {
             Some(Part::Header(header)) => {
                 self.missing = u64::try_from(header.size_bytes).unwrap_or(0);
@@ -141,7 +141,7 @@ impl Read for ArchiveStream {
 }
 
 /// Answers a pushed release, on a thread that may block.
-pub fn answer_push(
+pub(crate) fn answer_push(
     sink: ClientStreamingSink<proto::DeploymentAck>,
     answer: Result<proto::DeploymentAck, Refusal>,
 ) {
@@ -153,7 +153,7 @@ pub fn answer_push(
 }
 
 /// Notes that an answer did not arrive, which is nobody's fault: its caller left first.
-pub fn note_left(sent: grpcio::Result<()>) {
+pub(crate) fn note_left(sent: grpcio::Result<()>) {
     if let Err(error) = sent {
         log::debug!("the caller left before its answer: {}", with_causes(&error));
     }
@@ -161,7 +161,7 @@ pub fn note_left(sent: grpcio::Result<()>) {
 
 /// Events to a follower, on a thread that may block. Knows when the follower leaves, also while
 /// nothing is sent.
-pub struct EventSink<M> {
+pub(crate) struct EventSink<M> {
     sink: ServerStreamingSink<M>,
     left: Trigger,
     cancel: Cancel,
@@ -177,7 +177,7 @@ impl Wake for PullOnWake {
 
 impl<M: Send + 'static> EventSink<M> {
     /// Of a call.
-    pub fn new(sink: ServerStreamingSink<M>) -> EventSink<M> {
+    pub(crate) fn new(sink: ServerStreamingSink<M>) -> EventSink<M> {
         let (left, cancel) = pair();
         let mut events = EventSink { sink, left, cancel };
         events.watch();
@@ -185,12 +185,12 @@ impl<M: Send + 'static> EventSink<M> {
     }
 
     /// Pulled when the follower has left.
-    pub fn left(&self) -> Cancel {
+    pub(crate) fn left(&self) -> Cancel {
         self.cancel.clone()
     }
 
     /// Sends, as fast as the follower takes it; `Break` once it has left.
-    pub fn send(&mut self, message: M) -> ControlFlow<()> {
+    pub(crate) fn send(&mut self, message: M) -> ControlFlow<()> {
         // The library must not be asked again about a call that has ended.
         if self.cancel.is_pulled() {
             return ControlFlow::Break(());
@@ -207,7 +207,7 @@ impl<M: Send + 'static> EventSink<M> {
     }
 
     /// Ends the stream, with a status if it did not go well.
-    pub fn finish(mut self, result: Result<(), Refusal>) {
+    pub(crate) fn finish(mut self, result: Result<(), Refusal>) {
         if self.cancel.is_pulled() {
             return;
         }

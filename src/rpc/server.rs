@@ -95,7 +95,7 @@ impl AgentServer {
 
     /// Accepts nothing new, lets running calls end for `grace`, then cuts them off. Joins the
     /// server's threads.
-    pub fn shutdown(mut self, grace: Duration) {
+    pub(crate) fn shutdown(mut self, grace: Duration) {
         let ended = self.server.shutdown();
         if wait_until(ended, Instant::now() + grace).is_none() {
             log::warn!("cutting off the calls that still run after {grace:?}");

@@ -20,7 +20,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// For the caller.
-    pub fn to_status(&self) -> RpcStatus {
+    pub(crate) fn to_status(&self) -> RpcStatus {
         let detail = Detail {
             kind: self.kind,
             subject: self.subject.clone(),
@@ -29,7 +29,7 @@ impl Refusal {
     }
 
     /// `None` for a status without a kind that this Flux knows.
-    pub fn from_status(status: &RpcStatus) -> Option<Refusal> {
+    pub(crate) fn from_status(status: &RpcStatus) -> Option<Refusal> {
         let detail = Detail::decode(status.details())?;
         Some(Refusal {
             kind: detail.kind,

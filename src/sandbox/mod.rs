@@ -22,7 +22,8 @@ mod spec;
 #[cfg_attr(windows, path = "windows/mod.rs")]
 mod platform;
 
-pub use crate::model::enforced::{Enforced, Missing};
+pub use crate::model::enforced::Enforced;
+pub(crate) use crate::model::enforced::Missing;
 pub use config::{CgroupMode, Identities, Identity, SandboxConfig};
 pub use error::SandboxError;
 pub use outcome::{Outcome, OutputSink, StopReason};

@@ -114,7 +114,7 @@ impl ResourceLimits {
     };
 
     /// Bytes of each written file: none can be larger than all of them may be.
-    pub fn file_bytes(&self) -> Option<u64> {
+    pub(crate) fn file_bytes(&self) -> Option<u64> {
         let disk = self.disk.map(Mib::bytes);
         self.fsize.into_iter().chain(disk).min()
     }

@@ -21,7 +21,7 @@ impl IdempotencyKey {
     }
 
     /// As it is stored.
-    pub fn as_bytes(&self) -> &[u8; 32] {
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }

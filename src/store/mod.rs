@@ -12,17 +12,18 @@
 
 mod archives;
 mod contract;
-pub mod embedded;
+pub(crate) mod embedded;
 mod error;
 pub mod history;
 mod idempotency;
 mod rows;
 mod values;
 
-pub use archives::{ArchiveReader, ArchiveUpload, StoredArchive};
+pub use archives::StoredArchive;
+pub(crate) use archives::{ArchiveReader, ArchiveUpload};
 pub use contract::{
-    AgentStore, ArchiveStore, Change, ChangeStore, Changed, Changes, FunctionStore, KEPT_VERSIONS,
-    KeyStore, ROUTES_PER_PAGE, RouteStore, Store, TokenStore,
+    AgentStore, ArchiveStore, Changed, Changes, FunctionStore, KEPT_VERSIONS, KeyStore,
+    ROUTES_PER_PAGE, RouteStore, Store,
 };
 pub use embedded::EmbeddedStore;
 pub use error::StoreError;

@@ -6,7 +6,7 @@
 //! refuses, never guesses. States are words, because an enum's position would change its meaning
 //! when one is added.
 
-pub mod agent;
-pub mod config;
+pub(crate) mod agent;
+pub(crate) mod config;
 mod json;
-pub mod record;
+pub(crate) mod record;

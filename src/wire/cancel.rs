@@ -15,7 +15,7 @@ pub enum CancelOutcome {
 
 /// For the control plane; `success` is what a legacy one reads: the execution runs no more
 /// because of this call.
-pub fn cancel_to_proto(outcome: CancelOutcome) -> proto::CancelResponse {
+pub(crate) fn cancel_to_proto(outcome: CancelOutcome) -> proto::CancelResponse {
     let (message, number) = match outcome {
         CancelOutcome::Cancelled => ("cancelled", proto::CancelOutcome::Cancelled),
         CancelOutcome::AlreadyEnded => (
@@ -35,7 +35,7 @@ pub fn cancel_to_proto(outcome: CancelOutcome) -> proto::CancelResponse {
 }
 
 /// From an agent; `None` when a legacy one says no and leaves the reason open.
-pub fn cancel_from_proto(message: &proto::CancelResponse) -> Option<CancelOutcome> {
+pub(crate) fn cancel_from_proto(message: &proto::CancelResponse) -> Option<CancelOutcome> {
     match proto::CancelOutcome::from_i32(message.outcome) {
         Some(proto::CancelOutcome::Cancelled) => Some(CancelOutcome::Cancelled),
         Some(proto::CancelOutcome::AlreadyEnded) => Some(CancelOutcome::AlreadyEnded),

@@ -14,7 +14,7 @@ pub struct DrainState {
 }
 
 /// For the control plane.
-pub fn drain_to_proto(state: DrainState) -> proto::DrainResponse {
+pub(crate) fn drain_to_proto(state: DrainState) -> proto::DrainResponse {
     proto::DrainResponse {
         draining: state.draining,
         active_tasks: out_i32(state.active_tasks),
@@ -25,7 +25,7 @@ pub fn drain_to_proto(state: DrainState) -> proto::DrainResponse {
 ///
 /// # Errors
 /// A count below zero.
-pub fn drain_from_proto(message: &proto::DrainResponse) -> Result<DrainState, WireError> {
+pub(crate) fn drain_from_proto(message: &proto::DrainResponse) -> Result<DrainState, WireError> {
     Ok(DrainState {
         draining: message.draining,
         active_tasks: count_u32("active_tasks", message.active_tasks)?,

@@ -32,7 +32,7 @@ pub struct SettleQuery {
 }
 
 /// Either way.
-pub fn mark_to_proto(mark: &Mark) -> proto::EndsMark {
+pub(crate) fn mark_to_proto(mark: &Mark) -> proto::EndsMark {
     proto::EndsMark {
         boot_id: mark.boot_id.clone(),
         sequence: out(mark.sequence),
@@ -43,7 +43,7 @@ pub fn mark_to_proto(mark: &Mark) -> proto::EndsMark {
 ///
 /// # Errors
 /// A number below zero.
-pub fn mark_from_proto(message: proto::EndsMark) -> Result<Mark, WireError> {
+pub(crate) fn mark_from_proto(message: proto::EndsMark) -> Result<Mark, WireError> {
     Ok(Mark {
         sequence: count("sequence", message.sequence)?,
         boot_id: message.boot_id,
@@ -51,7 +51,7 @@ pub fn mark_from_proto(message: proto::EndsMark) -> Result<Mark, WireError> {
 }
 
 /// For an agent.
-pub fn query_to_proto(query: &EndsQuery) -> proto::ReadEndsRequest {
+pub(crate) fn query_to_proto(query: &EndsQuery) -> proto::ReadEndsRequest {
     proto::ReadEndsRequest {
         after: query.after.as_ref().map(mark_to_proto),
         limit: out_i32(query.limit),
@@ -62,7 +62,7 @@ pub fn query_to_proto(query: &EndsQuery) -> proto::ReadEndsRequest {
 ///
 /// # Errors
 /// A number below zero.
-pub fn query_from_proto(message: proto::ReadEndsRequest) -> Result<EndsQuery, WireError> {
+pub(crate) fn query_from_proto(message: proto::ReadEndsRequest) -> Result<EndsQuery, WireError> {
     Ok(EndsQuery {
         after: message.after.map(mark_from_proto).transpose()?,
         limit: count_u32("limit", message.limit)?,
@@ -70,7 +70,7 @@ pub fn query_from_proto(message: proto::ReadEndsRequest) -> Result<EndsQuery, Wi
 }
 
 /// For the control plane.
-pub fn ends_to_proto(ends: Ends) -> proto::ReadEndsResponse {
+pub(crate) fn ends_to_proto(ends: Ends) -> proto::ReadEndsResponse {
     proto::ReadEndsResponse {
         mark: Some(mark_to_proto(&ends.mark)),
         ended: ends.ended.into_iter().map(ended_to_proto).collect(),
@@ -82,7 +82,7 @@ pub fn ends_to_proto(ends: Ends) -> proto::ReadEndsResponse {
 ///
 /// # Errors
 /// The first field that breaks its rule; also a record without an ending.
-pub fn ends_from_proto(message: proto::ReadEndsResponse) -> Result<Ends, WireError> {
+pub(crate) fn ends_from_proto(message: proto::ReadEndsResponse) -> Result<Ends, WireError> {
     let mark = message.mark.ok_or(WireError::Missing { field: "mark" })?;
     Ok(Ends {
         mark: mark_from_proto(mark)?,
@@ -96,7 +96,7 @@ pub fn ends_from_proto(message: proto::ReadEndsResponse) -> Result<Ends, WireErr
 }
 
 /// For an agent.
-pub fn settle_to_proto(query: &SettleQuery) -> proto::SettleRequest {
+pub(crate) fn settle_to_proto(query: &SettleQuery) -> proto::SettleRequest {
     proto::SettleRequest {
         execution_id: query.execution.to_string(),
         function_name: query.function.to_string(),
@@ -108,7 +108,7 @@ pub fn settle_to_proto(query: &SettleQuery) -> proto::SettleRequest {
 ///
 /// # Errors
 /// The first field that breaks its rule.
-pub fn settle_from_proto(message: &proto::SettleRequest) -> Result<SettleQuery, WireError> {
+pub(crate) fn settle_from_proto(message: &proto::SettleRequest) -> Result<SettleQuery, WireError> {
     Ok(SettleQuery {
         execution: ExecutionId::new(&message.execution_id)?,
         function: FunctionName::new(&message.function_name)?,
@@ -117,7 +117,7 @@ pub fn settle_from_proto(message: &proto::SettleRequest) -> Result<SettleQuery, 
 }
 
 /// For the control plane.
-pub fn settled_to_proto(settled: &Settled) -> proto::SettleResponse {
+pub(crate) fn settled_to_proto(settled: &Settled) -> proto::SettleResponse {
     let (outcome, record) = match settled {
         Settled::Running => (proto::SettleOutcome::Running, None),
         Settled::Ended(record) => (proto::SettleOutcome::Ended, Some(record_to_proto(record))),
@@ -133,7 +133,7 @@ pub fn settled_to_proto(settled: &Settled) -> proto::SettleResponse {
 ///
 /// # Errors
 /// An outcome that is none, an end without its record.
-pub fn settled_from_proto(message: proto::SettleResponse) -> Result<Settled, WireError> {
+pub(crate) fn settled_from_proto(message: proto::SettleResponse) -> Result<Settled, WireError> {
     match proto::SettleOutcome::from_i32(message.outcome) {
         Some(proto::SettleOutcome::Running) => Ok(Settled::Running),
         Some(proto::SettleOutcome::Ended) => {

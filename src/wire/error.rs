@@ -131,7 +131,7 @@ kinds! {
 
 /// The typed part of a failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Detail {
+pub(crate) struct Detail {
     /// What happened.
     pub kind: ErrorKind,
     /// The execution, function or field that it is about; may be empty.
@@ -140,7 +140,7 @@ pub struct Detail {
 
 impl Detail {
     /// For the status's details.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         proto::ErrorDetail {
             kind: self.kind.to_proto().into(),
             subject: self.subject.clone(),
@@ -149,7 +149,7 @@ impl Detail {
     }
 
     /// `None` when the bytes are no detail, or of a kind that this Flux does not know.
-    pub fn decode(bytes: &[u8]) -> Option<Detail> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Detail> {
         let detail = proto::ErrorDetail::decode(bytes).ok()?;
         let kind = proto::ErrorKind::from_i32(detail.kind).and_then(ErrorKind::from_proto)?;
         Some(Detail {

@@ -48,7 +48,7 @@ pub struct ExecuteRequest {
 }
 
 /// For an agent. Takes the request, because arguments and input can be large.
-pub fn request_to_proto(request: ExecuteRequest) -> proto::ExecutionRequest {
+pub(crate) fn request_to_proto(request: ExecuteRequest) -> proto::ExecutionRequest {
     proto::ExecutionRequest {
         function_name: request.function.to_string(),
         args: request.args,
@@ -75,7 +75,9 @@ pub fn request_to_proto(request: ExecuteRequest) -> proto::ExecutionRequest {
 ///
 /// # Errors
 /// The first field that breaks its rule.
-pub fn request_from_proto(message: proto::ExecutionRequest) -> Result<ExecuteRequest, WireError> {
+pub(crate) fn request_from_proto(
+    message: proto::ExecutionRequest,
+) -> Result<ExecuteRequest, WireError> {
     let env: Env = message.env.into_iter().collect();
     check_env(&env)?;
     let id = match message.execution_id.as_str() {
@@ -104,7 +106,7 @@ pub fn request_from_proto(message: proto::ExecutionRequest) -> Result<ExecuteReq
 }
 
 /// For a caller that reads records.
-pub fn response_to_proto(executed: Executed) -> proto::ExecutionResponse {
+pub(crate) fn response_to_proto(executed: Executed) -> proto::ExecutionResponse {
     proto::ExecutionResponse {
         output_changes: changes_to_proto(&executed.output),
         output: executed.output.bytes,

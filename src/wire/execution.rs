@@ -11,7 +11,7 @@ use crate::model::execution::{Ending, ExecutionRecord, Usage};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 
 /// For the control plane.
-pub fn record_to_proto(record: &ExecutionRecord) -> proto::ExecutionRecord {
+pub(crate) fn record_to_proto(record: &ExecutionRecord) -> proto::ExecutionRecord {
     proto::ExecutionRecord {
         execution_id: record.id.to_string(),
         agent_id: record.agent.to_string(),
@@ -37,7 +37,9 @@ pub fn record_to_proto(record: &ExecutionRecord) -> proto::ExecutionRecord {
 ///
 /// # Errors
 /// The first field that breaks its rule; also a status that does not follow from its reason.
-pub fn record_from_proto(message: proto::ExecutionRecord) -> Result<ExecutionRecord, WireError> {
+pub(crate) fn record_from_proto(
+    message: proto::ExecutionRecord,
+) -> Result<ExecutionRecord, WireError> {
     let mut error = message.error;
     let ending = ending_from_parts(
         &message.status,

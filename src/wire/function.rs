@@ -79,7 +79,7 @@ pub fn config_digest(config: &FunctionConfig) -> Digest {
 }
 
 /// For an agent.
-pub fn config_to_proto(config: &FunctionConfig) -> proto::FunctionConfig {
+pub(crate) fn config_to_proto(config: &FunctionConfig) -> proto::FunctionConfig {
     proto::FunctionConfig {
         name: config.name.to_string(),
         handler: config.handler.as_str().to_owned(),
@@ -100,7 +100,9 @@ pub fn config_to_proto(config: &FunctionConfig) -> proto::FunctionConfig {
 ///
 /// # Errors
 /// The first field that breaks its rule.
-pub fn config_from_proto(message: proto::FunctionConfig) -> Result<ReceivedConfig, WireError> {
+pub(crate) fn config_from_proto(
+    message: proto::FunctionConfig,
+) -> Result<ReceivedConfig, WireError> {
     let env: Env = message.env.into_iter().collect();
     check_env(&env)?;
     let memory = count("memory_mb", message.memory_mb)?;
@@ -130,7 +132,7 @@ pub fn config_from_proto(message: proto::FunctionConfig) -> Result<ReceivedConfi
 }
 
 /// For an agent; the control plane sends the configuration along when the header is to carry it.
-pub fn header_to_proto(
+pub(crate) fn header_to_proto(
     function: &FunctionName,
     code: &Code,
     size_bytes: u64,
@@ -149,7 +151,7 @@ pub fn header_to_proto(
 ///
 /// # Errors
 /// The first field that breaks its rule.
-pub fn header_from_proto(message: proto::ReleaseHeader) -> Result<ReleaseHeader, WireError> {
+pub(crate) fn header_from_proto(message: proto::ReleaseHeader) -> Result<ReleaseHeader, WireError> {
     Ok(ReleaseHeader {
         function: FunctionName::new(&message.function_name)?,
         code: Code {
@@ -162,7 +164,7 @@ pub fn header_from_proto(message: proto::ReleaseHeader) -> Result<ReleaseHeader,
 }
 
 /// For the control plane.
-pub fn held_to_proto(held: &HeldFunction) -> proto::HeldFunction {
+pub(crate) fn held_to_proto(held: &HeldFunction) -> proto::HeldFunction {
     let (version, digest) = match &held.code {
         Some(code) => (out(code.version), code.digest.as_str().to_owned()),
         None => (0, String::new()),
@@ -179,7 +181,7 @@ pub fn held_to_proto(held: &HeldFunction) -> proto::HeldFunction {
 ///
 /// # Errors
 /// The first field that breaks its rule.
-pub fn held_from_proto(message: proto::HeldFunction) -> Result<HeldFunction, WireError> {
+pub(crate) fn held_from_proto(message: proto::HeldFunction) -> Result<HeldFunction, WireError> {
     let code = match message.digest.as_str() {
         "" => None,
         digest => Some(Code {
@@ -195,7 +197,7 @@ pub fn held_from_proto(message: proto::HeldFunction) -> Result<HeldFunction, Wir
 }
 
 /// Over a whole listing, in whatever order it comes: equal digests need no listing.
-pub fn functions_digest(held: &[HeldFunction]) -> Digest {
+pub(crate) fn functions_digest(held: &[HeldFunction]) -> Digest {
     let mut sorted: Vec<_> = held.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
     sorted

@@ -25,7 +25,7 @@ pub struct ExecutionQuery {
 }
 
 /// For an agent.
-pub fn list_to_proto(query: &ExecutionQuery) -> proto::ListExecutionsRequest {
+pub(crate) fn list_to_proto(query: &ExecutionQuery) -> proto::ListExecutionsRequest {
     proto::ListExecutionsRequest {
         function_name: query
             .function
@@ -47,7 +47,7 @@ pub fn list_to_proto(query: &ExecutionQuery) -> proto::ListExecutionsRequest {
 ///
 /// # Errors
 /// The first field that breaks its rule.
-pub fn list_from_proto(
+pub(crate) fn list_from_proto(
     message: &proto::ListExecutionsRequest,
 ) -> Result<ExecutionQuery, WireError> {
     let status = match message.status.as_str() {

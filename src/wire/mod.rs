@@ -10,13 +10,13 @@ pub mod ending;
 pub mod ends;
 pub mod error;
 pub mod execute;
-pub mod execution;
+pub(crate) mod execution;
 pub mod function;
 pub mod listing;
 pub mod names;
 pub mod node;
 pub mod output;
-pub mod record;
+pub(crate) mod record;
 pub mod watch;
 
 mod hash;

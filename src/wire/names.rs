@@ -6,10 +6,10 @@
 use crate::model::ids::AgentId;
 
 /// The subject alternative name of the control plane's certificate.
-pub const CONTROL_NAME: &str = "control.flux.internal";
+pub(crate) const CONTROL_NAME: &str = "control.flux.internal";
 
 /// HTTP header that names the token of a join, so that nothing more is read from whoever has none.
-pub const JOIN_TOKEN_HEADER: &str = "x-flux-token-id";
+pub(crate) const JOIN_TOKEN_HEADER: &str = "x-flux-token-id";
 
 const AGENT_SUFFIX: &str = ".agent.flux.internal";
 
@@ -19,7 +19,7 @@ pub fn agent_name(id: &AgentId) -> String {
 }
 
 /// The reverse of [`agent_name`]; `None` for every other name.
-pub fn agent_of(name: &str) -> Option<AgentId> {
+pub(crate) fn agent_of(name: &str) -> Option<AgentId> {
     AgentId::new(name.strip_suffix(AGENT_SUFFIX)?).ok()
 }
 

@@ -37,7 +37,7 @@ impl NodeReport {
     }
 
     /// Up to where its ends go; `None` from a legacy agent, which tells none.
-    pub fn latest_end(&self) -> Option<Mark> {
+    pub(crate) fn latest_end(&self) -> Option<Mark> {
         let boot_id = self.boot_id.clone()?;
         Some(Mark {
             boot_id,
@@ -47,7 +47,7 @@ impl NodeReport {
 }
 
 /// For the control plane.
-pub fn to_proto(report: NodeReport) -> proto::NodeStatusResponse {
+pub(crate) fn to_proto(report: NodeReport) -> proto::NodeStatusResponse {
     let status = report.status;
     proto::NodeStatusResponse {
         agent_id: report.agent.to_string(),
@@ -72,7 +72,7 @@ pub fn to_proto(report: NodeReport) -> proto::NodeStatusResponse {
 ///
 /// # Errors
 /// The first field that breaks its rule.
-pub fn from_proto(
+pub(crate) fn from_proto(
     message: proto::NodeStatusResponse,
     collected_at: Timestamp,
 ) -> Result<NodeReport, WireError> {

@@ -51,7 +51,7 @@ pub struct OutputPiece {
 }
 
 /// For the control plane.
-pub fn event_to_proto(event: FollowEvent) -> proto::FollowEvent {
+pub(crate) fn event_to_proto(event: FollowEvent) -> proto::FollowEvent {
     let event = match event {
         FollowEvent::Output(chunk) => proto::follow_event::Event::Output(chunk_to_proto(chunk)),
         FollowEvent::Ended(record) => proto::follow_event::Event::Ended(record_to_proto(&record)),
@@ -63,7 +63,7 @@ pub fn event_to_proto(event: FollowEvent) -> proto::FollowEvent {
 ///
 /// # Errors
 /// The first field that breaks its rule.
-pub fn event_from_proto(message: proto::FollowEvent) -> Result<FollowEvent, WireError> {
+pub(crate) fn event_from_proto(message: proto::FollowEvent) -> Result<FollowEvent, WireError> {
     match message.event {
         Some(proto::follow_event::Event::Output(chunk)) => {
             chunk_from_proto(chunk).map(FollowEvent::Output)
@@ -76,7 +76,7 @@ pub fn event_from_proto(message: proto::FollowEvent) -> Result<FollowEvent, Wire
 }
 
 /// For an agent.
-pub fn query_to_proto(query: &OutputQuery) -> proto::ReadOutputRequest {
+pub(crate) fn query_to_proto(query: &OutputQuery) -> proto::ReadOutputRequest {
     let stream = match query.selection {
         Selection::Merged => proto::OutputStream::Merged,
         Selection::Only(stream) => stream_to_proto(stream),
@@ -93,7 +93,9 @@ pub fn query_to_proto(query: &OutputQuery) -> proto::ReadOutputRequest {
 ///
 /// # Errors
 /// The first field that breaks its rule.
-pub fn query_from_proto(message: &proto::ReadOutputRequest) -> Result<OutputQuery, WireError> {
+pub(crate) fn query_from_proto(
+    message: &proto::ReadOutputRequest,
+) -> Result<OutputQuery, WireError> {
     let selection = match stream_from_number(message.stream)? {
         proto::OutputStream::Merged => Selection::Merged,
         proto::OutputStream::Stdout => Selection::Only(Stream::Stdout),
@@ -108,7 +110,7 @@ pub fn query_from_proto(message: &proto::ReadOutputRequest) -> Result<OutputQuer
 }
 
 /// For the control plane; `None` is an execution that is not kept here.
-pub fn piece_to_proto(piece: Option<OutputPiece>) -> proto::ReadOutputResponse {
+pub(crate) fn piece_to_proto(piece: Option<OutputPiece>) -> proto::ReadOutputResponse {
     piece.map_or_else(proto::ReadOutputResponse::default, |piece| {
         proto::ReadOutputResponse {
             found: true,
@@ -123,7 +125,7 @@ pub fn piece_to_proto(piece: Option<OutputPiece>) -> proto::ReadOutputResponse {
 ///
 /// # Errors
 /// The first field that breaks its rule.
-pub fn piece_from_proto(
+pub(crate) fn piece_from_proto(
     message: proto::ReadOutputResponse,
 ) -> Result<Option<OutputPiece>, WireError> {
     if !message.found {
@@ -145,7 +147,7 @@ pub(super) fn changes_to_proto(output: &Output) -> Vec<i64> {
 ///
 /// # Errors
 /// [`WireError::Changes`].
-pub fn output_from_proto(bytes: Vec<u8>, changes: Vec<i64>) -> Result<Output, WireError> {
+pub(crate) fn output_from_proto(bytes: Vec<u8>, changes: Vec<i64>) -> Result<Output, WireError> {
     let starts = changes
         .into_iter()
         .map(|start| count("output_changes", start))

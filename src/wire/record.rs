@@ -15,7 +15,7 @@ use crate::model::output::Output;
 ///
 /// # Errors
 /// [`WireError::Json`]; texts and numbers alone give no cause for it.
-pub fn encode(executed: &Executed) -> Result<Vec<u8>, WireError> {
+pub(crate) fn encode(executed: &Executed) -> Result<Vec<u8>, WireError> {
     Ok(serde_json::to_vec(&Record::new(executed))?)
 }
 
@@ -24,7 +24,7 @@ pub fn encode(executed: &Executed) -> Result<Vec<u8>, WireError> {
 /// # Errors
 /// [`WireError::Json`] when it is no JSON object with an `execution_id` and a `status`, or a field
 /// has another type; else the first field that breaks its rule.
-pub fn decode(bytes: &[u8], asked: &AgentId) -> Result<Executed, WireError> {
+pub(crate) fn decode(bytes: &[u8], asked: &AgentId) -> Result<Executed, WireError> {
     let json: Record = serde_json::from_slice(bytes)?;
     let mut error = json.error;
     let ending = match json.reason.as_deref() {

@@ -14,7 +14,7 @@ pub enum WatchEvent {
 }
 
 /// For the control plane.
-pub fn to_proto(event: WatchEvent) -> proto::WatchEvent {
+pub(crate) fn to_proto(event: WatchEvent) -> proto::WatchEvent {
     let event = match event {
         WatchEvent::Running(executions) => Event::Running(proto::RunningExecutions {
             executions: executions
@@ -37,7 +37,7 @@ pub fn to_proto(event: WatchEvent) -> proto::WatchEvent {
 ///
 /// # Errors
 /// The first field that breaks its rule.
-pub fn from_proto(message: proto::WatchEvent) -> Result<WatchEvent, WireError> {
+pub(crate) fn from_proto(message: proto::WatchEvent) -> Result<WatchEvent, WireError> {
     Ok(match message.event {
         Some(Event::Running(running)) => WatchEvent::Running(
             running

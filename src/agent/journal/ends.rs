@@ -15,7 +15,7 @@ use crate::model::execution::ExecutionRecord;
 use crate::model::ids::ExecutionId;
 
 /// Ends in one portion at the most.
-pub const MAX_ENDS: usize = 256;
+pub(crate) const MAX_ENDS: usize = 256;
 /// Records that one transaction forgets: others wait for it.
 const EXPIRED_AT_ONCE: usize = 1000;
 
@@ -44,7 +44,7 @@ pub(super) struct Expiry {
 
 /// Ends in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Portion {
+pub(crate) struct Portion {
     /// The number that they come after.
     pub after: u64,
     /// Each with its number.

@@ -12,7 +12,7 @@ use crate::model::ids::{ExecutionId, FunctionName};
 use crate::stored::record::{decode, encode};
 
 /// Records in one answer at the most; a caller that wants more asks on from the last one.
-pub const MAX_LISTED: usize = 1000;
+pub(crate) const MAX_LISTED: usize = 1000;
 
 /// Sorts behind every execution id, which are letters, digits, `_` and `-`.
 const BEHIND_EVERY_ID: &str = "~";

@@ -69,12 +69,12 @@ impl Journal {
     }
 
     /// Of this start of the agent; no two have the same.
-    pub fn boot_id(&self) -> &str {
+    pub(crate) fn boot_id(&self) -> &str {
         &self.boot_id
     }
 
     /// Up to where ends are told by now.
-    pub fn latest(&self) -> Mark {
+    pub(crate) fn latest(&self) -> Mark {
         Mark {
             boot_id: self.boot_id.clone(),
             sequence: self.latest.load(Ordering::Acquire),
@@ -153,7 +153,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Storage`], [`JournalError::Corrupt`].
-    pub fn ends_after(&self, mark: Option<&Mark>, limit: usize) -> Result<Portion> {
+    pub(crate) fn ends_after(&self, mark: Option<&Mark>, limit: usize) -> Result<Portion> {
         self.read("read ends from", |connection| {
             ends::after(connection, mark, limit)
         })
@@ -166,7 +166,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::WrongStage`] for a record without an ending, [`JournalError::Storage`],
     /// [`JournalError::Corrupt`].
-    pub fn settle(&self, lost: &ExecutionRecord) -> Result<Settled> {
+    pub(crate) fn settle(&self, lost: &ExecutionRecord) -> Result<Settled> {
         if lost.ending.is_none() {
             return Err(wrong_stage(lost));
         }
@@ -180,7 +180,7 @@ impl Journal {
 
     /// A control plane has kept all ends up to `mark`: they may be forgotten in their time. Written
     /// down with the next [`Journal::expire`]; lost before that, it is said again.
-    pub fn note_kept(&self, mark: &Mark) {
+    pub(crate) fn note_kept(&self, mark: &Mark) {
         if mark.boot_id != self.boot_id {
             return;
         }
@@ -198,7 +198,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Storage`], [`JournalError::Corrupt`].
-    pub fn expire(
+    pub(crate) fn expire(
         &self,
         now: Timestamp,
         retention: Duration,
@@ -234,7 +234,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Storage`].
-    pub fn put_function(&self, function: &HeldFunction) -> Result<()> {
+    pub(crate) fn put_function(&self, function: &HeldFunction) -> Result<()> {
         let function = function.clone();
         self.write("store a function in", Commit::Synced, move |connection| {
             functions::put(connection, &function)
@@ -245,7 +245,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Storage`], [`JournalError::Corrupt`].
-    pub fn list_functions(&self) -> Result<Vec<HeldFunction>> {
+    pub(crate) fn list_functions(&self) -> Result<Vec<HeldFunction>> {
         self.read("list functions in", functions::list)
     }
 
@@ -253,7 +253,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Storage`].
-    pub fn remove_function(&self, name: &FunctionName) -> Result<bool> {
+    pub(crate) fn remove_function(&self, name: &FunctionName) -> Result<bool> {
         let name = name.clone();
         self.write(
             "remove a function from",

@@ -11,7 +11,7 @@ use crate::stored::config::{decode, encode};
 
 /// A function as this agent has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldFunction {
+pub(crate) struct HeldFunction {
     /// In force here.
     pub config: FunctionConfig,
     /// The control plane's name for this configuration; empty from one that has none.

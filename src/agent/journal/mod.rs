@@ -23,8 +23,9 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use ends::{MAX_ENDS, Portion};
+pub(crate) use ends::MAX_ENDS;
 pub use error::JournalError;
-pub use executions::{ExecutionFilter, MAX_LISTED};
+pub use executions::ExecutionFilter;
+pub(crate) use executions::MAX_LISTED;
 pub use file::{AcceptedExecution, Journal};
-pub use functions::HeldFunction;
+pub(crate) use functions::HeldFunction;

@@ -9,7 +9,7 @@ use crate::model::ids::ExecutionId;
 /// The spool files of one execution could not be used.
 #[derive(Debug, Error)]
 #[error("cannot {action} the output of {execution}")]
-pub struct OutputError {
+pub(crate) struct OutputError {
     /// `read`, `record` and so on.
     pub action: &'static str,
     /// Whose output.

@@ -17,7 +17,7 @@ const CHUNK_BYTES: u64 = 64 * 1024;
 
 /// A reader that waits for what is not there yet.
 #[derive(Debug)]
-pub struct Follower {
+pub(crate) struct Follower {
     log: OutputLog,
     news: Receiver<()>,
     cursor: Cursor,
@@ -26,7 +26,7 @@ pub struct Follower {
 
 /// What a follower gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FollowItem {
+pub(crate) enum FollowItem {
     /// The next piece.
     Chunk(OutputChunk),
     /// The execution has ended, and everything recorded has been given.
@@ -50,16 +50,11 @@ impl Follower {
         }
     }
 
-    /// Where the next chunk starts, in the merged output.
-    pub const fn offset(&self) -> u64 {
-        self.offset
-    }
-
     /// Waits for the next item, for `timeout` at the most if there is one, and until `cancel`.
     ///
     /// # Errors
     /// The system's reason for not giving what was recorded.
-    pub fn next(
+    pub(crate) fn next(
         &mut self,
         timeout: Option<Duration>,
         cancel: &Cancel,

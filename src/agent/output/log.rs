@@ -14,25 +14,22 @@ use super::index::{self, ENTRY_BYTES, entry};
 use super::spool::SpoolFiles;
 use crate::base::causes::with_causes;
 use crate::base::threads::lock;
-use crate::base::units::Mib;
 use crate::model::ids::ExecutionId;
 use crate::model::output::{Cursor, Output, OutputChunk, Segments, Stream, gather};
 
-/// Recorded bytes of an execution, when the configuration does not say.
-pub const DEFAULT_CAP_BYTES: u64 = Mib(8).bytes();
 /// What a change of stream counts against the cap: its entry in the index file and in memory. A
 /// function that alternates single bytes would otherwise make 17 bytes of each.
-pub const CHANGE_COST_BYTES: u64 = 16;
+pub(crate) const CHANGE_COST_BYTES: u64 = 16;
 
 /// See the module's text. Cheap to clone: all clones are the same log.
 #[derive(Debug, Clone)]
-pub struct OutputLog {
+pub(crate) struct OutputLog {
     shared: Arc<Shared>,
 }
 
 /// A piece of output, and how much there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputPage {
+pub(crate) struct OutputPage {
     /// What was asked for, as far as it is recorded.
     pub data: Vec<u8>,
     /// Bytes recorded so far of what was asked for: one stream, or both.
@@ -43,7 +40,7 @@ pub struct OutputPage {
 
 /// How much an execution wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OutputTotals {
+pub(crate) struct OutputTotals {
     /// Written to stdout, recorded or not.
     pub stdout_bytes: u64,
     /// Written to stderr, recorded or not.
@@ -92,7 +89,7 @@ struct State {
 
 impl OutputLog {
     /// An empty log; its files are made with their first byte.
-    pub fn create(spool_dir: &Path, execution: &ExecutionId, cap: u64) -> OutputLog {
+    pub(crate) fn create(spool_dir: &Path, execution: &ExecutionId, cap: u64) -> OutputLog {
         OutputLog::new(spool_dir, execution, cap, State::default(), OnceLock::new())
     }
 
@@ -101,7 +98,10 @@ impl OutputLog {
     ///
     /// # Errors
     /// The system's reason; files that are not there make an empty log.
-    pub fn reopen(spool_dir: &Path, execution: &ExecutionId) -> Result<OutputLog, OutputError> {
+    pub(crate) fn reopen(
+        spool_dir: &Path,
+        execution: &ExecutionId,
+    ) -> Result<OutputLog, OutputError> {
         let files = SpoolFiles::new(spool_dir, execution);
         let read = || OutputError::at("read", execution);
         let mut state = State {
@@ -147,7 +147,7 @@ impl OutputLog {
     /// Records what the execution wrote, as far as the cap goes; beyond it bytes are counted and
     /// dropped. A disk that refuses counts as the cap: the execution goes on. For one thread; a
     /// second one would wait.
-    pub fn append(&self, stream: Stream, bytes: &[u8]) {
+    pub(crate) fn append(&self, stream: Stream, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
@@ -169,7 +169,7 @@ impl OutputLog {
     }
 
     /// The execution has ended: nothing is appended any more. Wakes all followers.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         // An append that is under way comes first.
         let mut writer = lock(&self.shared.writer);
         writer.index = None;
@@ -182,7 +182,7 @@ impl OutputLog {
     ///
     /// # Errors
     /// The system's reason.
-    pub fn read_merged(&self, offset: u64, limit: u64) -> Result<OutputPage, OutputError> {
+    pub(crate) fn read_merged(&self, offset: u64, limit: u64) -> Result<OutputPage, OutputError> {
         let (total, ended) = {
             let state = lock(&self.shared.state);
             (state.recorded, state.ended)
@@ -197,7 +197,7 @@ impl OutputLog {
     ///
     /// # Errors
     /// The system's reason.
-    pub fn read_stream(
+    pub(crate) fn read_stream(
         &self,
         stream: Stream,
         offset: u64,
@@ -217,7 +217,7 @@ impl OutputLog {
     }
 
     /// How many bytes are recorded so far.
-    pub fn recorded(&self) -> u64 {
+    pub(crate) fn recorded(&self) -> u64 {
         lock(&self.shared.state).recorded
     }
 
@@ -225,7 +225,7 @@ impl OutputLog {
     ///
     /// # Errors
     /// The system's reason.
-    pub fn read_all(&self) -> Result<Output, OutputError> {
+    pub(crate) fn read_all(&self) -> Result<Output, OutputError> {
         let (total, segments) = {
             let state = lock(&self.shared.state);
             (state.recorded, state.segments.clone())
@@ -236,7 +236,7 @@ impl OutputLog {
     }
 
     /// How much there is.
-    pub fn totals(&self) -> OutputTotals {
+    pub(crate) fn totals(&self) -> OutputTotals {
         let state = lock(&self.shared.state);
         let [stdout_bytes, stderr_bytes] = state.written_by_stream;
         let [recorded_stdout_bytes, recorded_stderr_bytes] = state.recorded_by_stream;
@@ -251,7 +251,7 @@ impl OutputLog {
     }
 
     /// Whoever wants the output from `offset` (in the merged output) on, as it comes.
-    pub fn follow(&self, offset: u64) -> Follower {
+    pub(crate) fn follow(&self, offset: u64) -> Follower {
         Follower::new(self.clone(), offset)
     }
 

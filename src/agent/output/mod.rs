@@ -23,7 +23,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 
-pub use error::OutputError;
-pub use follow::{FollowItem, Follower};
-pub use log::{CHANGE_COST_BYTES, DEFAULT_CAP_BYTES, OutputLog, OutputPage, OutputTotals};
-pub use spool::{clear_orphans, create_spool_dir, delete};
+pub(crate) use error::OutputError;
+pub(crate) use follow::FollowItem;
+pub(crate) use log::OutputLog;
+pub(crate) use spool::{clear_orphans, create_spool_dir, delete};

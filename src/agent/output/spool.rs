@@ -20,7 +20,7 @@ const INDEX_EXTENSION: &str = "idx";
 ///
 /// # Errors
 /// The system's reason.
-pub fn create_spool_dir(spool_dir: &Path) -> Result<(), FileError> {
+pub(crate) fn create_spool_dir(spool_dir: &Path) -> Result<(), FileError> {
     create_directory(spool_dir, DIRECTORY_MODE)
 }
 
@@ -28,7 +28,7 @@ pub fn create_spool_dir(spool_dir: &Path) -> Result<(), FileError> {
 ///
 /// # Errors
 /// The system's reason; that there is none is no error.
-pub fn delete(spool_dir: &Path, execution: &ExecutionId) -> Result<(), OutputError> {
+pub(crate) fn delete(spool_dir: &Path, execution: &ExecutionId) -> Result<(), OutputError> {
     [INDEX_EXTENSION, DATA_EXTENSION]
         .map(|extension| remove(&path(spool_dir, execution, extension)))
         .into_iter()
@@ -41,7 +41,10 @@ pub fn delete(spool_dir: &Path, execution: &ExecutionId) -> Result<(), OutputErr
 ///
 /// # Errors
 /// The first thing that the system refused; the rest is tried all the same.
-pub fn clear_orphans(spool_dir: &Path, known: &HashSet<ExecutionId>) -> Result<usize, FileError> {
+pub(crate) fn clear_orphans(
+    spool_dir: &Path,
+    known: &HashSet<ExecutionId>,
+) -> Result<usize, FileError> {
     let mut removed = 0;
     let mut outcome = Ok(());
     for entry in fs::read_dir(spool_dir).map_err(FileError::at("list", spool_dir))? {

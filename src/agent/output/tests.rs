@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{
-    CHANGE_COST_BYTES, DEFAULT_CAP_BYTES, FollowItem, Follower, OutputLog, clear_orphans,
-    create_spool_dir, delete,
-};
+use super::follow::Follower;
+use super::log::CHANGE_COST_BYTES;
+use super::{FollowItem, OutputLog, clear_orphans, create_spool_dir, delete};
 use crate::base::cancel::{Cancel, pair};
 use crate::base::threads::Supervisor;
+use crate::base::units::Mib;
 use crate::model::ids::ExecutionId;
 use crate::model::output::Stream::{self, Stderr, Stdout};
 
+/// As agents that are configured for nothing else.
+const DEFAULT_CAP_BYTES: u64 = Mib(8).bytes();
 /// Longer than any of these tests takes: whoever waits this long was not woken.
 const FOR_EVER: Option<Duration> = Some(Duration::from_secs(60));
 

@@ -62,7 +62,7 @@ pub enum ReleaseError {
 
 impl ReleaseError {
     /// Whether the archive is at fault, and not this machine.
-    pub const fn is_refusal(&self) -> bool {
+    pub(crate) const fn is_refusal(&self) -> bool {
         match self {
             ReleaseError::Digest { .. }
             | ReleaseError::Size { .. }

@@ -10,7 +10,7 @@ use super::error::ReleaseError;
 use crate::model::ids::Digest;
 
 /// Collects the pieces in a file without a name: however this ends, nothing is left of it.
-pub struct Incoming {
+pub(crate) struct Incoming {
     file: File,
     hasher: Sha256,
     bytes: u64,
@@ -34,7 +34,7 @@ impl Incoming {
     /// # Errors
     /// [`ReleaseError::TooLarge`] once there is more than an archive may have,
     /// [`ReleaseError::Transfer`] when the disk refuses.
-    pub fn write(&mut self, piece: &[u8]) -> Result<(), ReleaseError> {
+    pub(crate) fn write(&mut self, piece: &[u8]) -> Result<(), ReleaseError> {
         self.bytes = self.bytes.saturating_add(piece.len() as u64);
         if self.bytes > self.limit {
             return Err(ReleaseError::TooLarge { limit: self.limit });
@@ -43,16 +43,11 @@ impl Incoming {
         self.file.write_all(piece).map_err(store)
     }
 
-    /// Bytes received so far.
-    pub const fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// The whole archive, positioned at its start, ready for [`super::Releases::install`].
     ///
     /// # Errors
     /// [`ReleaseError::Size`] or [`ReleaseError::Digest`] when it is not what was announced.
-    pub fn finish(mut self, digest: &Digest, bytes: u64) -> Result<File, ReleaseError> {
+    pub(crate) fn finish(mut self, digest: &Digest, bytes: u64) -> Result<File, ReleaseError> {
         if self.bytes != bytes {
             return Err(ReleaseError::Size {
                 expected: bytes,

@@ -24,7 +24,7 @@ mod releases;
 #[cfg(test)]
 mod tests;
 
-pub use error::ReleaseError;
+pub(crate) use error::ReleaseError;
 pub use grants::Access;
-pub use incoming::Incoming;
-pub use releases::{KEPT_RELEASES, Release, Releases};
+pub(crate) use incoming::Incoming;
+pub use releases::{Release, Releases};

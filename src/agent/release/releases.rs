@@ -25,7 +25,7 @@ use crate::model::ids::{Digest, FunctionName};
 
 /// Releases of a function that [`Releases::prune`] keeps beside the active one, so that a
 /// rollback needs no transfer.
-pub const KEPT_RELEASES: usize = 3;
+pub(crate) const KEPT_RELEASES: usize = 3;
 
 /// Bytes that are hashed at once.
 const HASH_BUFFER_BYTES: usize = 64 * 1024;
@@ -90,7 +90,7 @@ impl Releases {
     ///
     /// # Errors
     /// The system's reason for not giving a file.
-    pub fn receive(&self) -> Result<Incoming, ReleaseError> {
+    pub(crate) fn receive(&self) -> Result<Incoming, ReleaseError> {
         Incoming::create(
             self.shared.directories.incoming()?,
             self.shared.limits.max_archive_bytes,
@@ -139,7 +139,7 @@ impl Releases {
     ///
     /// # Errors
     /// [`ReleaseError::Conflict`], or what the disk says.
-    pub fn reopen(
+    pub(crate) fn reopen(
         &self,
         function: &FunctionName,
         code: &Code,
@@ -153,7 +153,7 @@ impl Releases {
     ///
     /// # Errors
     /// The first thing that the disk refused; the rest is tried all the same.
-    pub fn prune(
+    pub(crate) fn prune(
         &self,
         function: &FunctionName,
         active: Option<&Release>,
@@ -173,7 +173,7 @@ impl Releases {
     ///
     /// # Errors
     /// The first thing that the disk refused; the rest is tried all the same.
-    pub fn remove_function(&self, function: &FunctionName) -> Result<(), ReleaseError> {
+    pub(crate) fn remove_function(&self, function: &FunctionName) -> Result<(), ReleaseError> {
         self.remove_where(function, |_| true)
     }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use openssl::sha::sha256;
 use tempfile::TempDir;
 
-use super::{KEPT_RELEASES, Release, ReleaseError, Releases};
+use super::releases::KEPT_RELEASES;
+use super::{Release, ReleaseError, Releases};
 use crate::archive::ArchiveLimits;
 use crate::base::threads::Supervisor;
 use crate::model::function::Code;

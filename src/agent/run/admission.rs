@@ -15,7 +15,7 @@ use crate::model::ids::FunctionName;
 
 /// See the module's text.
 #[derive(Debug)]
-pub struct Admission {
+pub(crate) struct Admission {
     max_executions: u32,
     state: Mutex<State>,
     changed: Condvar,
@@ -31,7 +31,7 @@ struct State {
 
 /// Why nothing more is taken on.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// The function's own limit.
     #[error("function {function} runs {limit} executions at once on this agent already")]
     FunctionAtCapacity {
@@ -53,14 +53,14 @@ pub enum Refused {
 
 /// One execution's place; free again when dropped.
 #[derive(Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     admission: Arc<Admission>,
     function: FunctionName,
 }
 
 impl Admission {
     /// Nothing runs yet.
-    pub fn new(max_executions: NonZeroU32) -> Arc<Admission> {
+    pub(crate) fn new(max_executions: NonZeroU32) -> Arc<Admission> {
         Arc::new(Admission {
             max_executions: max_executions.get(),
             state: Mutex::new(State::default()),
@@ -72,7 +72,7 @@ impl Admission {
     ///
     /// # Errors
     /// [`Refused`], the narrowest reason first.
-    pub fn admit(
+    pub(crate) fn admit(
         self: &Arc<Self>,
         function: &FunctionName,
         max_concurrency: NonZeroU32,
@@ -102,7 +102,7 @@ impl Admission {
     }
 
     /// Starts or ends draining; returns how many executions run.
-    pub fn set_draining(&self, draining: bool) -> u32 {
+    pub(crate) fn set_draining(&self, draining: bool) -> u32 {
         let mut state = lock(&self.state);
         state.draining = draining;
         state.running
@@ -110,30 +110,30 @@ impl Admission {
 
     /// Takes on nothing any more, whatever [`Admission::set_draining`] says later; returns how
     /// many executions run.
-    pub fn close(&self) -> u32 {
+    pub(crate) fn close(&self) -> u32 {
         let mut state = lock(&self.state);
         state.closed = true;
         state.running
     }
 
     /// Whether nothing is taken on.
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         let state = lock(&self.state);
         state.draining || state.closed
     }
 
     /// Executions that run now.
-    pub fn running(&self) -> u32 {
+    pub(crate) fn running(&self) -> u32 {
         lock(&self.state).running
     }
 
     /// Executions that may run at once.
-    pub fn max_executions(&self) -> u32 {
+    pub(crate) fn max_executions(&self) -> u32 {
         self.max_executions
     }
 
     /// Waits until nothing runs; says whether that came within `limit`.
-    pub fn wait_until_idle(&self, limit: Duration) -> bool {
+    pub(crate) fn wait_until_idle(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let mut state = lock(&self.state);
         while state.running > 0 {

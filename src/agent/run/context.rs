@@ -15,7 +15,7 @@ use crate::model::execution::ExecutionRecord;
 use crate::sandbox::{ResourceLimits, Sandbox};
 
 /// See the module's text.
-pub struct Context {
+pub(crate) struct Context {
     /// By which times are recorded.
     pub clock: Clock,
     /// Runs processes.
@@ -44,7 +44,7 @@ impl Context {
     /// Writes a final record and returns what counts from now on: the record, or the one that was
     /// written before. A disk that refuses it is an error of the machine, not of the execution:
     /// it is logged, and after a restart the execution counts as lost.
-    pub fn write_final(&self, record: ExecutionRecord, durable: bool) -> ExecutionRecord {
+    pub(crate) fn write_final(&self, record: ExecutionRecord, durable: bool) -> ExecutionRecord {
         match self.journal.finish(&record, durable) {
             Ok(()) => record,
             // Only an execution of the same id can have done that; what was said first stands.

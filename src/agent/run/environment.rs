@@ -19,7 +19,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// What is the same for all executions of this agent.
 #[derive(Debug)]
-pub struct Environment {
+pub(crate) struct Environment {
     inherited: BTreeMap<String, String>,
     private_address: Option<IpAddr>,
     // Found out after start, in the background.
@@ -28,7 +28,7 @@ pub struct Environment {
 
 /// What belongs to one execution.
 #[derive(Debug, Clone, Copy)]
-pub struct Belongings<'a> {
+pub(crate) struct Belongings<'a> {
     /// Its id.
     pub execution: &'a ExecutionId,
     /// What runs.
@@ -43,7 +43,10 @@ pub struct Belongings<'a> {
 
 impl Environment {
     /// Reads the agent's own environment, once.
-    pub fn new(private_address: Option<IpAddr>, public_address: Option<IpAddr>) -> Environment {
+    pub(crate) fn new(
+        private_address: Option<IpAddr>,
+        public_address: Option<IpAddr>,
+    ) -> Environment {
         let mut inherited: BTreeMap<_, _> = INHERITED
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), env::var(name).ok()?)))
@@ -59,7 +62,7 @@ impl Environment {
     }
 
     /// Given to executions that start from now on.
-    pub fn set_public_address(&self, address: IpAddr) {
+    pub(crate) fn set_public_address(&self, address: IpAddr) {
         *self
             .public_address
             .write()
@@ -67,7 +70,7 @@ impl Environment {
     }
 
     /// The whole list for one execution.
-    pub fn build(
+    pub(crate) fn build(
         &self,
         own: &Env,
         of_call: &Env,

@@ -22,7 +22,7 @@ use crate::model::output::Stream;
 use crate::sandbox::{Outcome, OutputSink, ResourceLimits, Spec, Stdin};
 
 /// Everything one run needs; consumed by running it.
-pub struct Execution {
+pub(crate) struct Execution {
     /// Its entry among what runs.
     pub live: Arc<Live>,
     /// The function as it was at admission.
@@ -53,7 +53,7 @@ impl OutputSink for Recorder<'_> {
 
 impl Execution {
     /// Which system calls its program will have; any answer serves what cannot start.
-    pub fn syscalls(&self) -> SyscallIsolation {
+    pub(crate) fn syscalls(&self) -> SyscallIsolation {
         match &self.function.containment {
             Ok(containment) => containment.isolation.syscalls,
             Err(_) => SyscallIsolation::Filtered,
@@ -61,7 +61,7 @@ impl Execution {
     }
 
     /// Runs to the end and returns the final record, which is on disk.
-    pub fn run(self, context: &Context) -> ExecutionRecord {
+    pub(crate) fn run(self, context: &Context) -> ExecutionRecord {
         let outcome = self.run_process(context);
         let output = self.live.output();
         output.finish();

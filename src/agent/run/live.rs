@@ -17,7 +17,7 @@ use crate::sandbox::{Control, StopReason};
 
 /// One of them.
 #[derive(Debug)]
-pub struct Live {
+pub(crate) struct Live {
     accepted: ExecutionRecord,
     clock: Clock,
     since: Moment,
@@ -29,7 +29,7 @@ pub struct Live {
 
 /// How one ended.
 #[derive(Debug, Clone)]
-pub struct Last {
+pub(crate) struct Last {
     /// Final, and on disk.
     pub record: ExecutionRecord,
     /// Whether no process of it is alive; if not, that could not be said.
@@ -38,7 +38,7 @@ pub struct Last {
 
 impl Live {
     /// Accepted, as `accepted` says.
-    pub fn new(
+    pub(crate) fn new(
         accepted: ExecutionRecord,
         clock: Clock,
         control: Control,
@@ -57,7 +57,7 @@ impl Live {
     }
 
     /// The record as it stands.
-    pub fn record(&self) -> ExecutionRecord {
+    pub(crate) fn record(&self) -> ExecutionRecord {
         if let Some(last) = self.last.get() {
             return last.record.clone();
         }
@@ -72,39 +72,39 @@ impl Live {
     }
 
     /// As it was accepted.
-    pub fn accepted(&self) -> &ExecutionRecord {
+    pub(crate) fn accepted(&self) -> &ExecutionRecord {
         &self.accepted
     }
 
     /// Where its output goes.
-    pub fn output(&self) -> &OutputLog {
+    pub(crate) fn output(&self) -> &OutputLog {
         &self.output
     }
 
     /// How it is told to stop.
-    pub fn control(&self) -> &Control {
+    pub(crate) fn control(&self) -> &Control {
         &self.control
     }
 
     /// How long it has been here.
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.clock.moment().since(self.since)
     }
 
     /// Pulled once its final record is written.
-    pub fn ended(&self) -> Cancel {
+    pub(crate) fn ended(&self) -> Cancel {
         self.ended.waiter()
     }
 
     /// Its end, once it is known.
-    pub fn last(&self) -> Option<&Last> {
+    pub(crate) fn last(&self) -> Option<&Last> {
         self.last.get()
     }
 }
 
 /// See the module's text.
 #[derive(Debug, Default)]
-pub struct LiveTable {
+pub(crate) struct LiveTable {
     state: Mutex<State>,
     released: Condvar,
 }
@@ -118,7 +118,7 @@ struct State {
 
 /// Keeps an execution from beginning until it is dropped.
 #[derive(Debug)]
-pub struct Hold<'a> {
+pub(crate) struct Hold<'a> {
     table: &'a LiveTable,
     id: ExecutionId,
 }
@@ -132,7 +132,7 @@ impl Drop for Hold<'_> {
 
 impl LiveTable {
     /// Adds one, unless its id is taken or held.
-    pub fn insert(&self, live: Live) -> Option<Arc<Live>> {
+    pub(crate) fn insert(&self, live: Live) -> Option<Arc<Live>> {
         let id = live.accepted.id.clone();
         let live = Arc::new(live);
         let mut state = lock(&self.state);
@@ -145,7 +145,7 @@ impl LiveTable {
 
     /// Keeps one that does not run from beginning; `None` when it runs. Waits while somebody else
     /// holds it, which is for a moment.
-    pub fn hold(&self, id: &ExecutionId) -> Option<Hold<'_>> {
+    pub(crate) fn hold(&self, id: &ExecutionId) -> Option<Hold<'_>> {
         let mut state = lock(&self.state);
         while state.held.contains(id) {
             state = self
@@ -164,19 +164,19 @@ impl LiveTable {
     }
 
     /// Finds one.
-    pub fn get(&self, id: &ExecutionId) -> Option<Arc<Live>> {
+    pub(crate) fn get(&self, id: &ExecutionId) -> Option<Arc<Live>> {
         lock(&self.state).running.get(id).cloned()
     }
 
     /// Removes one that never ran. Whoever found it meanwhile waits for nothing more.
-    pub fn withdraw(&self, live: &Live) {
+    pub(crate) fn withdraw(&self, live: &Live) {
         live.output.finish();
         lock(&self.state).running.remove(&live.accepted.id);
         live.ended.pull();
     }
 
     /// Makes the end of one known, and forgets it: its record and output are on disk.
-    pub fn finish(&self, live: &Live, last: Last) {
+    pub(crate) fn finish(&self, live: &Live, last: Last) {
         // Set once: the execution's own thread is the only one to call this.
         let _ = live.last.set(last);
         lock(&self.state).running.remove(&live.accepted.id);
@@ -184,7 +184,7 @@ impl LiveTable {
     }
 
     /// Ids and functions of all.
-    pub fn running(&self) -> Vec<(ExecutionId, FunctionName)> {
+    pub(crate) fn running(&self) -> Vec<(ExecutionId, FunctionName)> {
         lock(&self.state)
             .running
             .values()
@@ -193,7 +193,7 @@ impl LiveTable {
     }
 
     /// Records of all that fit, newest first.
-    pub fn list(
+    pub(crate) fn list(
         &self,
         function: Option<&FunctionName>,
         before: Option<&ExecutionId>,
@@ -211,7 +211,7 @@ impl LiveTable {
     }
 
     /// Tells all to stop.
-    pub fn stop_all(&self, reason: StopReason) {
+    pub(crate) fn stop_all(&self, reason: StopReason) {
         for live in lock(&self.state).running.values() {
             live.control.stop(reason);
         }

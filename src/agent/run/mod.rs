@@ -4,9 +4,9 @@
 //! the `threads`, with what all share in `context` and an `environment` of its own; `live` is the
 //! table of what runs.
 
-pub mod admission;
-pub mod context;
-pub mod environment;
-pub mod execution;
-pub mod live;
-pub mod threads;
+pub(crate) mod admission;
+pub(crate) mod context;
+pub(crate) mod environment;
+pub(crate) mod execution;
+pub(crate) mod live;
+pub(crate) mod threads;

@@ -10,14 +10,14 @@ use crate::model::isolation::SyscallIsolation;
 use crate::sandbox::Sandbox;
 
 /// See the module's text.
-pub struct Runs {
+pub(crate) struct Runs {
     contained: Pool,
     open: Pool,
 }
 
 impl Runs {
     /// No threads yet; `limits` are those of either kind.
-    pub fn new(limits: PoolLimits, supervisor: &Supervisor) -> Runs {
+    pub(crate) fn new(limits: PoolLimits, supervisor: &Supervisor) -> Runs {
         Runs {
             contained: Pool::new("run", limits, supervisor),
             open: Pool::new("run-open", limits, supervisor),
@@ -28,7 +28,7 @@ impl Runs {
     ///
     /// # Errors
     /// The job comes back: see [`Pool::submit`].
-    pub fn submit<J: FnOnce() + Send + 'static>(
+    pub(crate) fn submit<J: FnOnce() + Send + 'static>(
         &self,
         syscalls: SyscallIsolation,
         job: J,
@@ -42,7 +42,7 @@ impl Runs {
 
 /// To be called by a job on its thread, before it starts what gets these system calls. Where the thread
 /// cannot be prepared, each start costs more, and nothing else changes.
-pub fn prepare_thread(sandbox: &Sandbox, syscalls: SyscallIsolation) {
+pub(crate) fn prepare_thread(sandbox: &Sandbox, syscalls: SyscallIsolation) {
     if syscalls == SyscallIsolation::Filtered
         && let Err(error) = sandbox.contain_thread()
     {

@@ -18,11 +18,11 @@ const MAX_LAG: usize = 4096;
 const MAX_SUBSCRIBERS: usize = 16;
 
 /// Which execution ended, and what it ran.
-pub type Ended = (ExecutionId, FunctionName);
+pub(crate) type Ended = (ExecutionId, FunctionName);
 
 /// See the module's text.
 #[derive(Debug, Default)]
-pub struct Events {
+pub(crate) struct Events {
     state: Mutex<State>,
 }
 
@@ -34,7 +34,7 @@ struct State {
 
 /// A place among the subscribers, free again when dropped.
 #[derive(Debug)]
-pub struct Subscription<'a> {
+pub(crate) struct Subscription<'a> {
     events: &'a Events,
     number: u64,
     ends: Receiver<Ended>,
@@ -42,7 +42,7 @@ pub struct Subscription<'a> {
 
 impl Subscription<'_> {
     /// Everything that ends; disconnected once it was too slow, or the agent ends.
-    pub fn ends(&self) -> &Receiver<Ended> {
+    pub(crate) fn ends(&self) -> &Receiver<Ended> {
         &self.ends
     }
 }
@@ -55,7 +55,7 @@ impl Drop for Subscription<'_> {
 
 impl Events {
     /// Everything that ends from now on. `None` when there are `MAX_SUBSCRIBERS`.
-    pub fn subscribe(&self) -> Option<Subscription<'_>> {
+    pub(crate) fn subscribe(&self) -> Option<Subscription<'_>> {
         let mut state = lock(&self.state);
         if state.subscribers.len() >= MAX_SUBSCRIBERS {
             return None;
@@ -72,7 +72,7 @@ impl Events {
     }
 
     /// Tells everybody.
-    pub fn ended(&self, record: &ExecutionRecord) {
+    pub(crate) fn ended(&self, record: &ExecutionRecord) {
         let mut state = lock(&self.state);
         let event = (record.id.clone(), record.function.clone());
         // Full: the channel ends for it.
@@ -82,7 +82,7 @@ impl Events {
     }
 
     /// Ends all subscriptions.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         lock(&self.state).subscribers.clear();
     }
 }

@@ -3,7 +3,7 @@
 //! `service/` speaks gRPC and turns each call into one of `worker_api`, which `worker` carries out;
 //! `events` has those who are told of every end.
 
-pub mod events;
+pub(crate) mod events;
 pub mod service;
-pub mod worker;
+pub(crate) mod worker;
 pub mod worker_api;

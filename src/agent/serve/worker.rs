@@ -47,7 +47,7 @@ use crate::wire::watch::WatchEvent;
 const THREAD_IDLE: Duration = Duration::from_secs(30);
 
 /// The agent's side of every call: the parts that it is answered from.
-pub struct AgentWorker {
+pub(crate) struct AgentWorker {
     id: AgentId,
     // Before the context: its threads use it until they end.
     runs: Runs,
@@ -61,7 +61,7 @@ pub struct AgentWorker {
 
 impl AgentWorker {
     /// With nothing running. Threads for executions are started as they are needed.
-    pub fn new(
+    pub(crate) fn new(
         id: AgentId,
         context: Context,
         functions: Functions,
@@ -88,22 +88,17 @@ impl AgentWorker {
     }
 
     /// What its executions share.
-    pub fn context(&self) -> &Context {
+    pub(crate) fn context(&self) -> &Context {
         &self.context
     }
 
     /// Who may run how much.
-    pub fn admission(&self) -> &Arc<Admission> {
+    pub(crate) fn admission(&self) -> &Arc<Admission> {
         &self.admission
     }
 
-    /// The functions that it holds.
-    pub fn functions(&self) -> &Functions {
-        &self.functions
-    }
-
     /// Forgets records, and their output, that ended `retention` ago.
-    pub fn expire(&self, now: Timestamp, retention: Duration) {
+    pub(crate) fn expire(&self, now: Timestamp, retention: Duration) {
         records::expire(&self.context, now, retention);
     }
 }

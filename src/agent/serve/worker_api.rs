@@ -174,13 +174,8 @@ impl WorkerError {
         }
     }
 
-    /// What happened.
-    pub fn kind(&self) -> ErrorKind {
-        self.kind
-    }
-
     /// For the wire: the causes become one line.
-    pub fn to_refusal(&self) -> Refusal {
+    pub(crate) fn to_refusal(&self) -> Refusal {
         Refusal {
             kind: self.kind,
             subject: self.subject.clone(),

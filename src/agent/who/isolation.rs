@@ -19,7 +19,7 @@ use crate::sandbox::{Enforced, FileAccess, Identities, Identity, Missing, Sandbo
 
 /// See the module's text.
 #[derive(Debug)]
-pub struct IsolationRules {
+pub(crate) struct IsolationRules {
     defaults: Isolation,
     allow: Vec<Loosening>,
     enforced: Vec<Enforced>,
@@ -30,7 +30,7 @@ pub struct IsolationRules {
 
 /// What holds for one function.
 #[derive(Debug)]
-pub struct Containment {
+pub(crate) struct Containment {
     /// The answers.
     pub isolation: Isolation,
     /// As whom it runs; the agent's own user when there is none.
@@ -41,7 +41,7 @@ pub struct Containment {
 
 /// Why this agent does not run a function as it asks to be run.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Unacceptable {
+pub(crate) enum Unacceptable {
     /// It asks for less than it may have.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
@@ -57,7 +57,7 @@ pub enum Unacceptable {
 
 impl IsolationRules {
     /// `identities` are those that the sandbox was opened with.
-    pub fn new(
+    pub(crate) fn new(
         config: &AgentIsolation,
         sandbox: &Sandbox,
         identities: Option<Identities>,
@@ -77,12 +77,12 @@ impl IsolationRules {
     }
 
     /// What holds for every execution that does not ask for less.
-    pub fn enforced(&self) -> &[Enforced] {
+    pub(crate) fn enforced(&self) -> &[Enforced] {
         &self.enforced
     }
 
     /// What does not, and why.
-    pub fn missing(&self) -> &[Missing] {
+    pub(crate) fn missing(&self) -> &[Missing] {
         &self.missing
     }
 
@@ -90,7 +90,7 @@ impl IsolationRules {
     ///
     /// # Errors
     /// [`Unacceptable`]: it is not to run here.
-    pub fn decide(&self, request: &IsolationRequest) -> Result<Isolation, Unacceptable> {
+    pub(crate) fn decide(&self, request: &IsolationRequest) -> Result<Isolation, Unacceptable> {
         let isolation = resolve(request, self.defaults, &self.allow)?;
         match unenforced(request, &self.enforced).next() {
             None => Ok(isolation),
@@ -105,7 +105,7 @@ impl IsolationRules {
     ///
     /// # Errors
     /// [`NoUserLeft`].
-    pub fn contain(
+    pub(crate) fn contain(
         &self,
         function: &FunctionName,
         isolation: Isolation,
@@ -131,7 +131,7 @@ impl IsolationRules {
 
     /// Takes a user that a function had in an earlier run of this agent; `None` when it cannot be
     /// had any more.
-    pub fn retake(&self, uid: u32) -> Option<Arc<OwnUser>> {
+    pub(crate) fn retake(&self, uid: u32) -> Option<Arc<OwnUser>> {
         self.own.as_ref()?.retake(uid).map(Arc::new)
     }
 
@@ -148,7 +148,7 @@ impl IsolationRules {
 
 /// The files of an execution: its release to read, its directory, with the temporary one in it, to
 /// write.
-pub fn files(isolation: Isolation, release: &Path, cwd: &Path) -> FileAccess {
+pub(crate) fn files(isolation: Isolation, release: &Path, cwd: &Path) -> FileAccess {
     let only = |path: &Path| vec![PathBuf::from(path)];
     match isolation.files {
         FileIsolation::Strict => FileAccess::Only {

@@ -3,6 +3,6 @@
 //! `runners` finds the user ids of this machine, `users` gives each function its own, and
 //! `isolation` holds what a function asks for against what agent.yaml grants.
 
-pub mod isolation;
-pub mod runners;
-pub mod users;
+pub(crate) mod isolation;
+pub(crate) mod runners;
+pub(crate) mod users;

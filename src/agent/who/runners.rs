@@ -17,7 +17,7 @@ const FALLBACK_USER: &str = "nobody";
 
 /// Why nobody can run functions.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum RunnerError {
+pub(crate) enum RunnerError {
     /// Nobody to run functions as.
     #[error("neither user {0:?} nor {FALLBACK_USER:?} exists, and functions do not run as root")]
     NoRunner(String),
@@ -41,7 +41,10 @@ pub enum RunnerError {
 ///
 /// # Errors
 /// See [`RunnerError`].
-pub fn find(name: &str, own: &RangeInclusive<u32>) -> Result<Option<Identities>, RunnerError> {
+pub(crate) fn find(
+    name: &str,
+    own: &RangeInclusive<u32>,
+) -> Result<Option<Identities>, RunnerError> {
     find_for(Uid::effective(), name, own)
 }
 

@@ -16,14 +16,14 @@ use crate::model::ids::FunctionName;
 
 /// The range, and what of it is taken.
 #[derive(Debug)]
-pub struct Users {
+pub(crate) struct Users {
     range: RangeInclusive<u32>,
     taken: Mutex<HashSet<u32>>,
 }
 
 /// One user id, taken until this is dropped.
 #[derive(Debug)]
-pub struct OwnUser {
+pub(crate) struct OwnUser {
     uid: u32,
     users: Arc<Users>,
 }
@@ -33,7 +33,7 @@ pub struct OwnUser {
 #[error(
     "all {count} user ids from {first} to {last} belong to functions: widen isolation.runner_uids in agent.yaml"
 )]
-pub struct NoUserLeft {
+pub(crate) struct NoUserLeft {
     count: u64,
     first: u32,
     last: u32,
@@ -41,7 +41,7 @@ pub struct NoUserLeft {
 
 impl Users {
     /// All of the range is free.
-    pub fn new(range: RangeInclusive<u32>) -> Arc<Users> {
+    pub(crate) fn new(range: RangeInclusive<u32>) -> Arc<Users> {
         Arc::new(Users {
             range,
             taken: Mutex::default(),
@@ -54,7 +54,7 @@ impl Users {
     ///
     /// # Errors
     /// [`NoUserLeft`].
-    pub fn take(self: &Arc<Self>, function: &FunctionName) -> Result<OwnUser, NoUserLeft> {
+    pub(crate) fn take(self: &Arc<Self>, function: &FunctionName) -> Result<OwnUser, NoUserLeft> {
         let (first, last) = (*self.range.start(), *self.range.end());
         let count = u64::from(last - first) + 1;
         let start = place(function) % count;
@@ -72,7 +72,7 @@ impl Users {
 
     /// Takes a certain id again, as the journal says; `None` when it is outside of the range or
     /// taken.
-    pub fn retake(self: &Arc<Self>, uid: u32) -> Option<OwnUser> {
+    pub(crate) fn retake(self: &Arc<Self>, uid: u32) -> Option<OwnUser> {
         let is_free = self.range.contains(&uid) && lock(&self.taken).insert(uid);
         is_free.then(|| OwnUser {
             uid,
@@ -83,7 +83,7 @@ impl Users {
 
 impl OwnUser {
     /// Its user id.
-    pub fn uid(&self) -> u32 {
+    pub(crate) fn uid(&self) -> u32 {
         self.uid
     }
 }

@@ -138,7 +138,7 @@ impl WorkDirs {
     ///
     /// # Errors
     /// That `work_root` cannot be listed.
-    pub fn clear_leftovers(&self) -> Result<usize, FileError> {
+    pub(crate) fn clear_leftovers(&self) -> Result<usize, FileError> {
         let listed = openat(&self.root.fd, ".", directory_flags(), Mode::empty())
             .and_then(Dir::from_fd)
             .map_err(errno_at("list", &self.root.path))?;
@@ -248,7 +248,7 @@ impl WorkDir {
     }
 
     /// Once something in it may be alive: it could change the directory of whoever has it next.
-    pub fn never_reuse(&mut self) {
+    pub(crate) fn never_reuse(&mut self) {
         self.may_be_kept = false;
     }
 

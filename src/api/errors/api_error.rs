@@ -11,7 +11,7 @@ use crate::http::status::Status;
 /// An error as the client sees it. Boxed, so that answers that succeed carry only a pointer's
 /// worth of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiError(Box<Details>);
+pub(crate) struct ApiError(Box<Details>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Details {
@@ -31,7 +31,7 @@ const RETRY_AFTER_S: u32 = 1;
 
 impl ApiError {
     /// `code` is stable and for programs, `message` and `hint` are for people.
-    pub fn new(
+    pub(crate) fn new(
         status: Status,
         code: &'static str,
         message: impl Into<String>,
@@ -50,7 +50,7 @@ impl ApiError {
     }
 
     /// 422 with each bad field named.
-    pub fn invalid(fields: Vec<FieldError>) -> ApiError {
+    pub(crate) fn invalid(fields: Vec<FieldError>) -> ApiError {
         let message = fields
             .iter()
             .map(ToString::to_string)
@@ -89,7 +89,7 @@ impl ApiError {
     }
 
     /// 405 with the methods there are.
-    pub fn method_not_allowed(allow: String) -> ApiError {
+    pub(crate) fn method_not_allowed(allow: String) -> ApiError {
         let mut error = ApiError::new(
             Status::MethodNotAllowed,
             "method_not_allowed",
@@ -102,7 +102,7 @@ impl ApiError {
 
     /// Ends the connection after the answer, for a request whose body is not read.
     #[must_use]
-    pub fn closing(mut self) -> ApiError {
+    pub(crate) fn closing(mut self) -> ApiError {
         self.0.close = true;
         self
     }
@@ -114,7 +114,7 @@ impl ApiError {
     }
 
     /// The HTTP answer.
-    pub fn into_response(self) -> Response {
+    pub(crate) fn into_response(self) -> Response {
         let details = *self.0;
         let fields = details.fields.into_iter().map(|field| BadField {
             field: field.field,

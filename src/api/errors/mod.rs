@@ -15,4 +15,4 @@ mod machine;
 mod requests;
 mod store;
 
-pub use api_error::ApiError;
+pub(crate) use api_error::ApiError;

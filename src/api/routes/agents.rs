@@ -15,14 +15,18 @@ use crate::model::ids::AgentId;
 use crate::wire::names::JOIN_TOKEN_HEADER;
 
 /// `GET /agents`.
-pub fn list(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+pub(crate) fn list(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
     let agents = api.control().agents().list();
     let agents: Vec<_> = agents.iter().map(views::agent).collect();
     render::json(Status::Ok, &agents)
 }
 
 /// `POST /agents/register`.
-pub fn register(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+pub(crate) fn register(
+    api: &Api,
+    request: &mut Request<'_>,
+    _: &Params,
+) -> Result<Response, ApiError> {
     let (address, tls) = fields(request, SMALL_BODY_BYTES, |fields| {
         let address = fields.required("address", read::text);
         let tls = fields.optional("tls", read::boolean);
@@ -39,7 +43,11 @@ pub fn register(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Resp
 }
 
 /// `POST /agents/enroll`.
-pub fn enroll(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+pub(crate) fn enroll(
+    api: &Api,
+    request: &mut Request<'_>,
+    _: &Params,
+) -> Result<Response, ApiError> {
     let agent = fields(request, SMALL_BODY_BYTES, |fields| {
         fields.required("agent_id", |node| {
             AgentId::new(&read::text(node)?).map_err(|error| error.to_string())
@@ -55,7 +63,7 @@ pub fn enroll(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Respon
 }
 
 /// `POST /agents/join`: open to whoever holds a token, and to nobody else's bytes.
-pub fn join(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+pub(crate) fn join(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
     let enrolment = api.control().enrolment();
     let token = request
         .header(JOIN_TOKEN_HEADER)?
@@ -77,7 +85,11 @@ pub fn join(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response
 }
 
 /// `POST /agents/{id}/drain`; `{"drain": false}` takes it back.
-pub fn drain(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub(crate) fn drain(
+    api: &Api,
+    request: &mut Request<'_>,
+    params: &Params,
+) -> Result<Response, ApiError> {
     let id = id(params, AgentId::new)?;
     let drain = fields(request, SMALL_BODY_BYTES, |fields| {
         Some(fields.or("drain", true, read::boolean))
@@ -87,7 +99,11 @@ pub fn drain(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Re
 }
 
 /// `DELETE /agents/{id}`.
-pub fn remove(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub(crate) fn remove(
+    api: &Api,
+    _: &mut Request<'_>,
+    params: &Params,
+) -> Result<Response, ApiError> {
     let id = id(params, AgentId::new)?;
     api.control().agents().remove(&id)?;
     let body = Removed {

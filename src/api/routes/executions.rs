@@ -40,7 +40,7 @@ const MAX_KEY_CHARACTERS: usize = 255;
 const DEFAULT_LISTED: usize = 50;
 
 /// `POST /execute/{name}`.
-pub fn execute(
+pub(crate) fn execute(
     api: &Api,
     request: &mut Request<'_>,
     params: &Params,
@@ -50,7 +50,7 @@ pub fn execute(
 }
 
 /// `POST /execute/{name}/async`.
-pub fn execute_async(
+pub(crate) fn execute_async(
     api: &Api,
     request: &mut Request<'_>,
     params: &Params,
@@ -67,13 +67,17 @@ pub fn execute_async(
 }
 
 /// `GET /executions/{id}`.
-pub fn get(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub(crate) fn get(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
     let id = id(params, ExecutionId::new)?;
     record(Status::Ok, &api.control().executions().get(&id)?)
 }
 
 /// `DELETE /executions/{id}`.
-pub fn cancel(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub(crate) fn cancel(
+    api: &Api,
+    _: &mut Request<'_>,
+    params: &Params,
+) -> Result<Response, ApiError> {
     let id = id(params, ExecutionId::new)?;
     api.control().executions().cancel(&id)?;
     let body = Cancelled {
@@ -84,7 +88,7 @@ pub fn cancel(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Respons
 }
 
 /// `GET /executions`.
-pub fn list(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+pub(crate) fn list(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
     only_query_keys(request, &["function", "status", "limit", "cursor"])?;
     let function = query(request, "function")?
         .map(FunctionName::new)
@@ -123,7 +127,11 @@ pub fn list(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response
 }
 
 /// `GET /executions/{id}/output`: raw bytes.
-pub fn output(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub(crate) fn output(
+    api: &Api,
+    request: &mut Request<'_>,
+    params: &Params,
+) -> Result<Response, ApiError> {
     only_query_keys(request, &["stream", "offset"])?;
     let id = id(params, ExecutionId::new)?;
     let stream = match query(request, "stream")? {
@@ -145,7 +153,11 @@ pub fn output(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<R
 }
 
 /// `GET /executions/{id}/events`: Server-Sent Events.
-pub fn events(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub(crate) fn events(
+    api: &Api,
+    request: &mut Request<'_>,
+    params: &Params,
+) -> Result<Response, ApiError> {
     let id = id(params, ExecutionId::new)?;
     let offset = match request.header("last-event-id")? {
         None => 0,

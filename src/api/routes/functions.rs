@@ -16,21 +16,25 @@ use crate::http::status::Status;
 use crate::model::ids::FunctionName;
 
 /// `GET /functions`.
-pub fn list(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+pub(crate) fn list(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
     let functions = api.control().functions().list();
     let functions: Vec<_> = functions.iter().map(views::function).collect();
     render::json(Status::Ok, &functions)
 }
 
 /// `GET /functions/{name}`.
-pub fn get(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub(crate) fn get(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
     let name = id(params, FunctionName::new)?;
     let function = api.control().functions().get(&name)?;
     render::json(Status::Ok, &views::function(&function))
 }
 
 /// `PUT /functions`, with YAML.
-pub fn register(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+pub(crate) fn register(
+    api: &Api,
+    request: &mut Request<'_>,
+    _: &Params,
+) -> Result<Response, ApiError> {
     let yaml = request.body().read_to_vec(MAX_FUNCTION_YAML_BYTES)?;
     let config = parse_function_yaml(&yaml).map_err(|error| match error {
         FunctionYamlError::Malformed(malformed) => ApiError::new(
@@ -46,7 +50,11 @@ pub fn register(api: &Api, request: &mut Request<'_>, _: &Params) -> Result<Resp
 }
 
 /// `PUT /deploy/{name}`, with a zip archive, which goes to disk as it comes.
-pub fn deploy(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub(crate) fn deploy(
+    api: &Api,
+    request: &mut Request<'_>,
+    params: &Params,
+) -> Result<Response, ApiError> {
     let name = id(params, FunctionName::new)?;
     if !request.body().is_declared() {
         return Err(ApiError::new(
@@ -66,7 +74,11 @@ pub fn deploy(api: &Api, request: &mut Request<'_>, params: &Params) -> Result<R
 }
 
 /// `DELETE /functions/{name}`.
-pub fn delete(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub(crate) fn delete(
+    api: &Api,
+    _: &mut Request<'_>,
+    params: &Params,
+) -> Result<Response, ApiError> {
     let name = id(params, FunctionName::new)?;
     api.control().functions().delete(&name)?;
     let body = Removed {
@@ -77,7 +89,11 @@ pub fn delete(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Respons
 }
 
 /// `GET /functions/{name}/versions`.
-pub fn versions(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Response, ApiError> {
+pub(crate) fn versions(
+    api: &Api,
+    _: &mut Request<'_>,
+    params: &Params,
+) -> Result<Response, ApiError> {
     let name = id(params, FunctionName::new)?;
     let Versions { function, versions } = api.control().functions().versions(&name)?;
     let versions: Vec<_> = versions
@@ -88,7 +104,7 @@ pub fn versions(api: &Api, _: &mut Request<'_>, params: &Params) -> Result<Respo
 }
 
 /// `POST /functions/{name}/rollback`.
-pub fn rollback(
+pub(crate) fn rollback(
     api: &Api,
     request: &mut Request<'_>,
     params: &Params,

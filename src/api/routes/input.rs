@@ -10,14 +10,14 @@ use crate::http::status::Status;
 use crate::model::ids::InvalidId;
 
 /// A JSON body that only says what to do; nobody needs more.
-pub const SMALL_BODY_BYTES: usize = 64 << 10;
+pub(crate) const SMALL_BODY_BYTES: usize = 64 << 10;
 
 /// Reads a JSON object of at most `limit` bytes by its fields; an empty body is an empty object.
 /// `read` gives nothing only after it has noted why.
 ///
 /// # Errors
 /// The body's; 400 for what is no JSON; 422 with every bad and every unknown field.
-pub fn fields<T>(
+pub(crate) fn fields<T>(
     request: &mut Request<'_>,
     limit: usize,
     read: impl FnOnce(&mut Section<'_>) -> Option<T>,
@@ -58,7 +58,10 @@ fn object(body: &[u8]) -> Result<Node, ApiError> {
 ///
 /// # Errors
 /// 422 with the rule that it breaks.
-pub fn id<T>(params: &[String], read: fn(&str) -> Result<T, InvalidId>) -> Result<T, ApiError> {
+pub(crate) fn id<T>(
+    params: &[String],
+    read: fn(&str) -> Result<T, InvalidId>,
+) -> Result<T, ApiError> {
     let segment = params.first().map_or("", String::as_str);
     read(segment).map_err(|error| ApiError::from(&error))
 }
@@ -67,7 +70,10 @@ pub fn id<T>(params: &[String], read: fn(&str) -> Result<T, InvalidId>) -> Resul
 ///
 /// # Errors
 /// 422 when it stands more than once.
-pub fn query<'r>(request: &'r Request<'_>, key: &'static str) -> Result<Option<&'r str>, ApiError> {
+pub(crate) fn query<'r>(
+    request: &'r Request<'_>,
+    key: &'static str,
+) -> Result<Option<&'r str>, ApiError> {
     let mut values = request.query_all(key);
     let first = values.next();
     if values.next().is_some() {
@@ -80,7 +86,10 @@ pub fn query<'r>(request: &'r Request<'_>, key: &'static str) -> Result<Option<&
 ///
 /// # Errors
 /// 422.
-pub fn query_number(request: &Request<'_>, key: &'static str) -> Result<Option<u64>, ApiError> {
+pub(crate) fn query_number(
+    request: &Request<'_>,
+    key: &'static str,
+) -> Result<Option<u64>, ApiError> {
     query(request, key)?
         .map(|text| {
             text.parse()
@@ -93,7 +102,7 @@ pub fn query_number(request: &Request<'_>, key: &'static str) -> Result<Option<u
 ///
 /// # Errors
 /// 422 naming each.
-pub fn only_query_keys(request: &Request<'_>, known: &[&str]) -> Result<(), ApiError> {
+pub(crate) fn only_query_keys(request: &Request<'_>, known: &[&str]) -> Result<(), ApiError> {
     let unknown: Vec<_> = request
         .query()
         .iter()
@@ -113,7 +122,7 @@ pub fn only_query_keys(request: &Request<'_>, known: &[&str]) -> Result<(), ApiE
 }
 
 /// 422 about one query value or header.
-pub fn bad_value(key: &str, message: String) -> ApiError {
+pub(crate) fn bad_value(key: &str, message: String) -> ApiError {
     ApiError::invalid(vec![field_error(key, message)])
 }
 

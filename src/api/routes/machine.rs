@@ -11,7 +11,7 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 
 /// `GET /resources`.
-pub fn resources(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+pub(crate) fn resources(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
     let agents = api.control().agents().list();
     let body = Resources {
         flux: OwnMachine {
@@ -23,13 +23,17 @@ pub fn resources(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response,
 }
 
 /// `POST /initialize`.
-pub fn initialize(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+pub(crate) fn initialize(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
     let never = api.control().machines().initialize()?;
     match never {}
 }
 
 /// `DELETE /nodes`.
-pub fn remove_nodes(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+pub(crate) fn remove_nodes(
+    api: &Api,
+    _: &mut Request<'_>,
+    _: &Params,
+) -> Result<Response, ApiError> {
     let body = NodesRemoved {
         status: "removed".to_owned(),
         removed: api.control().machines().remove_all(),

@@ -11,12 +11,12 @@ use crate::http::status::Status;
 
 /// `GET /health`: the process lives. Touches nothing else, so that a sick disk does not get a
 /// healthy process restarted.
-pub fn health(_: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+pub(crate) fn health(_: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
     state("ok")
 }
 
 /// `GET /ready`: the store answers, and no shutdown is under way.
-pub fn ready(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
+pub(crate) fn ready(api: &Api, _: &mut Request<'_>, _: &Params) -> Result<Response, ApiError> {
     api.control().ready()?;
     state("ready")
 }

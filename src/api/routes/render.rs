@@ -11,7 +11,7 @@ use crate::http::status::Status;
 ///
 /// # Errors
 /// 500 when a value makes no JSON, which none of ours should.
-pub fn json(status: Status, body: &impl Serialize) -> Result<Response, ApiError> {
+pub(crate) fn json(status: Status, body: &impl Serialize) -> Result<Response, ApiError> {
     let body = serde_json::to_vec(body).map_err(|error| {
         log::error!("an answer makes no JSON: {}", with_causes(&error));
         ApiError::new(

@@ -16,7 +16,7 @@ use crate::base::group_commit::GroupCommit;
 use crate::base::threads::lock;
 
 /// One open database; shared by all threads of the daemon.
-pub struct Database {
+pub(crate) struct Database {
     path: PathBuf,
     // Before the writer: the connection that closes last checkpoints and removes the log, which
     // only the writer may do.
@@ -32,7 +32,7 @@ impl Database {
     /// # Errors
     /// Another file lies there, its format is newer than `schema`'s, it is damaged, or the
     /// system refuses.
-    pub fn open(path: &Path, schema: &Schema) -> Result<Database, SqliteError> {
+    pub(crate) fn open(path: &Path, schema: &Schema) -> Result<Database, SqliteError> {
         let connection = open_writer(path, schema)?;
         let failing = Arc::new(AtomicBool::new(false));
         let writer = Writer::new(path.to_owned(), connection, Arc::clone(&failing));
@@ -44,16 +44,11 @@ impl Database {
         })
     }
 
-    /// Where it lies.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Runs `read` on a connection of its own; each statement sees one committed state. `action` reads after "cannot".
     ///
     /// # Errors
     /// What `read` refuses with, or what SQLite reports.
-    pub fn read<T, E: From<SqliteError>>(
+    pub(crate) fn read<T, E: From<SqliteError>>(
         &self,
         action: &'static str,
         read: impl FnOnce(&Connection) -> Result<T, Failure<E>>,
@@ -69,7 +64,7 @@ impl Database {
     /// # Errors
     /// What `change` refuses with, or why the transaction failed; either way nothing of it
     /// stays.
-    pub fn write<T, E>(
+    pub(crate) fn write<T, E>(
         &self,
         action: &'static str,
         commit: Commit,
@@ -104,7 +99,7 @@ impl Database {
     /// Hands in `change` without waiting: the next batch applies it, in the order of handing
     /// in. A failure is logged. `settled` runs once the change is committed or failed, before
     /// any later change is acknowledged.
-    pub fn write_lazily<E: Error>(
+    pub(crate) fn write_lazily<E: Error>(
         &self,
         action: &'static str,
         change: impl FnOnce(&Connection) -> Result<(), Failure<E>> + Send + 'static,
@@ -138,7 +133,7 @@ impl Database {
     }
 
     /// Returns once everything handed in before is committed or has failed. Does not sync.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.writer.flush();
     }
 
@@ -147,7 +142,7 @@ impl Database {
     ///
     /// # Errors
     /// What SQLite reports.
-    pub fn check(&self) -> Result<(), SqliteError> {
+    pub(crate) fn check(&self) -> Result<(), SqliteError> {
         self.read("read from", |connection| {
             connection
                 .prepare_cached("SELECT count(*) FROM sqlite_schema")?

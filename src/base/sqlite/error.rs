@@ -136,7 +136,7 @@ impl fmt::Display for Reported {
 
 /// How one read or change ends without a result: SQLite failed, or the caller's own rules say no.
 #[derive(Debug)]
-pub enum Failure<E> {
+pub(crate) enum Failure<E> {
     /// The file is at fault; becomes a [`SqliteError`].
     Sqlite(rusqlite::Error),
     /// The change is refused and leaves nothing behind; other changes of its batch stand.

@@ -14,8 +14,9 @@ mod statements;
 mod tests;
 mod writer;
 
-pub use database::Database;
-pub use error::{Failure, Reported, SqliteError};
-pub use open::Schema;
-pub use statements::{all, first, run};
-pub use writer::Commit;
+pub(crate) use database::Database;
+pub(crate) use error::Failure;
+pub use error::{Reported, SqliteError};
+pub(crate) use open::Schema;
+pub(crate) use statements::{all, first, run};
+pub(crate) use writer::Commit;

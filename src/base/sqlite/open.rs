@@ -30,7 +30,7 @@ const STATEMENT_CACHE: usize = 64;
 
 /// What a database is and how it came to its present form.
 #[derive(Debug, Clone, Copy)]
-pub struct Schema {
+pub(crate) struct Schema {
     /// Distinguishes our files from other programs' (`PRAGMA application_id`).
     pub application_id: i32,
     /// SQL that leads from format n to n + 1, from the empty file on. Its length is the format
@@ -40,7 +40,7 @@ pub struct Schema {
 
 impl Schema {
     /// The format this program writes.
-    pub fn format(&self) -> u32 {
+    pub(crate) fn format(&self) -> u32 {
         u32::try_from(self.migrations.len()).unwrap_or(u32::MAX)
     }
 }

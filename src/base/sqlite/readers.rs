@@ -27,7 +27,7 @@ struct State {
 
 impl Readers {
     /// Opens nothing yet.
-    pub fn new(path: PathBuf) -> Readers {
+    pub(crate) fn new(path: PathBuf) -> Readers {
         Readers {
             path,
             state: Mutex::default(),
@@ -39,7 +39,7 @@ impl Readers {
     ///
     /// # Errors
     /// No connection can be opened.
-    pub fn with<T>(&self, read: impl FnOnce(&Connection) -> T) -> Result<T, SqliteError> {
+    pub(crate) fn with<T>(&self, read: impl FnOnce(&Connection) -> T) -> Result<T, SqliteError> {
         let mut loan = Loan {
             readers: self,
             connection: self.borrow(),

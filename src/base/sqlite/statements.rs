@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 ///
 /// # Errors
 /// What SQLite reports.
-pub fn first<T>(
+pub(crate) fn first<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -22,7 +22,7 @@ pub fn first<T>(
 ///
 /// # Errors
 /// What SQLite reports.
-pub fn all<T>(
+pub(crate) fn all<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -38,6 +38,10 @@ pub fn all<T>(
 ///
 /// # Errors
 /// What SQLite reports.
-pub fn run(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+pub(crate) fn run(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> rusqlite::Result<usize> {
     connection.prepare_cached(sql)?.execute(params)
 }

@@ -15,7 +15,7 @@ use crate::base::group_commit::BatchWriter;
 
 /// What a change must survive before its submitter goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Commit {
+pub(crate) enum Commit {
     /// A power cut: the batch is fsynced.
     Synced,
     /// The end of this process, however it ends: the batch is with the kernel, and an fsync
@@ -55,7 +55,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn new(path: PathBuf, connection: Connection, failing: Arc<AtomicBool>) -> Writer {
+    pub(crate) fn new(path: PathBuf, connection: Connection, failing: Arc<AtomicBool>) -> Writer {
         Writer {
             path,
             connection,

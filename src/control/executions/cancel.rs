@@ -12,7 +12,7 @@ impl Executions {
     ///
     /// # Errors
     /// Unknown, ended already, or its agent cannot be asked or cannot confirm.
-    pub fn cancel(&self, id: &ExecutionId) -> Result<(), ExecutionError> {
+    pub(crate) fn cancel(&self, id: &ExecutionId) -> Result<(), ExecutionError> {
         let agent = match self.locate(id)? {
             Whereabouts::Kept(kept) => {
                 return Err(ExecutionError::Ended {

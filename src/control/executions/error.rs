@@ -9,7 +9,7 @@ use crate::store::StoreError;
 
 /// See the module's text. An outage is none of "not found".
 #[derive(Debug, Error)]
-pub enum ExecutionError {
+pub(crate) enum ExecutionError {
     /// No execution of that id is known.
     #[error("no execution {0} is known")]
     NotFound(ExecutionId),

@@ -31,7 +31,7 @@ const POLL_PAUSE: Duration = Duration::from_millis(500);
 
 /// What waiting for the next event came to.
 #[derive(Debug)]
-pub enum Followed {
+pub(crate) enum Followed {
     /// It happened.
     Event(FollowEvent),
     /// Nothing happened for a while; ask again.
@@ -41,7 +41,7 @@ pub enum Followed {
 }
 
 /// Output as it comes; ends with the final record.
-pub struct Follow {
+pub(crate) struct Follow {
     source: Source,
     client_gone: Cancel,
 }
@@ -70,7 +70,7 @@ struct KeptOutputReader {
 
 /// Why following broke off; the client may follow again from where it stands.
 #[derive(Debug, Error)]
-pub enum FollowError {
+pub(crate) enum FollowError {
     /// The connection to the agent broke.
     #[error("it cannot be followed at its agent")]
     Agent(#[from] RpcError),
@@ -90,7 +90,7 @@ impl Executions {
     ///
     /// # Errors
     /// As [`Executions::get`].
-    pub fn follow(
+    pub(crate) fn follow(
         &self,
         id: &ExecutionId,
         offset: u64,
@@ -176,7 +176,7 @@ impl Follow {
     ///
     /// # Errors
     /// See [`FollowError`].
-    pub fn next_event(&mut self) -> Result<Followed, FollowError> {
+    pub(crate) fn next_event(&mut self) -> Result<Followed, FollowError> {
         match &mut self.source {
             Source::Pushed(follower) => {
                 // Falls silent now and then, so that the caller can tell its client that all is well.

@@ -12,11 +12,11 @@ use crate::store::history::RecordFilter;
 use crate::wire::listing::ExecutionQuery;
 
 /// Executions in one listing at the most, so that an answer stays readable and bounded.
-pub const MAX_LISTED: usize = 500;
+pub(crate) const MAX_LISTED: usize = 500;
 
 /// Which executions to list.
 #[derive(Debug, Clone, Default)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// Only of this function.
     pub function: Option<FunctionName>,
     /// Only in this state.
@@ -29,7 +29,7 @@ pub struct Listing {
 
 /// A page of a listing.
 #[derive(Debug)]
-pub struct Page {
+pub(crate) struct Page {
     /// Newest first, without their output.
     pub records: Vec<ExecutionRecord>,
     /// Pass as `before` for the next page.
@@ -43,7 +43,7 @@ impl Executions {
     ///
     /// # Errors
     /// The history cannot be asked.
-    pub fn list(&self, listing: &Listing) -> Result<Page, ExecutionError> {
+    pub(crate) fn list(&self, listing: &Listing) -> Result<Page, ExecutionError> {
         let limit = listing.limit.clamp(1, MAX_LISTED);
         // One more than shown, to know whether there are more.
         let wanted = limit + 1;

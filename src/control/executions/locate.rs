@@ -28,7 +28,7 @@ const ASK_POOL: PoolLimits = PoolLimits {
 const HOMECOMING_TIME: Duration = Duration::from_secs(10);
 
 /// See the directory's text.
-pub struct Executions {
+pub(crate) struct Executions {
     pub(super) fleet: Arc<Fleet>,
     pub(super) contacts: Contacts,
     store: Arc<dyn Store>,
@@ -50,7 +50,7 @@ pub(super) enum Whereabouts {
 
 impl Executions {
     /// Takes its parts.
-    pub fn new(
+    pub(crate) fn new(
         fleet: Arc<Fleet>,
         contacts: Contacts,
         store: Arc<dyn Store>,
@@ -68,7 +68,7 @@ impl Executions {
     ///
     /// # Errors
     /// The store's, the history's.
-    pub fn is_known(&self, id: &ExecutionId) -> Result<bool, ExecutionError> {
+    pub(crate) fn is_known(&self, id: &ExecutionId) -> Result<bool, ExecutionError> {
         // The route before the record: it is forgotten after that is kept.
         let has_route = self.store.get_route(id)?.is_some();
         Ok(has_route || self.contacts.records.find(id)?.is_some())

@@ -11,7 +11,7 @@ mod list;
 mod locate;
 mod read;
 
-pub use error::ExecutionError;
-pub use follow::{Follow, FollowError, Followed};
-pub use list::{Listing, MAX_LISTED, Page};
-pub use locate::Executions;
+pub(crate) use error::ExecutionError;
+pub(crate) use follow::{Follow, Followed};
+pub(crate) use list::{Listing, MAX_LISTED};
+pub(crate) use locate::Executions;

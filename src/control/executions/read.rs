@@ -21,7 +21,7 @@ impl Executions {
     ///
     /// # Errors
     /// Unknown, or its agent cannot be asked.
-    pub fn get(&self, id: &ExecutionId) -> Result<Executed, ExecutionError> {
+    pub(crate) fn get(&self, id: &ExecutionId) -> Result<Executed, ExecutionError> {
         match self.locate(id)? {
             Whereabouts::Kept(kept) => self.read_kept(&kept),
             Whereabouts::At {
@@ -45,7 +45,7 @@ impl Executions {
     ///
     /// # Errors
     /// As [`Executions::get`].
-    pub fn read_output(
+    pub(crate) fn read_output(
         &self,
         id: &ExecutionId,
         stream: Option<Stream>,

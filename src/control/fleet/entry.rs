@@ -13,7 +13,7 @@ use crate::store::{Revision, Stored};
 
 /// What an agent holds of one function.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub(crate) struct Held {
     /// Of the configuration in force there.
     pub config_digest: String,
     /// Of the code in force there; absent before the first deploy.
@@ -22,7 +22,7 @@ pub struct Held {
 
 /// What the API shows of an agent.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AgentView {
+pub(crate) struct AgentView {
     /// The stored part.
     pub agent: Agent,
     /// What probing it told.
@@ -35,7 +35,7 @@ pub struct AgentView {
 
 /// For what an agent said it has no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusedFor {
+pub(crate) enum RefusedFor {
     /// The function of the call.
     Function,
     /// Anything.
@@ -78,7 +78,7 @@ pub(super) struct Entry {
 
 impl Entry {
     /// As it is stored; nothing is known of it before it answers.
-    pub fn new(stored: Stored<Agent>) -> Entry {
+    pub(crate) fn new(stored: Stored<Agent>) -> Entry {
         let Stored { value, revision } = stored;
         Entry {
             agent: Agent {
@@ -99,7 +99,7 @@ impl Entry {
         }
     }
 
-    pub fn view(&self) -> AgentView {
+    pub(crate) fn view(&self) -> AgentView {
         AgentView {
             agent: self.agent.clone(),
             contact: self.contact.clone(),
@@ -110,19 +110,19 @@ impl Entry {
 
     /// Whether it is the agent that `agent` was when somebody looked: not one that was removed
     /// and registered again since.
-    pub fn is_same(&self, agent: &Agent) -> bool {
+    pub(crate) fn is_same(&self, agent: &Agent) -> bool {
         self.agent.address == agent.address
             && self.agent.tls == agent.tls
             && self.agent.registered_at == agent.registered_at
     }
 
-    pub fn gets_traffic(&self) -> bool {
+    pub(crate) fn gets_traffic(&self) -> bool {
         self.agent.state == AgentState::Online
     }
 
     /// Whether it may get traffic soon without anybody doing anything: it is being synced, or it
     /// was never asked since this control plane started.
-    pub fn is_coming(&self) -> bool {
+    pub(crate) fn is_coming(&self) -> bool {
         match self.agent.state {
             AgentState::Syncing => true,
             AgentState::Offline => {
@@ -135,7 +135,7 @@ impl Entry {
         }
     }
 
-    pub fn candidate(&self, current: &Current) -> Candidate {
+    pub(crate) fn candidate(&self, current: &Current) -> Candidate {
         let name = &current.config.name;
         let node = self.contact.node.as_ref();
         Candidate {
@@ -159,7 +159,7 @@ impl Entry {
     }
 
     /// Takes a slot. The same execution twice takes it once.
-    pub fn occupy(
+    pub(crate) fn occupy(
         &mut self,
         execution: ExecutionId,
         current: Option<&Arc<Current>>,
@@ -192,14 +192,14 @@ impl Entry {
     }
 
     /// Something ended: its slot is free, if it is known here, and so may be others.
-    pub fn vacate(&mut self, execution: &ExecutionId) {
+    pub(crate) fn vacate(&mut self, execution: &ExecutionId) {
         self.remove(execution);
         self.forget_refusals();
     }
 
     /// The agent did not take the execution. Unless something ended there since it was offered,
     /// the agent is not asked again before that happens.
-    pub fn turn_down(&mut self, execution: &ExecutionId, refused: RefusedFor) {
+    pub(crate) fn turn_down(&mut self, execution: &ExecutionId, refused: RefusedFor) {
         let Some(inflight) = self.remove(execution) else {
             return;
         };
@@ -215,7 +215,7 @@ impl Entry {
     }
 
     /// The agent says whether it takes on anything at all, and is asked again about the rest.
-    pub fn set_draining(&mut self, draining: bool) {
+    pub(crate) fn set_draining(&mut self, draining: bool) {
         self.forget_refusals();
         self.refused_all = draining;
     }

@@ -13,13 +13,13 @@ use crate::model::ids::{AgentId, FunctionName};
 
 impl Fleet {
     /// What an agent holds of a function.
-    pub fn held(&self, id: &AgentId, function: &FunctionName) -> Option<Held> {
+    pub(crate) fn held(&self, id: &AgentId, function: &FunctionName) -> Option<Held> {
         let state = self.state();
         state.agents.get(id)?.held.get(function).cloned()
     }
 
     /// Whether an agent holds some function not as it should.
-    pub fn lacks_something(&self, id: &AgentId) -> bool {
+    pub(crate) fn lacks_something(&self, id: &AgentId) -> bool {
         let state = self.state();
         let Some(entry) = state.agents.get(id) else {
             return false;
@@ -32,7 +32,7 @@ impl Fleet {
 
     /// An agent said that it does not hold a function as `current` says; whatever it was brought
     /// since then stands.
-    pub fn disprove_held(&self, id: &AgentId, current: &Current) {
+    pub(crate) fn disprove_held(&self, id: &AgentId, current: &Current) {
         self.with_entry(id, |entry| {
             let name = &current.config.name;
             if entry
@@ -46,7 +46,7 @@ impl Fleet {
     }
 
     /// What an agent holds of a function from now on; `None` = nothing, or nobody knows.
-    pub fn set_held(&self, id: &AgentId, function: &FunctionName, held: Option<Held>) {
+    pub(crate) fn set_held(&self, id: &AgentId, function: &FunctionName, held: Option<Held>) {
         let mut state = self.state();
         if let Some(entry) = state.agents.get_mut(id) {
             match held {
@@ -58,7 +58,7 @@ impl Fleet {
     }
 
     /// What an agent holds, whole.
-    pub fn replace_held(&self, id: &AgentId, held: HashMap<FunctionName, Held>) {
+    pub(crate) fn replace_held(&self, id: &AgentId, held: HashMap<FunctionName, Held>) {
         let mut state = self.state();
         if let Some(entry) = state.agents.get_mut(id) {
             entry.held = held;
@@ -67,7 +67,7 @@ impl Fleet {
     }
 
     /// What has to be run from now on under a name; `None` = the function is deleted.
-    pub fn set_current(&self, name: &FunctionName, current: Option<Current>) {
+    pub(crate) fn set_current(&self, name: &FunctionName, current: Option<Current>) {
         let mut state = self.state();
         match current {
             Some(current) => state.current.insert(name.clone(), Arc::new(current)),

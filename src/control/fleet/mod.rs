@@ -18,9 +18,10 @@ mod state;
 mod tests;
 mod waiting;
 
-pub use entry::{AgentView, Held, RefusedFor};
-pub use queue::{QueueLimits, WaitError};
-pub use reservation::Reservation;
-pub use roster::{Fleet, FleetError, Refreshed};
-pub use state::Current;
-pub use waiting::{Place, Waiting};
+pub(crate) use entry::{AgentView, Held, RefusedFor};
+pub(crate) use queue::{QueueLimits, WaitError};
+pub(crate) use reservation::Reservation;
+pub(crate) use roster::{Fleet, FleetError, Refreshed};
+pub(crate) use state::Current;
+#[cfg(test)]
+pub(crate) use waiting::{Place, Waiting};

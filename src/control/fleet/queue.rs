@@ -22,7 +22,7 @@ const SYNC_WAIT: Duration = Duration::from_secs(15);
 
 /// Bounds of the queues.
 #[derive(Debug, Clone, Copy)]
-pub struct QueueLimits {
+pub(crate) struct QueueLimits {
     /// Waiters of one function.
     pub per_function: usize,
     /// Waiters of all functions: each holds a connection and a thread.
@@ -31,7 +31,7 @@ pub struct QueueLimits {
 
 /// Why a call got no slot.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum WaitError {
+pub(crate) enum WaitError {
     /// No such function.
     #[error("no function {0}")]
     FunctionNotFound(FunctionName),
@@ -98,7 +98,7 @@ pub(super) enum Entered {
 
 impl State {
     /// Takes a slot at once, or a place in the queue where the function wants that.
-    pub fn enter(
+    pub(crate) fn enter(
         &mut self,
         name: &FunctionName,
         execution: &ExecutionId,
@@ -121,7 +121,7 @@ impl State {
 
     /// Gives every slot that can be had to whoever waits longest for it. To be called after
     /// anything that may have made room, or made waiting pointless.
-    pub fn serve_waiters(&mut self) {
+    pub(crate) fn serve_waiters(&mut self) {
         if self.waiters.in_all == 0 {
             return;
         }
@@ -139,7 +139,7 @@ impl State {
 
     /// What is short now for whoever has waited as long as it meant to, and how long that is
     /// worth waiting for in all.
-    pub fn reconsider(&self, name: &FunctionName) -> (NoRoom, Duration) {
+    pub(crate) fn reconsider(&self, name: &FunctionName) -> (NoRoom, Duration) {
         let Some(current) = self.current.get(name) else {
             return (NoRoom::NotSynced, Duration::ZERO);
         };
@@ -151,7 +151,7 @@ impl State {
     }
 
     /// Answers everybody, also who comes later, that the control plane ends.
-    pub fn dismiss_waiters(&mut self) {
+    pub(crate) fn dismiss_waiters(&mut self) {
         self.waiters.closed = true;
         for (_, queue) in self.waiters.by_function.drain() {
             for waiter in queue {
@@ -272,7 +272,7 @@ impl Waiters {
     }
 
     /// Removes a waiter that gives up. `false`: it has been answered already.
-    pub fn leave(&mut self, ticket: &Ticket) -> bool {
+    pub(crate) fn leave(&mut self, ticket: &Ticket) -> bool {
         let Some(queue) = self.by_function.get_mut(&ticket.function) else {
             return false;
         };
@@ -288,7 +288,8 @@ impl Waiters {
         left
     }
 
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
         self.in_all
     }
 }

@@ -10,7 +10,7 @@ use crate::model::ids::{AgentId, ExecutionId};
 /// Holds one slot for one execution. Dropped, the slot is free and whoever waits gets it;
 /// [`Reservation::hand_over`] leaves it taken until the agent reports the execution's end.
 #[derive(Debug)]
-pub struct Reservation {
+pub(crate) struct Reservation {
     fleet: Arc<Fleet>,
     placed: Placed,
     execution: ExecutionId,
@@ -28,34 +28,34 @@ impl Reservation {
     }
 
     /// Where the slot is.
-    pub fn agent(&self) -> &AgentId {
+    pub(crate) fn agent(&self) -> &AgentId {
         &self.placed.agent
     }
 
     /// `host:port` of the agent.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.placed.address
     }
 
     /// Whether the agent is dialled with mTLS.
-    pub fn tls(&self) -> bool {
+    pub(crate) fn tls(&self) -> bool {
         self.placed.tls
     }
 
     /// The function as it was when the slot was taken.
-    pub fn current(&self) -> &Current {
+    pub(crate) fn current(&self) -> &Current {
         &self.placed.current
     }
 
     /// The agent has accepted the execution and will report its end.
-    pub fn hand_over(mut self) {
+    pub(crate) fn hand_over(mut self) {
         self.handed_over = true;
         self.fleet.call_ended(&self.placed.agent, &self.execution);
     }
 
     /// The agent has no room: the slot is given back, and the agent is not offered another
     /// execution of the kind before something there ends.
-    pub fn turn_down(mut self, refused: RefusedFor) {
+    pub(crate) fn turn_down(mut self, refused: RefusedFor) {
         self.handed_over = true;
         self.fleet
             .turn_down(&self.placed.agent, &self.execution, refused);

@@ -20,7 +20,7 @@ use crate::store::{Store, StoreError, Stored};
 use crate::wire::node::NodeReport;
 
 /// All agents, with what they hold and what runs there.
-pub struct Fleet {
+pub(crate) struct Fleet {
     store: Arc<dyn Store>,
     clock: Clock,
     limits: QueueLimits,
@@ -32,7 +32,7 @@ pub struct Fleet {
 
 /// What somebody else's change of an agent came to here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refreshed {
+pub(crate) enum Refreshed {
     /// It was known already.
     Nothing,
     /// The agent is new, or stands elsewhere.
@@ -43,7 +43,7 @@ pub enum Refreshed {
 
 /// Why a change of the fleet was refused.
 #[derive(Debug, Error)]
-pub enum FleetError {
+pub(crate) enum FleetError {
     /// No such agent.
     #[error("no agent {0}")]
     UnknownAgent(AgentId),
@@ -75,7 +75,7 @@ impl Fleet {
     ///
     /// # Errors
     /// The store's.
-    pub fn load(
+    pub(crate) fn load(
         store: Arc<dyn Store>,
         clock: Clock,
         limits: QueueLimits,
@@ -95,12 +95,12 @@ impl Fleet {
     }
 
     /// All agents, by id.
-    pub fn list(&self) -> Vec<AgentView> {
+    pub(crate) fn list(&self) -> Vec<AgentView> {
         self.state().agents.values().map(Entry::view).collect()
     }
 
     /// One agent.
-    pub fn get(&self, id: &AgentId) -> Option<AgentView> {
+    pub(crate) fn get(&self, id: &AgentId) -> Option<AgentView> {
         self.state().agents.get(id).map(Entry::view)
     }
 
@@ -108,7 +108,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`FleetError::AddressConflict`], or the store's.
-    pub fn register(
+    pub(crate) fn register(
         &self,
         id: &AgentId,
         address: &str,
@@ -151,7 +151,7 @@ impl Fleet {
     ///
     /// # Errors
     /// The store's; nothing has changed then.
-    pub fn refresh(&self, id: &AgentId) -> Result<Refreshed, StoreError> {
+    pub(crate) fn refresh(&self, id: &AgentId) -> Result<Refreshed, StoreError> {
         let _changes = lock(&self.changes);
         let stored = self.store.get_agent(id)?;
         let mut state = self.state();
@@ -180,7 +180,11 @@ impl Fleet {
     ///
     /// # Errors
     /// An unknown agent, an illegal transition, the store's. Nothing has changed then.
-    pub fn transition(&self, id: &AgentId, event: AgentEvent) -> Result<AgentState, FleetError> {
+    pub(crate) fn transition(
+        &self,
+        id: &AgentId,
+        event: AgentEvent,
+    ) -> Result<AgentState, FleetError> {
         let _changes = lock(&self.changes);
         let (mut agent, revision) = {
             let state = self.state();
@@ -214,7 +218,7 @@ impl Fleet {
     /// A probe of `agent` was answered. Says whether the agent process is another than at the
     /// last one, in which case nothing is known of what it holds and runs. `None`: the fleet has
     /// no such agent any more, and a late answer brings none back.
-    pub fn record_answer(&self, agent: &Agent, report: NodeReport) -> Option<bool> {
+    pub(crate) fn record_answer(&self, agent: &Agent, report: NodeReport) -> Option<bool> {
         let mut state = self.state();
         let entry = state
             .agents
@@ -238,7 +242,7 @@ impl Fleet {
     }
 
     /// Whether the fleet still has this agent, at this address and since this registration.
-    pub fn has(&self, agent: &Agent) -> bool {
+    pub(crate) fn has(&self, agent: &Agent) -> bool {
         self.state()
             .agents
             .get(&agent.id)
@@ -246,7 +250,7 @@ impl Fleet {
     }
 
     /// A probe was not answered; returns how many in a row were not.
-    pub fn record_miss(&self, id: &AgentId) -> u32 {
+    pub(crate) fn record_miss(&self, id: &AgentId) -> u32 {
         self.with_entry(id, |entry| {
             entry.contact.misses = entry.contact.misses.saturating_add(1);
             entry.contact.misses

@@ -23,7 +23,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`WaitError`]; no slot is taken then.
-    pub fn acquire(
+    pub(crate) fn acquire(
         self: &Arc<Self>,
         function: &FunctionName,
         execution: &ExecutionId,
@@ -43,7 +43,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`WaitError`]; no slot and no place is taken then.
-    pub fn enter(
+    pub(crate) fn enter(
         self: &Arc<Self>,
         function: &FunctionName,
         execution: &ExecutionId,
@@ -58,7 +58,7 @@ impl Fleet {
     }
 
     /// The agent with which this control plane knows an execution to be, or to be about to be.
-    pub fn whereabouts(&self, execution: &ExecutionId) -> Option<AgentView> {
+    pub(crate) fn whereabouts(&self, execution: &ExecutionId) -> Option<AgentView> {
         self.state()
             .agents
             .values()
@@ -67,18 +67,19 @@ impl Fleet {
     }
 
     /// How many calls wait for room.
-    pub fn waiting(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
         self.state().waiters.len()
     }
 
     /// Sends every waiter away, now and from now on; for shutdown.
-    pub fn dismiss_waiters(&self) {
+    pub(crate) fn dismiss_waiters(&self) {
         self.state().dismiss_waiters();
     }
 
     /// What the agent says runs there: replaces what was believed, except for executions that a
     /// call is about just now.
-    pub fn replace_running(&self, id: &AgentId, running: Vec<(ExecutionId, FunctionName)>) {
+    pub(crate) fn replace_running(&self, id: &AgentId, running: Vec<(ExecutionId, FunctionName)>) {
         let mut state = self.state();
         let state = &mut *state;
         let Some(entry) = state.agents.get_mut(id) else {
@@ -100,21 +101,9 @@ impl Fleet {
         state.serve_waiters();
     }
 
-    /// Executions that take a slot there and that no call is about just now.
-    pub fn running_unwatched(&self, id: &AgentId) -> Vec<(ExecutionId, FunctionName)> {
-        let state = self.state();
-        let inflight = state.agents.get(id).map(|entry| &entry.inflight);
-        inflight
-            .into_iter()
-            .flatten()
-            .filter(|(_, inflight)| !inflight.calling)
-            .map(|(id, inflight)| (id.clone(), inflight.function.clone()))
-            .collect()
-    }
-
     /// An execution ended: its slot is free. Also of one that is not known here: the agent has
     /// room that it may have refused a moment ago.
-    pub fn vacate(&self, id: &AgentId, execution: &ExecutionId) {
+    pub(crate) fn vacate(&self, id: &AgentId, execution: &ExecutionId) {
         let mut state = self.state();
         if let Some(entry) = state.agents.get_mut(id) {
             entry.vacate(execution);

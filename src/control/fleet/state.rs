@@ -11,7 +11,7 @@ use crate::policy::placement::{self, Demand, NoRoom};
 
 /// A function as it has to be for a new execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Current {
+pub(crate) struct Current {
     /// In force.
     pub config: FunctionConfig,
     /// Of `config`.
@@ -22,12 +22,12 @@ pub struct Current {
 
 impl Current {
     /// Whether an agent that holds `held` may run it.
-    pub fn is_held(&self, held: &Held) -> bool {
+    pub(crate) fn is_held(&self, held: &Held) -> bool {
         self.code.is_some() && self.is_as_held(held)
     }
 
     /// Whether `held` is this configuration and this code, or this lack of code.
-    pub fn is_as_held(&self, held: &Held) -> bool {
+    pub(crate) fn is_as_held(&self, held: &Held) -> bool {
         held.config_digest == self.config_digest && held.code == self.code
     }
 
@@ -60,7 +60,7 @@ pub(super) struct Placed {
 
 impl State {
     /// Chooses an agent and takes a slot there.
-    pub fn place(
+    pub(crate) fn place(
         &mut self,
         current: &Arc<Current>,
         execution: &ExecutionId,
@@ -83,7 +83,7 @@ impl State {
     }
 
     /// Where the execution would go, by its place among the agents that get traffic.
-    pub fn look(&self, current: &Current) -> Result<usize, NoRoom> {
+    pub(crate) fn look(&self, current: &Current) -> Result<usize, NoRoom> {
         let online = self.agents.values().filter(|entry| entry.gets_traffic());
         placement::place(
             online.map(|entry| entry.candidate(current)),
@@ -93,7 +93,7 @@ impl State {
     }
 
     /// Whether some agent will probably get traffic soon, or get the code it lacks.
-    pub fn help_is_coming(&self) -> bool {
+    pub(crate) fn help_is_coming(&self) -> bool {
         self.agents.values().any(Entry::is_coming)
     }
 }

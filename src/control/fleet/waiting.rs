@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::{TryRecvError, select};
+use crossbeam_channel::select;
 
 use super::queue::{Answer, Ticket, WaitError};
 use super::reservation::Reservation;
@@ -13,7 +13,7 @@ use crate::model::ids::ExecutionId;
 
 /// What a call got at once.
 #[derive(Debug)]
-pub enum Place {
+pub(crate) enum Place {
     /// A slot.
     Taken(Reservation),
     /// A place in the queue.
@@ -22,7 +22,7 @@ pub enum Place {
 
 /// A place in the queue. Dropped, it is given up, with the slot that it may have been given.
 #[derive(Debug)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     fleet: Arc<Fleet>,
     ticket: Ticket,
     execution: ExecutionId,
@@ -45,17 +45,25 @@ impl Waiting {
     }
 
     /// When it is to be looked at again if nothing comes before.
-    pub fn deadline(&self) -> Moment {
+    #[cfg(test)]
+    pub(crate) fn deadline(&self) -> Moment {
         self.deadline
     }
 
     /// What it has come to by now; `None` while it waits on.
-    pub fn look(&mut self) -> Option<Result<Reservation, WaitError>> {
+    #[cfg(test)]
+    pub(crate) fn look(&mut self) -> Option<Result<Reservation, WaitError>> {
         match self.ticket.answer.try_recv() {
             Ok(answer) => Some(self.answered(answer)),
-            Err(TryRecvError::Disconnected) => Some(self.answered(Err(WaitError::ShuttingDown))),
-            Err(TryRecvError::Empty) if self.fleet.clock().moment() < self.deadline => None,
-            Err(TryRecvError::Empty) => self.at_deadline(),
+            Err(crossbeam_channel::TryRecvError::Disconnected) => {
+                Some(self.answered(Err(WaitError::ShuttingDown)))
+            }
+            Err(crossbeam_channel::TryRecvError::Empty)
+                if self.fleet.clock().moment() < self.deadline =>
+            {
+                None
+            }
+            Err(crossbeam_channel::TryRecvError::Empty) => self.at_deadline(),
         }
     }
 

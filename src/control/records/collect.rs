@@ -34,7 +34,7 @@ const FETCHERS: PoolLimits = PoolLimits {
 };
 
 /// See the module's text.
-pub struct Collector {
+pub(crate) struct Collector {
     passes: PerAgent,
     legacy: LegacyAgents,
     shared: Arc<Shared>,
@@ -51,7 +51,11 @@ struct Shared {
 
 impl Collector {
     /// Nothing is collected before it is asked for.
-    pub fn new(records: Arc<Records>, links: Arc<Links>, supervisor: &Supervisor) -> Collector {
+    pub(crate) fn new(
+        records: Arc<Records>,
+        links: Arc<Links>,
+        supervisor: &Supervisor,
+    ) -> Collector {
         let outputs = Outputs {
             records: Arc::clone(&records),
             links: Arc::clone(&links),
@@ -84,19 +88,19 @@ impl Collector {
     }
 
     /// Something ended at an agent.
-    pub fn ask(&self, agent: &AgentId) {
+    pub(crate) fn ask(&self, agent: &AgentId) {
         self.passes.ask(agent);
     }
 
     /// An agent is listened to anew, or the connection to it broke: what was handed over to it may
     /// never have come.
-    pub fn ask_and_settle(&self, agent: &AgentId) {
+    pub(crate) fn ask_and_settle(&self, agent: &AgentId) {
         lock(&self.shared.unsettled).insert(agent.clone());
         self.passes.ask(agent);
     }
 
     /// An agent says how far its ends go.
-    pub fn told(&self, agent: &AgentId, latest: &Mark) {
+    pub(crate) fn told(&self, agent: &AgentId, latest: &Mark) {
         let is_behind = self.shared.records.kept_mark(agent).as_ref() != Some(latest);
         if is_behind {
             self.passes.ask(agent);
@@ -104,17 +108,17 @@ impl Collector {
     }
 
     /// A legacy agent answered: it is asked about what it was handed.
-    pub fn ask_legacy(&self, agent: &Agent) {
+    pub(crate) fn ask_legacy(&self, agent: &Agent) {
         self.legacy.ask(agent);
     }
 
     /// Brings the ends home that an agent has now, and waits for them; `at_most` so long.
-    pub fn collect_now(&self, agent: &AgentId, at_most: Duration) -> bool {
+    pub(crate) fn collect_now(&self, agent: &AgentId, at_most: Duration) -> bool {
         self.passes.ask_and_wait(agent, at_most)
     }
 
     /// Brings everything home that an agent has, before it is removed; `at_most` twice so long.
-    pub fn secure(&self, agent: &AgentId, at_most: Duration) {
+    pub(crate) fn secure(&self, agent: &AgentId, at_most: Duration) {
         let is_home =
             self.collect_now(agent, at_most) && self.shared.fetches.ask_and_wait(agent, at_most);
         if !is_home {
@@ -123,7 +127,7 @@ impl Collector {
     }
 
     /// Forgets what it kept for an agent that is gone.
-    pub fn forget(&self, agent: &AgentId) {
+    pub(crate) fn forget(&self, agent: &AgentId) {
         lock(&self.shared.unsettled).remove(agent);
         self.passes.forget(agent);
         self.shared.fetches.forget(agent);

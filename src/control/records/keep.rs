@@ -23,7 +23,7 @@ use crate::store::{Store, StoreError};
 const OUTPUT_ALONG: usize = 64 << 10;
 
 /// What ended, and up to where each agent's ends are known. See the directory's text.
-pub struct Records {
+pub(crate) struct Records {
     pub(super) history: Arc<dyn HistoryStore>,
     pub(super) store: Arc<dyn Store>,
     pub(super) fleet: Arc<Fleet>,
@@ -42,7 +42,7 @@ struct Marks {
 
 /// An execution of which the end is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptExecution {
+pub(crate) struct KeptExecution {
     /// Final.
     pub record: ExecutionRecord,
     /// How much of its output is here.
@@ -51,7 +51,7 @@ pub struct KeptExecution {
 
 /// Why ends were not collected, or the fate of an execution not found out.
 #[derive(Debug, Error)]
-pub enum RecordsError {
+pub(crate) enum RecordsError {
     /// The agent cannot be asked.
     #[error("the agent cannot be asked")]
     Agent(#[from] RpcError),
@@ -62,7 +62,7 @@ pub enum RecordsError {
 
 impl Records {
     /// `longest_output`: what is kept of one execution's output at the most.
-    pub fn new(
+    pub(crate) fn new(
         history: Arc<dyn HistoryStore>,
         store: Arc<dyn Store>,
         fleet: Arc<Fleet>,
@@ -80,7 +80,7 @@ impl Records {
     }
 
     /// The history itself.
-    pub fn history(&self) -> &dyn HistoryStore {
+    pub(crate) fn history(&self) -> &dyn HistoryStore {
         &*self.history
     }
 
@@ -88,7 +88,7 @@ impl Records {
     ///
     /// # Errors
     /// The history's.
-    pub fn find(&self, id: &ExecutionId) -> Result<Option<KeptExecution>, StoreError> {
+    pub(crate) fn find(&self, id: &ExecutionId) -> Result<Option<KeptExecution>, StoreError> {
         let Some(record) = self.history.get_record(id)? else {
             return Ok(None);
         };
@@ -101,7 +101,7 @@ impl Records {
     /// Keeps what the answer to a call says, and forgets the call's route. `durably`: on disk when
     /// this returns, because a repetition of the call gets this answer; otherwise nobody waits, and
     /// the agent has it too.
-    pub fn keep_answer(&self, executed: &Executed, durably: bool) {
+    pub(crate) fn keep_answer(&self, executed: &Executed, durably: bool) {
         let record = executed.record.clone();
         let id = record.id.clone();
         let output = if executed.output.bytes.len() > OUTPUT_ALONG {
@@ -155,12 +155,12 @@ impl Records {
     }
 
     /// Up to where an agent's ends are kept, if that is known here already.
-    pub fn kept_mark(&self, agent: &AgentId) -> Option<Mark> {
+    pub(crate) fn kept_mark(&self, agent: &AgentId) -> Option<Mark> {
         lock(&self.marks).get(agent).map(|marks| marks.kept.clone())
     }
 
     /// Up to where an agent may forget its ends.
-    pub fn released_mark(&self, agent: &AgentId) -> Option<Mark> {
+    pub(crate) fn released_mark(&self, agent: &AgentId) -> Option<Mark> {
         lock(&self.marks)
             .get(agent)
             .map(|marks| marks.released.clone())
@@ -212,7 +212,7 @@ impl Records {
 impl KeptExecution {
     /// The record as it is shown together with what is here of the output: less than was recorded
     /// counts as truncated.
-    pub fn shown_record(&self) -> ExecutionRecord {
+    pub(crate) fn shown_record(&self) -> ExecutionRecord {
         ExecutionRecord {
             truncated: self.record.truncated || self.output.wholeness == Wholeness::Partial,
             ..self.record.clone()

@@ -14,5 +14,5 @@ mod legacy;
 mod per_agent;
 mod settle;
 
-pub use collect::Collector;
-pub use keep::{KeptExecution, Records, RecordsError};
+pub(crate) use collect::Collector;
+pub(crate) use keep::{KeptExecution, Records, RecordsError};

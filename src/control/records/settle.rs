@@ -16,7 +16,11 @@ impl Records {
     ///
     /// # Errors
     /// See [`RecordsError`].
-    pub fn settle(&self, client: &AgentClient, route: &Route) -> Result<Settled, RecordsError> {
+    pub(crate) fn settle(
+        &self,
+        client: &AgentClient,
+        route: &Route,
+    ) -> Result<Settled, RecordsError> {
         let query = SettleQuery {
             execution: route.execution.clone(),
             function: route.function.clone(),
@@ -71,7 +75,7 @@ impl Records {
     ///
     /// # Errors
     /// The stores'; their routes stay then, and lead to nobody.
-    pub fn give_up(&self, agent: &AgentId) -> Result<(), StoreError> {
+    pub(crate) fn give_up(&self, agent: &AgentId) -> Result<(), StoreError> {
         self.each_route(agent, |routes| self.orphan(routes))?;
         self.forget(agent)
     }
@@ -80,7 +84,7 @@ impl Records {
     ///
     /// # Errors
     /// The stores'.
-    pub fn orphan(&self, routes: &[Route]) -> Result<(), StoreError> {
+    pub(crate) fn orphan(&self, routes: &[Route]) -> Result<(), StoreError> {
         let lost = |route: &Route| self.lost(route, "its agent was removed from the fleet");
         self.history.keep(routes.iter().map(lost).collect())?;
         self.forget_routes(routes)

@@ -37,7 +37,7 @@ pub enum ChunkError {
 
 /// What one step found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Input bytes that are done with, the data included.
     pub consumed: usize,
     /// Where in the input body bytes lie; may be empty.
@@ -48,7 +48,7 @@ pub struct Progress {
 
 /// A decoder; one per body.
 #[derive(Debug, Clone)]
-pub struct Chunked {
+pub(crate) struct Chunked {
     state: State,
     extension_bytes: usize,
     trailer_bytes: usize,
@@ -86,7 +86,7 @@ impl Chunked {
     ///
     /// # Errors
     /// [`ChunkError`]; the decoder is of no use after it.
-    pub fn decode(&mut self, input: &[u8]) -> Result<Progress, ChunkError> {
+    pub(crate) fn decode(&mut self, input: &[u8]) -> Result<Progress, ChunkError> {
         let mut at = 0;
         while at < input.len() && self.state != State::Done {
             if let State::Data { left } = self.state {

@@ -4,7 +4,7 @@ use crate::http::status::Status;
 
 /// A refused head. The text is for the client: it names the rule, never the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum HeadError {
+pub(crate) enum HeadError {
     /// A line ends in LF alone.
     #[error("a line ends without a carriage return")]
     BareLineFeed,
@@ -78,12 +78,12 @@ pub enum HeadError {
 
 impl HeadError {
     /// The status of the answer.
-    pub const fn status(self) -> Status {
+    pub(crate) const fn status(self) -> Status {
         self.answer().0
     }
 
     /// The `code` of the JSON error.
-    pub const fn code(self) -> &'static str {
+    pub(crate) const fn code(self) -> &'static str {
         self.answer().1
     }
 
@@ -118,7 +118,7 @@ impl HeadError {
     }
 
     /// What the client can do about it.
-    pub const fn hint(self) -> &'static str {
+    pub(crate) const fn hint(self) -> &'static str {
         match self {
             HeadError::ControlByte | HeadError::RequestLine => {
                 "this port speaks HTTP/1.1; a TLS or HTTP/2 client needs another one"

@@ -10,7 +10,7 @@ const LENGTH_DIGITS_MAX: usize = 19;
 
 /// The delimitation of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
+pub(crate) enum Framing {
     /// Neither header: no body.
     None,
     /// Content-Length, in bytes.

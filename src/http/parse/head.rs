@@ -10,7 +10,7 @@ use crate::http::method::Method;
 
 /// The versions that are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
+pub(crate) enum Version {
     /// Closes after each response unless asked not to; knows no chunks.
     Http10,
     /// The usual one.
@@ -19,7 +19,7 @@ pub enum Version {
 
 /// What the bytes so far are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Parsed {
+pub(crate) enum Parsed {
     /// The beginning of a head that may become a good one.
     Incomplete,
     /// A whole head.
@@ -30,7 +30,7 @@ pub enum Parsed {
 
 /// A request head that has passed every rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     /// What to do.
     pub method: Method,
     /// With what.
@@ -51,7 +51,7 @@ pub struct Head {
 
 /// Reads the head that `bytes` begin with. A pure function: the same bytes give the same verdict,
 /// and bytes after the head change nothing.
-pub fn parse_head(bytes: &[u8], limits: &Limits) -> Parsed {
+pub(crate) fn parse_head(bytes: &[u8], limits: &Limits) -> Parsed {
     match read(bytes, limits) {
         Ok(Some(head)) => Parsed::Head(Box::new(head)),
         Ok(None) => Parsed::Incomplete,

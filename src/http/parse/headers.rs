@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// The header lines in the order they came. Names compare without regard to case.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Headers {
+pub(crate) struct Headers {
     text: String,
     lines: Vec<(Range<usize>, Range<usize>)>,
 }
@@ -12,7 +12,7 @@ pub struct Headers {
 /// A header that may stand once stands twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the header is repeated")]
-pub struct Repeated;
+pub(crate) struct Repeated;
 
 impl Headers {
     pub(super) fn with_capacity(lines: usize, bytes: usize) -> Headers {
@@ -32,21 +32,25 @@ impl Headers {
     }
 
     /// All lines, as (name, value).
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.lines
             .iter()
             .map(|(name, value)| (&self.text[name.clone()], &self.text[value.clone()]))
     }
 
     /// The values of every line of that name.
-    pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+    pub(crate) fn all<'a, 'n>(
+        &'a self,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         self.iter()
             .filter(move |(found, _)| found.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
     /// The first value of that name.
-    pub fn first(&self, name: &str) -> Option<&str> {
+    #[cfg(test)]
+    pub(crate) fn first(&self, name: &str) -> Option<&str> {
         self.iter()
             .find(|(found, _)| found.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
@@ -56,7 +60,7 @@ impl Headers {
     ///
     /// # Errors
     /// [`Repeated`]: which of several values counts must not depend on who reads them.
-    pub fn at_most_one(&self, name: &str) -> Result<Option<&str>, Repeated> {
+    pub(crate) fn at_most_one(&self, name: &str) -> Result<Option<&str>, Repeated> {
         let mut values = self.all(name);
         let value = values.next();
         match values.next() {
@@ -66,20 +70,16 @@ impl Headers {
     }
 
     /// Whether a header that is a comma-separated list has `token`, in any of its lines.
-    pub fn has_token(&self, name: &str, token: &str) -> bool {
+    pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
         self.all(name)
             .flat_map(|value| value.split(','))
             .any(|found| found.trim_matches([' ', '\t']).eq_ignore_ascii_case(token))
     }
 
     /// How many lines there are.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
         self.lines.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
     }
 }
 

@@ -18,10 +18,8 @@ mod mutations;
 mod percent;
 mod target;
 
-pub use chunked::{ChunkError, Chunked, Progress};
-pub use error::HeadError;
-pub use framing::Framing;
-pub use head::{Head, Parsed, Version, parse_head};
-pub use headers::{Headers, Repeated};
-pub use percent::{DecodeError, decode};
-pub use target::Target;
+pub(crate) use chunked::{ChunkError, Chunked};
+pub(crate) use error::HeadError;
+pub(crate) use framing::Framing;
+pub(crate) use head::{Head, Parsed, Version, parse_head};
+pub(crate) use headers::Repeated;

@@ -3,13 +3,13 @@
 /// `%` without two hexadecimal digits, or bytes that are no UTF-8 once decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("invalid percent escape")]
-pub struct DecodeError;
+pub(crate) struct DecodeError;
 
 /// The text that `raw` stands for. With `plus_is_space`, as HTML forms write queries.
 ///
 /// # Errors
 /// [`DecodeError`]: nothing is guessed or replaced, since two guesses may differ.
-pub fn decode(raw: &str, plus_is_space: bool) -> Result<String, DecodeError> {
+pub(crate) fn decode(raw: &str, plus_is_space: bool) -> Result<String, DecodeError> {
     let mut decoded = Vec::with_capacity(raw.len());
     let mut bytes = raw.bytes();
     while let Some(byte) = bytes.next() {

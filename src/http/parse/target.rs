@@ -6,7 +6,7 @@ use crate::http::method::Method;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     /// The path as it came, without the query: `/functions/a%2Fb`, or `*`.
     pub raw_path: String,
     /// The path decoded as a whole. To tell an escaped slash from a separator, use the segments.

@@ -111,7 +111,7 @@ impl Server {
     }
 
     /// Closes the listening socket: new clients are refused by the kernel.
-    pub fn stop_accepting(&self) {
+    pub(crate) fn stop_accepting(&self) {
         // Fails only when the counter is at its end, and then the acceptor has been told.
         let _ = self.stop_accepting.write(1);
         drop(lock(&self.acceptor).take());

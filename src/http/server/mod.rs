@@ -27,7 +27,8 @@ mod transport;
 mod watch;
 mod wire;
 
-pub use listen::{ListenConfig, Server, StartError};
+pub(crate) use listen::StartError;
+pub use listen::{ListenConfig, Server};
 pub use tls::{TlsConfig, TlsError};
 pub(in crate::http) use watch::Watch;
 pub(in crate::http) use wire::Wire;

@@ -177,7 +177,7 @@ fn serve_request(shared: &Arc<Shared>, connection: &mut Connection, head: Head) 
         cancel: None,
     };
     let body = Body::new(&mut connection.wire, &head, limits);
-    let mut request = Request::new(head, connection.peer, is_tls, body, watch);
+    let mut request = Request::new(head, is_tls, body, watch);
     // Also while a stream is sent, which may wait like a handler.
     let handling = shared.dispatcher.handling(shared);
     let response = shared.handler.handle(&mut request);

@@ -111,7 +111,7 @@ impl Sandbox {
 
     /// Where the file system of the work root holds quotas: what gives working directories theirs, for
     /// [`Spec::project`]. Without, their disk limit is measured.
-    pub fn projects(&self) -> Option<&Projects> {
+    pub(crate) fn projects(&self) -> Option<&Projects> {
         self.projects.as_ref()
     }
 

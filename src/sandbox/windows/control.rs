@@ -4,7 +4,7 @@ use crate::sandbox::{SandboxError, StopReason};
 
 /// Ends one run from other threads.
 #[derive(Debug, Clone)]
-pub struct Control {
+pub(crate) struct Control {
     never: std::convert::Infallible,
 }
 
@@ -13,17 +13,17 @@ impl Control {
     ///
     /// # Errors
     /// Always, until there is a sandbox.
-    pub fn new() -> Result<Control, SandboxError> {
+    pub(crate) fn new() -> Result<Control, SandboxError> {
         Err(SandboxError::Unsupported { system: "Windows" })
     }
 
     /// Ends the run; the first reason stays.
-    pub fn stop(&self, _reason: StopReason) {
+    pub(crate) fn stop(&self, _reason: StopReason) {
         match self.never {}
     }
 
     /// The first reason, when there is one.
-    pub fn stopped(&self) -> Option<StopReason> {
+    pub(crate) fn stopped(&self) -> Option<StopReason> {
         match self.never {}
     }
 }

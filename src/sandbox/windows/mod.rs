@@ -12,7 +12,7 @@ mod projects;
 mod rights;
 mod sandbox;
 
-pub use control::Control;
-pub use projects::{Project, Projects};
-pub use rights::{default_system_paths, shed_bounding_set};
-pub use sandbox::Sandbox;
+pub(crate) use control::Control;
+pub(crate) use projects::{Project, Projects};
+pub(crate) use rights::{default_system_paths, shed_bounding_set};
+pub(crate) use sandbox::Sandbox;

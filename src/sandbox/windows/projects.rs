@@ -8,13 +8,13 @@ use std::os::windows::io::BorrowedHandle;
 
 /// What gives working directories quotas.
 #[derive(Debug, Clone)]
-pub struct Projects {
+pub(crate) struct Projects {
     never: Infallible,
 }
 
 /// The quota of one working directory.
 #[derive(Debug)]
-pub struct Project {
+pub(crate) struct Project {
     never: Infallible,
 }
 
@@ -23,7 +23,7 @@ impl Projects {
     ///
     /// # Errors
     /// Never reached.
-    pub fn assign(&self, _directory: BorrowedHandle<'_>) -> io::Result<Project> {
+    pub(crate) fn assign(&self, _directory: BorrowedHandle<'_>) -> io::Result<Project> {
         match self.never {}
     }
 
@@ -31,7 +31,7 @@ impl Projects {
     ///
     /// # Errors
     /// Never reached.
-    pub fn clear_leftovers(&self) -> io::Result<usize> {
+    pub(crate) fn clear_leftovers(&self) -> io::Result<usize> {
         match self.never {}
     }
 }
@@ -41,7 +41,7 @@ impl Project {
     ///
     /// # Errors
     /// Never reached.
-    pub fn holds(&self, _directory: BorrowedHandle<'_>) -> io::Result<bool> {
+    pub(crate) fn holds(&self, _directory: BorrowedHandle<'_>) -> io::Result<bool> {
         match self.never {}
     }
 }

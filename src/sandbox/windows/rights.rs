@@ -2,9 +2,9 @@
 //! files.
 
 /// There are no capabilities to shed here.
-pub fn shed_bounding_set() {}
+pub(crate) fn shed_bounding_set() {}
 
 /// There are no rules for files here.
-pub fn default_system_paths() -> Vec<std::path::PathBuf> {
+pub(crate) fn default_system_paths() -> Vec<std::path::PathBuf> {
     Vec::new()
 }

@@ -6,7 +6,7 @@ use crate::sandbox::{Enforced, Missing, Outcome, OutputSink, SandboxConfig, Sand
 
 /// What runs processes contained. There is none: [`Sandbox::open`] always refuses.
 #[derive(Debug)]
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     never: std::convert::Infallible,
 }
 
@@ -15,17 +15,17 @@ impl Sandbox {
     ///
     /// # Errors
     /// Always, until there is one.
-    pub fn open(_config: SandboxConfig) -> Result<Sandbox, SandboxError> {
+    pub(crate) fn open(_config: SandboxConfig) -> Result<Sandbox, SandboxError> {
         Err(SandboxError::Unsupported { system: "Windows" })
     }
 
     /// What every execution is held to.
-    pub fn enforced(&self) -> &[Enforced] {
+    pub(crate) fn enforced(&self) -> &[Enforced] {
         match self.never {}
     }
 
     /// What is not enforced, and why.
-    pub fn missing(&self) -> &[Missing] {
+    pub(crate) fn missing(&self) -> &[Missing] {
         match self.never {}
     }
 
@@ -33,12 +33,12 @@ impl Sandbox {
     ///
     /// # Errors
     /// Never reached.
-    pub fn contain_thread(&self) -> std::io::Result<()> {
+    pub(crate) fn contain_thread(&self) -> std::io::Result<()> {
         match self.never {}
     }
 
     /// What gives working directories quotas, where there is something.
-    pub fn projects(&self) -> Option<&Projects> {
+    pub(crate) fn projects(&self) -> Option<&Projects> {
         match self.never {}
     }
 
@@ -46,12 +46,17 @@ impl Sandbox {
     ///
     /// # Errors
     /// Never reached.
-    pub fn clear_leftovers(&self) -> Result<usize, SandboxError> {
+    pub(crate) fn clear_leftovers(&self) -> Result<usize, SandboxError> {
         match self.never {}
     }
 
     /// Runs one process to its end, on the calling thread.
-    pub fn run(&self, _spec: &Spec, _control: &Control, _output: &mut dyn OutputSink) -> Outcome {
+    pub(crate) fn run(
+        &self,
+        _spec: &Spec,
+        _control: &Control,
+        _output: &mut dyn OutputSink,
+    ) -> Outcome {
         match self.never {}
     }
 }

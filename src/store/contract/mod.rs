@@ -12,9 +12,10 @@ mod tokens;
 
 pub use agents::AgentStore;
 pub use archives::ArchiveStore;
-pub use changes::{Change, ChangeStore, Changed, Changes};
+pub(crate) use changes::{Change, ChangeStore};
+pub use changes::{Changed, Changes};
 pub use functions::{FunctionStore, KEPT_VERSIONS};
 pub use keys::KeyStore;
 pub use routes::{ROUTES_PER_PAGE, RouteStore};
 pub use store::Store;
-pub use tokens::TokenStore;
+pub(crate) use tokens::TokenStore;

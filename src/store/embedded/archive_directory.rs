@@ -29,7 +29,7 @@ pub(super) struct ArchiveDirectory {
 
 impl ArchiveDirectory {
     /// Makes the directory (mode 0700) and deletes the uploads of an earlier process.
-    pub fn open(path: PathBuf) -> Result<ArchiveDirectory, FileError> {
+    pub(crate) fn open(path: PathBuf) -> Result<ArchiveDirectory, FileError> {
         create_directory(&path, 0o700)?;
         let directory = ArchiveDirectory {
             path,
@@ -43,11 +43,11 @@ impl ArchiveDirectory {
         Ok(directory)
     }
 
-    pub fn scratch(&self) -> Result<ArchiveUpload, FileError> {
+    pub(crate) fn scratch(&self) -> Result<ArchiveUpload, FileError> {
         ArchiveUpload::create(&self.path, UPLOAD_PREFIX)
     }
 
-    pub fn put(
+    pub(crate) fn put(
         &self,
         upload: ArchiveUpload,
         expected: Option<&Digest>,
@@ -75,7 +75,7 @@ impl ArchiveDirectory {
         Ok(archive)
     }
 
-    pub fn open_archive(&self, digest: &Digest) -> Result<Option<ArchiveReader>, FileError> {
+    pub(crate) fn open_archive(&self, digest: &Digest) -> Result<Option<ArchiveReader>, FileError> {
         let path = self.path_of(digest);
         match File::open(&path).and_then(ArchiveReader::new) {
             Ok(reader) => Ok(Some(reader)),
@@ -84,13 +84,13 @@ impl ArchiveDirectory {
         }
     }
 
-    pub fn contains(&self, digest: &Digest) -> Result<bool, FileError> {
+    pub(crate) fn contains(&self, digest: &Digest) -> Result<bool, FileError> {
         let path = self.path_of(digest);
         path.try_exists().map_err(FileError::at("look for", &path))
     }
 
     /// Archives stored before `older_than`.
-    pub fn older_archives(&self, older_than: Timestamp) -> Result<Vec<Digest>, FileError> {
+    pub(crate) fn older_archives(&self, older_than: Timestamp) -> Result<Vec<Digest>, FileError> {
         let mut digests = Vec::new();
         for entry in self.entries()? {
             if let Some(digest) = digest_of(&entry)
@@ -103,14 +103,18 @@ impl ArchiveDirectory {
     }
 
     /// Deletes the archive if it still is older; whether it was there and was.
-    pub fn remove_older(&self, digest: &Digest, older_than: Timestamp) -> Result<bool, FileError> {
+    pub(crate) fn remove_older(
+        &self,
+        digest: &Digest,
+        older_than: Timestamp,
+    ) -> Result<bool, FileError> {
         let path = self.path_of(digest);
         let _unnamed = lock(&self.naming);
         Ok(is_older(&path, older_than)? && remove(&path)?)
     }
 
     /// Deletes uploads that nobody has written to since `older_than`; how many.
-    pub fn remove_older_uploads(&self, older_than: Timestamp) -> Result<usize, FileError> {
+    pub(crate) fn remove_older_uploads(&self, older_than: Timestamp) -> Result<usize, FileError> {
         let mut removed = 0;
         for entry in self.entries()? {
             let path = entry.path();

@@ -26,7 +26,7 @@ struct State {
 
 impl LazyRoutes {
     /// Shows `route`; the ticket takes it back.
-    pub fn show(&self, route: &Route) -> u64 {
+    pub(crate) fn show(&self, route: &Route) -> u64 {
         let mut state = lock(&self.state);
         let ticket = state.next_ticket;
         state.next_ticket += 1;
@@ -37,13 +37,13 @@ impl LazyRoutes {
     }
 
     /// The route that waits for its write.
-    pub fn get(&self, execution: &ExecutionId) -> Option<Route> {
+    pub(crate) fn get(&self, execution: &ExecutionId) -> Option<Route> {
         let state = lock(&self.state);
         state.routes.get(execution).map(|(_, route)| route.clone())
     }
 
     /// The write has settled. A newer route of the same execution stays.
-    pub fn settle(&self, execution: &ExecutionId, ticket: u64) {
+    pub(crate) fn settle(&self, execution: &ExecutionId, ticket: u64) {
         let mut state = lock(&self.state);
         if state
             .routes

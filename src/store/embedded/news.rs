@@ -24,7 +24,7 @@ struct State {
 
 impl News {
     /// Something was written, and everybody can read it.
-    pub fn tell(&self, revision: Revision) {
+    pub(crate) fn tell(&self, revision: Revision) {
         let mut state = lock(&self.state);
         if state.last.is_some_and(|last| last >= revision) {
             return;
@@ -37,7 +37,7 @@ impl News {
     }
 
     /// Until something was written after `since`, the pull, or the end of `at_most`.
-    pub fn wait(&self, since: Revision, cancel: &Cancel, at_most: Duration) {
+    pub(crate) fn wait(&self, since: Revision, cancel: &Cancel, at_most: Duration) {
         let (sender, woken) = bounded(1);
         let number = {
             let mut state = lock(&self.state);

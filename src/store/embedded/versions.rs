@@ -125,7 +125,7 @@ pub(super) struct VersionRow {
 
 impl VersionRow {
     /// From four columns, the first at `index`.
-    pub fn read_from(row: &Row<'_>, index: usize) -> rusqlite::Result<VersionRow> {
+    pub(crate) fn read_from(row: &Row<'_>, index: usize) -> rusqlite::Result<VersionRow> {
         Ok(VersionRow {
             number: row.get(index)?,
             digest: row.get(index + 1)?,
@@ -134,7 +134,7 @@ impl VersionRow {
         })
     }
 
-    pub fn decode(self, function: &str) -> Change<Version> {
+    pub(crate) fn decode(self, function: &str) -> Change<Version> {
         let count = |number| u64::try_from(number).map_err(corrupt("version of", function));
         Ok(Version {
             number: count(self.number)?,

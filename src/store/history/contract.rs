@@ -152,7 +152,7 @@ impl KeptOutput {
     }
 
     /// What can be kept with an end.
-    pub fn of(output: &EndedOutput) -> KeptOutput {
+    pub(crate) fn of(output: &EndedOutput) -> KeptOutput {
         match output {
             EndedOutput::Whole(output) => KeptOutput::whole(output),
             EndedOutput::Cut(output) => KeptOutput {

@@ -63,7 +63,7 @@ impl Control {
     }
 
     /// The first reason, when there is one.
-    pub fn stopped(&self) -> Option<StopReason> {
+    pub(crate) fn stopped(&self) -> Option<StopReason> {
         match self.shared.reason.load(Ordering::Acquire) {
             CANCELLED => Some(StopReason::Cancelled),
             SHUTDOWN => Some(StopReason::Shutdown),

@@ -19,19 +19,19 @@ pub(super) struct LazyRecords {
 
 impl LazyRecords {
     /// Shows it, unless another record of the same execution waits already: the first one stays.
-    pub fn show(&self, ended: &Arc<Ended>) {
+    pub(crate) fn show(&self, ended: &Arc<Ended>) {
         lock(&self.waiting)
             .entry(ended.record.id.clone())
             .or_insert_with(|| Arc::clone(ended));
     }
 
     /// What waits for its write.
-    pub fn get(&self, id: &ExecutionId) -> Option<Arc<Ended>> {
+    pub(crate) fn get(&self, id: &ExecutionId) -> Option<Arc<Ended>> {
         lock(&self.waiting).get(id).cloned()
     }
 
     /// The write has settled.
-    pub fn settle(&self, ended: &Arc<Ended>) {
+    pub(crate) fn settle(&self, ended: &Arc<Ended>) {
         let mut waiting = lock(&self.waiting);
         let id = &ended.record.id;
         if waiting.get(id).is_some_and(|held| Arc::ptr_eq(held, ended)) {
