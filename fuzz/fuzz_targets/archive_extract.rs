@@ -13,7 +13,11 @@ use libfuzzer_sys::fuzz_target;
 
 /// The files under test, without the rest of Flux and what that links to.
 #[path = "../../src/archive/mod.rs"]
-#[expect(dead_code, reason = "a part of the files is for the daemons alone")]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "a part of the files is for the daemons alone"
+)]
 mod archive;
 #[path = "../../src/base"]
 #[expect(dead_code, reason = "archives need one unit")]

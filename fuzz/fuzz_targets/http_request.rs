@@ -9,7 +9,11 @@ use libfuzzer_sys::fuzz_target;
 
 /// The files under test, without the rest of Flux and what that links to.
 #[path = "../../src/http"]
-#[expect(dead_code, reason = "a part of the files is for the server alone")]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "a part of the files is for the server alone"
+)]
 mod http {
     pub mod limits;
     pub mod method;
@@ -29,7 +33,11 @@ fuzz_target!(|bytes: &[u8]| {
         ..Limits::default()
     };
     let whole = parse_head(bytes, &limits);
-    for cut in [bytes.len() / 3, bytes.len() / 2, bytes.len().saturating_sub(1)] {
+    for cut in [
+        bytes.len() / 3,
+        bytes.len() / 2,
+        bytes.len().saturating_sub(1),
+    ] {
         agrees_with(&parse_head(&bytes[..cut], &limits), &whole);
     }
     if let Parsed::Head(head) = &whole {

@@ -100,10 +100,6 @@ impl ArchiveReader {
     }
 
     /// Bytes in all.
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "an archive is never empty, and nobody asks"
-    )]
     pub fn len(&self) -> u64 {
         self.len
     }
