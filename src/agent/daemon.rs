@@ -58,25 +58,19 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// Why the worker does not start.
 #[derive(Debug, Error)]
 pub(crate) enum StartError {
-    /// A directory.
     #[error("cannot prepare the state directory")]
     Directory(#[from] FileError),
-    /// The journal.
     #[error("cannot open the journal")]
     Journal(#[from] JournalError),
-    /// The releases.
     #[error("cannot open the releases")]
     Release(#[from] ReleaseError),
-    /// The sandbox.
     #[error("cannot prepare the sandbox")]
     Sandbox(#[from] SandboxError),
-    /// The gRPC server.
     #[error("cannot serve gRPC")]
     Server(#[from] ServerError),
     /// One of the certificate's files.
     #[error("cannot use the certificate")]
     Certificate(#[from] CertificateError),
-    /// No thread.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
     /// Nobody to run functions as.
@@ -87,7 +81,6 @@ pub(crate) enum StartError {
 /// Why a certificate cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum CertificateError {
-    /// A file.
     #[error(transparent)]
     File(#[from] FileError),
     /// What stands in them.

@@ -36,7 +36,6 @@ pub(crate) struct Function {
     pub containment: Result<Containment, Unacceptable>,
 }
 
-/// See the module's text.
 pub(crate) struct Functions {
     journal: Arc<Journal>,
     releases: Releases,

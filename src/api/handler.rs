@@ -13,7 +13,6 @@ use crate::http::handler::Handler;
 use crate::http::request::Request;
 use crate::http::response::Response;
 
-/// See the module's text.
 pub(crate) struct Api {
     control: Arc<ControlPlane>,
     key: Secret,

@@ -86,7 +86,6 @@ pub(crate) enum Found {
     Action(Action, Access, Params),
     /// The path is known for other methods.
     OtherMethods(String),
-    /// Nothing.
     Nothing,
 }
 

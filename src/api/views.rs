@@ -15,7 +15,6 @@ use crate::model::isolation::{
 use crate::model::output::OutputChunk;
 use crate::model::resources::NodeStatus;
 
-/// An agent.
 pub(crate) fn agent(view: &AgentView) -> contract::agent::Agent {
     let machine = |of: fn(&Machine) -> &String| {
         let machine = view.agent.machine.as_ref();
@@ -66,7 +65,6 @@ pub(crate) fn node(node: &NodeStatus) -> contract::machine::Node {
     }
 }
 
-/// A function.
 pub(crate) fn function(function: &Function) -> contract::function::Function {
     let config = &function.config;
     let active = function.active.as_ref();

@@ -22,7 +22,6 @@ const MAX_PENDING: usize = 4096;
 
 /// Applies batches; owned by the queue, called by one thread at a time.
 pub(crate) trait BatchWriter: Send {
-    /// One change.
     type Op: Send;
     /// What the submitter learns about its own operation.
     type Outcome: Send;
@@ -31,7 +30,6 @@ pub(crate) trait BatchWriter: Send {
     fn write(&mut self, ops: Vec<Self::Op>) -> Vec<Self::Outcome>;
 }
 
-/// See the module's text.
 pub(crate) struct GroupCommit<W: BatchWriter> {
     state: Mutex<State<W>>,
     changed: Condvar,

@@ -27,7 +27,6 @@ pub(crate) struct Full<J>(pub J);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// See the module's text.
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     // Joined on drop, after Drop has closed the queue.

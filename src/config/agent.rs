@@ -64,7 +64,6 @@ pub(crate) struct AgentConfig {
     pub require_isolation: bool,
     /// How far functions are kept apart.
     pub isolation: AgentIsolation,
-    /// What is bounded, and how.
     pub limits: AgentLimits,
     /// `env_logger`'s filter.
     pub log: String,

@@ -17,7 +17,6 @@ pub(crate) const MAX_DEPTH: usize = 16;
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
-    /// What it is.
     pub value: Value,
     /// From 1; 0 where the format's reader does not say.
     pub line: usize,
@@ -39,7 +38,6 @@ pub(crate) enum Value {
     Number(String),
     /// In JSON.
     Truth(bool),
-    /// A list.
     Sequence(Vec<Node>),
     /// Keys with values, in their order.
     Mapping(Vec<Entry>),
@@ -54,7 +52,6 @@ pub(crate) struct Entry {
     pub line: usize,
     /// Of the key, as in [`Node`].
     pub column: usize,
-    /// What it stands for.
     pub value: Node,
 }
 

@@ -51,7 +51,6 @@ pub(crate) enum ConfigError {
     /// The file is there, or was named explicitly, and cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
         /// The system's reason.
         #[source]
@@ -60,7 +59,6 @@ pub(crate) enum ConfigError {
     /// The file is larger than any configuration.
     #[error("{} is larger than {limit_bytes} bytes", path.display())]
     TooLarge {
-        /// The file.
         path: PathBuf,
         /// See `MAX_FILE_BYTES`.
         limit_bytes: usize,
@@ -68,7 +66,6 @@ pub(crate) enum ConfigError {
     /// The file is no YAML.
     #[error("{}, {malformed}", path.display())]
     Malformed {
-        /// The file.
         path: PathBuf,
         /// Where, and what.
         malformed: Malformed,
@@ -76,7 +73,6 @@ pub(crate) enum ConfigError {
     /// The file is YAML, and some of its keys are wrong.
     #[error("{}", invalid(path, fields))]
     Invalid {
-        /// The file.
         path: PathBuf,
         /// All of them, in the order of the file; never empty.
         fields: Vec<FieldError>,

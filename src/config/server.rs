@@ -58,7 +58,6 @@ pub(crate) struct ServerConfig {
     pub redis_addr: Option<RedisAddress>,
     /// The store of agents that Flux starts, when it is not their embedded one.
     pub agent_redis_url: Option<RedisAddress>,
-    /// What is bounded, and how.
     pub limits: ServerLimits,
     /// How long executions are remembered.
     pub retention: Retention,

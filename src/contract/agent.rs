@@ -53,7 +53,6 @@ pub(crate) struct Agent {
 /// Something that an agent does not enforce.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MissingIsolation {
-    /// What.
     pub what: String,
     /// Why, for people.
     pub reason: String,
@@ -85,14 +84,12 @@ pub(crate) struct Registered {
 /// The body of `POST /agents/enroll`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Enroll {
-    /// For whom.
     pub agent_id: String,
 }
 
 /// The answer to it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Enrolled {
-    /// For whom.
     pub agent_id: String,
     /// For `flux-agent join`; works once, and is a secret until then.
     pub token: String,
@@ -122,6 +119,5 @@ pub(crate) struct Drain {
 pub(crate) struct Removed {
     /// `removed`.
     pub status: String,
-    /// Which agent.
     pub id: String,
 }

@@ -7,7 +7,6 @@ use super::null::null_as_default;
 /// The body of every answer that is an error of Flux.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ErrorBody {
-    /// What it is.
     pub error: ErrorDetails,
 }
 
@@ -29,11 +28,9 @@ pub(crate) struct ErrorDetails {
     pub fields: Vec<BadField>,
 }
 
-/// One bad field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BadField {
     /// Its path, such as `resources.memory`.
     pub field: String,
-    /// What is wrong with it.
     pub message: String,
 }

@@ -36,7 +36,6 @@ pub(crate) struct Accepted {
 pub(crate) struct Cancelled {
     /// `cancelled`.
     pub status: String,
-    /// Which.
     pub execution_id: String,
 }
 

@@ -77,7 +77,6 @@ pub(crate) struct Isolation {
 /// A kept version, as in `GET /functions/{name}/versions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Version {
-    /// Its number.
     pub version: u64,
     /// SHA-256 of its archive.
     pub digest: String,
@@ -94,7 +93,6 @@ pub(crate) struct Version {
 pub(crate) struct Distribution {
     /// `success`: it is stored.
     pub status: String,
-    /// Which function.
     #[serde(default)]
     pub function: String,
     /// The version in force; null before the first deploy.
@@ -108,7 +106,6 @@ pub(crate) struct Distribution {
     pub deployed_count: Option<usize>,
     /// Agents that should have it.
     pub total_agents: usize,
-    /// By agent.
     #[serde(default, deserialize_with = "null_as_default")]
     pub agents: Vec<AgentOutcome>,
 }
@@ -116,7 +113,6 @@ pub(crate) struct Distribution {
 /// What became of a change on one agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AgentOutcome {
-    /// Which.
     pub agent_id: String,
     /// `success`, `failed` or `pending`.
     pub status: String,
@@ -138,6 +134,5 @@ pub(crate) struct Rollback {
 pub(crate) struct Removed {
     /// `removed`.
     pub status: String,
-    /// Which function.
     pub name: String,
 }

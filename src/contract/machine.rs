@@ -33,7 +33,6 @@ pub(crate) struct Node {
 pub(crate) struct Resources {
     /// The control plane's machine.
     pub flux: OwnMachine,
-    /// The agents.
     #[serde(default, deserialize_with = "null_as_default")]
     pub agents: Vec<Agent>,
 }
@@ -41,14 +40,12 @@ pub(crate) struct Resources {
 /// A machine that is no agent's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct OwnMachine {
-    /// Its figures.
     pub node: Node,
 }
 
 /// The answer to `GET /health` (`ok`) and `GET /ready` (`ready`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// One word.
     pub status: String,
 }
 

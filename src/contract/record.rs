@@ -16,12 +16,10 @@ use crate::model::execution::{Ending, Executed, ExecutionRecord};
 /// One execution, running or ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// Of this run.
     pub execution_id: String,
     /// Where it runs or ran.
     #[serde(default, deserialize_with = "null_as_default")]
     pub agent_id: String,
-    /// What runs.
     #[serde(default, deserialize_with = "null_as_default")]
     pub function_name: String,
     /// `running`, `success`, `failed` or `cancelled`.
@@ -51,7 +49,6 @@ pub(crate) struct Record {
     /// Of a process that a signal ended.
     #[serde(default)]
     pub signal: Option<i32>,
-    /// What it used.
     #[serde(default, deserialize_with = "null_as_default")]
     pub usage: Usage,
     /// Written, also what was not kept.

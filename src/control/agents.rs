@@ -18,7 +18,7 @@ use crate::rpc::ProbeError;
 /// a second; an agent that hangs is not waited for longer than a person would.
 const SECURING_TIME: Duration = Duration::from_secs(10);
 
-/// See the module's text. Fields are dropped in order: those that talk first.
+/// Fields are dropped in order: those that talk first.
 pub(crate) struct Agents {
     health: Health,
     contacts: Contacts,
@@ -37,7 +37,6 @@ pub(crate) enum AgentError {
     BadAddress {
         /// As it was given.
         address: String,
-        /// What is wrong with it.
         reason: &'static str,
     },
     /// Nobody usable answers at the address to register.
@@ -45,7 +44,6 @@ pub(crate) enum AgentError {
     Unidentified {
         /// As it was given.
         address: String,
-        /// Why.
         #[source]
         source: ProbeError,
     },

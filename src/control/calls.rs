@@ -14,17 +14,14 @@ use crate::model::function::Env;
 use crate::model::ids::{ExecutionId, FunctionName};
 use crate::store::StoreError;
 
-/// See the module's text.
 pub(crate) struct Calls {
     dispatcher: Dispatcher,
     keys: IdempotentCalls,
     executions: Arc<Executions>,
 }
 
-/// What to run, with what.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    /// Which function.
     pub function: FunctionName,
     /// Arguments after the program's name.
     pub args: Vec<String>,

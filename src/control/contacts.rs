@@ -21,7 +21,6 @@ use crate::store::Store;
 use crate::store::history::HistoryStore;
 use crate::wire::node::NodeReport;
 
-/// See the module's text.
 #[derive(Clone)]
 pub(crate) struct Contacts {
     /// What came home.

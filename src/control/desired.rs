@@ -21,7 +21,6 @@ use crate::wire::function::config_digest;
 /// Functions at the most: each costs memory in the control plane and on every agent.
 pub(crate) const MAX_FUNCTIONS: usize = 20_000;
 
-/// See the module's text.
 pub(crate) struct Desired {
     store: Arc<dyn Store>,
     fleet: Arc<Fleet>,
@@ -42,11 +41,9 @@ pub(crate) enum FunctionError {
     /// It has no such version, or not any more.
     #[error("function {name} has no version {number}; kept are {kept:?}")]
     NoVersion {
-        /// The function.
         name: FunctionName,
         /// What was asked for.
         number: u64,
-        /// What there is.
         kept: Vec<u64>,
     },
     /// There is nothing older to go back to.
@@ -57,12 +54,7 @@ pub(crate) enum FunctionError {
     Archive(#[from] ArchiveError),
     /// The archive lacks what the function runs.
     #[error("the archive of {name} holds no file {handler}")]
-    HandlerMissing {
-        /// The function.
-        name: FunctionName,
-        /// Its handler.
-        handler: String,
-    },
+    HandlerMissing { name: FunctionName, handler: String },
     /// There are [`MAX_FUNCTIONS`].
     #[error("{MAX_FUNCTIONS} functions are registered already")]
     TooMany,

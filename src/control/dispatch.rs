@@ -35,7 +35,6 @@ const SETTLE_TIME: Duration = Duration::from_secs(5);
 /// Between two such questions.
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 
-/// See the module's text.
 pub(crate) struct Dispatcher {
     fleet: Arc<Fleet>,
     contacts: Contacts,
@@ -61,7 +60,6 @@ pub(crate) enum DispatchError {
     Unknown {
         /// Where it may run.
         agent: AgentId,
-        /// Its id.
         execution: ExecutionId,
     },
     /// The client left, and the execution was cancelled.

@@ -29,7 +29,6 @@ pub(crate) struct Enrolment {
 /// An invitation for an agent.
 #[derive(Debug)]
 pub(crate) struct Invited {
-    /// For whom.
     pub agent: AgentId,
     /// To be given to `flux-agent join`; works once.
     pub token: String,

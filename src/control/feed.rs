@@ -25,7 +25,6 @@ use crate::wire::watch::WatchEvent;
 /// Events of all agents that may wait for the thread; more, and a feed is begun again.
 const MAX_WAITING_EVENTS: usize = 65_536;
 
-/// See the module's text.
 pub(crate) struct Feeds {
     fleet: Arc<Fleet>,
     links: Arc<Links>,

@@ -9,7 +9,6 @@ use crate::model::function::{Function, FunctionConfig, Version};
 use crate::model::ids::FunctionName;
 use crate::store::ArchiveUpload;
 
-/// See the module's text.
 pub(crate) struct Functions {
     desired: Arc<Desired>,
     syncer: Arc<Syncer>,
@@ -20,14 +19,12 @@ pub(crate) struct Functions {
 pub(crate) struct Distributed {
     /// The function now.
     pub function: Function,
-    /// By agent.
     pub agents: Vec<AgentOutcome>,
 }
 
 /// The kept versions of a function.
 #[derive(Debug)]
 pub(crate) struct Versions {
-    /// Whose.
     pub function: Function,
     /// Newest first.
     pub versions: Vec<Version>,

@@ -18,7 +18,6 @@ use crate::base::threads::lock;
 use crate::model::ids::ExecutionId;
 use crate::store::{Idempotency, IdempotencyKey, Store};
 
-/// See the module's text.
 pub(crate) struct IdempotentCalls {
     store: Arc<dyn Store>,
     clock: Clock,

@@ -8,7 +8,6 @@ use thiserror::Error;
 use crate::host::Host;
 use crate::model::resources::NodeStatus;
 
-/// See the module's text.
 pub(crate) struct Machines {
     host: Host,
 }

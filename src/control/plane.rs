@@ -54,16 +54,12 @@ pub(crate) struct ControlPlane {
 /// Why the control plane does not start.
 #[derive(Debug, Error)]
 pub(crate) enum StartError {
-    /// The store.
     #[error("cannot open the store")]
     Store(#[from] StoreError),
-    /// The certificates.
     #[error("cannot open the certificates")]
     Pki(#[from] PkiError),
-    /// The gRPC client.
     #[error("cannot prepare the connections to agents")]
     Identity(#[from] InvalidIdentity),
-    /// No thread.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
 }
@@ -71,7 +67,6 @@ pub(crate) enum StartError {
 /// Why it is not ready.
 #[derive(Debug, Error)]
 pub(crate) enum NotReady {
-    /// It ends.
     #[error("the control plane is shutting down")]
     ShuttingDown,
     /// The store does not answer.

@@ -37,7 +37,6 @@ const SYNC_POOL: PoolLimits = PoolLimits {
 /// have traffic for what it holds: under a stream of deploys it would else never come online.
 const MAX_ROUNDS: u32 = 5;
 
-/// See the module's text.
 pub(crate) struct Syncer {
     shared: Arc<Shared>,
     pool: Pool,
@@ -60,9 +59,7 @@ struct AgentTurn {
 /// What became of a change on one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AgentOutcome {
-    /// Which agent.
     pub agent: AgentId,
-    /// How it went.
     pub status: OutcomeStatus,
     /// For people.
     pub message: String,

@@ -61,7 +61,6 @@ impl BodyError {
     }
 }
 
-/// See the module's text.
 pub struct Body<'c> {
     wire: &'c mut Wire,
     declared: Framing,

@@ -24,7 +24,6 @@ impl<'c> Request<'c> {
         }
     }
 
-    /// What to do.
     pub(crate) fn method(&self) -> Method {
         self.head.method
     }

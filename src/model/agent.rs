@@ -184,7 +184,7 @@ pub struct Agent {
     pub address: String,
     /// Whether it is dialled with mTLS.
     pub tls: bool,
-    /// Where it stands.
+    /// Whether it gets traffic, and what it waits for.
     pub state: AgentState,
     /// Cloud provider and instance, for agents whose machine Flux made.
     pub machine: Option<Machine>,

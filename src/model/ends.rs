@@ -50,7 +50,7 @@ pub struct Ends {
 /// What an agent says of an execution that it may never have got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {
-    /// It runs.
+    /// Its end is still to come.
     Running,
     /// It ended, or it never came and has ended as lost now: it never will start.
     Ended(Box<ExecutionRecord>),

@@ -50,7 +50,7 @@ pub enum Enforced {
 /// Something that is not enforced, and why, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// What.
+    /// The containment that functions lack here.
     pub what: Enforced,
     /// Why, and where it can be helped: how.
     pub reason: String,

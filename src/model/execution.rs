@@ -163,11 +163,11 @@ pub struct Usage {
 /// Everything known about one execution except its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecutionRecord {
-    /// Of this run.
+    /// Unique; given before anything is started.
     pub id: ExecutionId,
     /// Where it runs or ran.
     pub agent: AgentId,
-    /// What runs.
+    /// By its name.
     pub function: FunctionName,
     /// Of the code; 0 when a legacy agent does not say.
     pub function_version: u64,

@@ -221,7 +221,6 @@ pub struct Code {
 }
 
 impl Version {
-    /// Which code it is.
     pub(crate) fn code(&self) -> Code {
         Code {
             version: self.number,

@@ -14,7 +14,7 @@ pub struct InvalidId {
     pub what: &'static str,
     /// The refused text, cut to 100 characters.
     pub value: String,
-    /// The rule.
+    /// What the text should have been; after "expected".
     pub expected: &'static str,
 }
 
@@ -39,7 +39,7 @@ macro_rules! text_id {
                 })
             }
 
-            /// The text.
+            /// As it was given, which is its only form.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -44,11 +44,11 @@ pub enum SyscallIsolation {
 /// What a function asks for; nothing of it says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct IsolationRequest {
-    /// As whom.
+    /// As whom it wants to run; the agent's default where absent.
     pub user: Option<UserIsolation>,
-    /// On which network.
+    /// Which network it wants; the agent's default where absent.
     pub network: Option<NetworkIsolation>,
-    /// With which files.
+    /// Which files it wants; the agent's default where absent.
     pub files: Option<FileIsolation>,
     /// With which system calls.
     pub syscalls: Option<SyscallIsolation>,
@@ -57,11 +57,8 @@ pub struct IsolationRequest {
 /// What holds for an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Isolation {
-    /// As whom.
     pub user: UserIsolation,
-    /// On which network.
     pub network: NetworkIsolation,
-    /// With which files.
     pub files: FileIsolation,
     /// With which system calls.
     pub syscalls: SyscallIsolation,

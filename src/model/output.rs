@@ -89,7 +89,6 @@ pub struct Segments {
 /// A run of bytes of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
-    /// Which.
     pub stream: Stream,
     /// In the merged output.
     pub start: u64,

@@ -48,7 +48,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// See the module's text.
+/// The fleet's CA, with the control plane's own certificate, on disk and in memory.
 pub struct Authority {
     layout: Layout,
     ca: Pair,

@@ -8,7 +8,6 @@ use thiserror::Error;
 
 use crate::base::atomic_file::FileError;
 
-/// See the module's text.
 #[derive(Debug, Error)]
 pub enum PkiError {
     /// A directory or file could not be made or replaced.
@@ -17,7 +16,6 @@ pub enum PkiError {
     /// A file is there and cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
         /// The system's reason.
         #[source]
@@ -30,7 +28,6 @@ pub enum PkiError {
         present: PathBuf,
         /// The half that is not.
         missing: PathBuf,
-        /// What to do.
         remedy: &'static str,
     },
     /// There is no CA, but something that only a CA can have made.
@@ -47,11 +44,9 @@ pub enum PkiError {
     /// A file is there and holds something else.
     #[error("{} does not hold {expected}; {remedy}", path.display())]
     Unreadable {
-        /// Which.
         path: PathBuf,
         /// A PEM certificate, a PEM private key and so on.
         expected: &'static str,
-        /// What to do.
         remedy: &'static str,
         /// What the parser found, if it was the parser.
         #[source]
@@ -62,9 +57,7 @@ pub enum PkiError {
     Mismatch {
         /// The private key.
         key: PathBuf,
-        /// The certificate.
         certificate: PathBuf,
-        /// What to do.
         remedy: &'static str,
     },
     /// The CA's time is over.
@@ -73,7 +66,6 @@ pub enum PkiError {
          and enrol every agent again", path.display()
     )]
     Expired {
-        /// Which.
         path: PathBuf,
         /// As OpenSSL writes it.
         not_after: String,
@@ -81,17 +73,13 @@ pub enum PkiError {
     /// The CA's time has not come.
     #[error("{} is not valid before {not_before}; check this machine's clock", path.display())]
     NotYetValid {
-        /// Which.
         path: PathBuf,
         /// As OpenSSL writes it.
         not_before: String,
     },
     /// A request for a certificate is refused.
     #[error("certificate request: {reason}")]
-    Request {
-        /// What is wrong with it.
-        reason: &'static str,
-    },
+    Request { reason: &'static str },
     /// OpenSSL failed at something that does not depend on input.
     #[error("cannot {action}")]
     Crypto {

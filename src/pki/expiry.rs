@@ -27,9 +27,7 @@ pub(crate) enum Holder {
 /// One certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Expiry {
-    /// Whose.
     pub holder: Holder,
-    /// Where it lies.
     pub path: PathBuf,
     /// The last moment at which it is valid.
     pub not_after: Timestamp,

@@ -29,7 +29,7 @@ pub struct Secret([u8; SECRET_BYTES]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; FINGERPRINT_BYTES]);
 
-/// See the module's text.
+/// The whole token, secret and all: for whoever makes it and whoever was given it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrolmentToken {
     /// Which secret.

@@ -23,7 +23,7 @@ pub struct Follower {
 /// What a wait for an event came to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
-    /// It happened.
+    /// Output, or the end.
     Event(FollowEvent),
     /// The record was the event before.
     Over,

@@ -18,9 +18,9 @@ use crate::wire::proto::{self, AgentServiceClient, release_chunk::Part};
 /// What is sent beside the archive.
 #[derive(Debug, Clone, Copy)]
 pub struct OutgoingRelease<'a> {
-    /// Whose code it is.
+    /// Known to the agent, unless `config` comes along.
     pub function: &'a FunctionName,
-    /// Which code it is.
+    /// The digest is of the archive as it is sent.
     pub code: &'a Code,
     /// Of the archive.
     pub size_bytes: u64,

@@ -10,7 +10,6 @@ use crate::wire::error::{Detail, ErrorKind};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// What happened.
     pub kind: ErrorKind,
     /// The execution, function or field that it is about; may be empty.
     pub subject: String,

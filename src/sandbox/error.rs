@@ -51,7 +51,7 @@ pub enum SandboxError {
     /// This system has no sandbox yet.
     #[error("nothing can be run on this system: {system} is not supported yet")]
     Unsupported {
-        /// Its name.
+        /// As people call it: "Windows".
         system: &'static str,
     },
 }

@@ -28,7 +28,7 @@ pub enum StopReason {
 /// How a run went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// How it ended.
+    /// By itself, by a signal, at a limit, or because somebody stopped it.
     pub ending: Ending,
     /// For people; empty when the process exited with 0 and nothing else was wrong.
     pub error: String,

@@ -9,7 +9,7 @@ use crate::base::atomic_file::FileError;
 use crate::base::sqlite::SqliteError;
 use crate::model::ids::{AgentId, Digest, FunctionName};
 
-/// See the module's text. Absence is none of these, except where a change needs what is absent.
+/// Absence is none of these, except where a change needs what is absent.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The store cannot be read or written now; nothing is known about what was asked for.
@@ -33,31 +33,31 @@ pub enum StoreError {
         revision_text(*expected)
     )]
     Conflict {
-        /// The agent.
+        /// Whose entry was to be changed.
         agent: AgentId,
         /// What the writer had seen; `None` for "does not exist".
         expected: Option<Revision>,
-        /// What is there.
+        /// The entry's revision; absent when there is no entry.
         found: Option<Revision>,
     },
     /// A version needs a function.
     #[error("no function {function} is stored")]
     FunctionNotFound {
-        /// The name.
+        /// The name that was asked for.
         function: FunctionName,
     },
     /// It never was, or is too old to be kept.
     #[error("version {number} of function {function} is not kept")]
     VersionNotKept {
-        /// The name.
+        /// The name that was asked for.
         function: FunctionName,
-        /// The version.
+        /// The version that was asked for.
         number: u64,
     },
     /// A version needs its archive.
     #[error("archive {digest} is not stored")]
     ArchiveMissing {
-        /// The archive.
+        /// By which the archive is stored.
         digest: Digest,
     },
     /// What was uploaded is not what was announced.
@@ -81,9 +81,9 @@ pub enum StoreError {
     Corrupt {
         /// `function`, `agent` and so on.
         what: &'static str,
-        /// Which one.
+        /// The entry, by what it is found by.
         key: String,
-        /// What is wrong with it.
+        /// The field that cannot be read, and why.
         detail: String,
     },
 }

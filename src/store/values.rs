@@ -14,7 +14,7 @@ pub struct Revision(pub(super) u64);
 /// Something as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored<T> {
-    /// What it is.
+    /// As it is at `revision`.
     pub value: T,
     /// Of the last write to it.
     pub revision: Revision,
@@ -29,11 +29,11 @@ impl fmt::Display for Revision {
 /// Where an execution is that was handed over and of whose end nothing is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The execution.
+    /// Of the call that was handed over.
     pub execution: ExecutionId,
     /// Who was given it.
     pub agent: AgentId,
-    /// What it runs.
+    /// By its name, which may be deleted by now.
     pub function: FunctionName,
     /// When it was accepted.
     pub accepted_at: Timestamp,

@@ -23,7 +23,7 @@ pub struct EndsQuery {
 /// Which execution's fate is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettleQuery {
-    /// Which.
+    /// The id under which it was handed over.
     pub execution: ExecutionId,
     /// What it was to run.
     pub function: FunctionName,

@@ -132,7 +132,6 @@ kinds! {
 /// The typed part of a failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Detail {
-    /// What happened.
     pub kind: ErrorKind,
     /// The execution, function or field that it is about; may be empty.
     pub subject: String,

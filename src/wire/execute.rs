@@ -25,9 +25,9 @@ pub enum Protocol {
 pub struct ExecuteRequest {
     /// Chosen by the control plane.
     pub id: ExecutionId,
-    /// What to run.
+    /// By its name; its code and configuration are what the agent holds.
     pub function: FunctionName,
-    /// Its arguments.
+    /// After the program's own name, each as it is: no shell reads them.
     pub args: Vec<String>,
     /// Its standard input.
     pub stdin: Vec<u8>,

@@ -31,9 +31,9 @@ pub struct ReceivedConfig {
 /// What comes before an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseHeader {
-    /// Whose code it is.
+    /// By its name.
     pub function: FunctionName,
-    /// Which code it is.
+    /// Version 0 when a legacy control plane sends it, which does not count versions.
     pub code: Code,
     /// Of the archive.
     pub size_bytes: u64,
@@ -44,7 +44,7 @@ pub struct ReleaseHeader {
 /// What an agent holds of one function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldFunction {
-    /// The function.
+    /// Under which it is called.
     pub name: FunctionName,
     /// As it was received.
     pub config_digest: String,

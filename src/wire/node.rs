@@ -12,9 +12,9 @@ use crate::model::resources::NodeStatus;
 /// What an agent says when it is asked how it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeReport {
-    /// Who answers.
+    /// As the agent calls itself; its certificate says who it is.
     pub agent: AgentId,
-    /// The figures.
+    /// Of its machine, and how much runs there.
     pub status: NodeStatus,
     /// Changes at every start of the agent; absent from a legacy agent.
     pub boot_id: Option<String>,

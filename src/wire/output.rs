@@ -13,14 +13,14 @@ use crate::model::output::{Output, OutputChunk, Segments, Stream};
 pub enum Selection {
     /// Both streams, in the order they were written.
     Merged,
-    /// One of them.
+    /// The bytes of one stream, with the other's left out.
     Only(Stream),
 }
 
 /// One thing that happens to a followed execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FollowEvent {
-    /// It wrote.
+    /// A piece of what it wrote, of one stream.
     Output(OutputChunk),
     /// It ended; nothing follows.
     Ended(Box<ExecutionRecord>),
@@ -29,7 +29,7 @@ pub enum FollowEvent {
 /// Which piece of recorded output is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputQuery {
-    /// Whose.
+    /// Running or ended.
     pub execution: ExecutionId,
     /// Of which stream.
     pub selection: Selection,

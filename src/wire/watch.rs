@@ -9,7 +9,7 @@ use crate::model::ids::{ExecutionId, FunctionName};
 pub enum WatchEvent {
     /// Everything that runs; the first thing that comes.
     Running(Vec<(ExecutionId, FunctionName)>),
-    /// An execution ended.
+    /// Which one, of which function. Its record is written by then.
     Ended(ExecutionId, FunctionName),
 }
 

@@ -7,25 +7,25 @@ use thiserror::Error;
 use crate::base::sqlite::{Failure, SqliteError};
 use crate::model::ids::ExecutionId;
 
-/// See the module's text.
+/// Why the journal did not take or give an entry.
 #[derive(Debug, Error)]
 pub enum JournalError {
     /// An execution of that id is recorded: it must not run twice.
     #[error("execution {id} cannot be accepted: it is recorded already")]
     Exists {
-        /// The execution.
+        /// Of the entry that is there.
         id: ExecutionId,
     },
     /// The first ending stands.
     #[error("execution {id} cannot end: it has ended already")]
     AlreadyEnded {
-        /// The execution.
+        /// Of the entry that is there.
         id: ExecutionId,
     },
     /// The record to end with has no ending, or the one to accept has one.
     #[error("execution {id} cannot be recorded: its record is at another stage of its life")]
     WrongStage {
-        /// The execution.
+        /// Of the entry that is there.
         id: ExecutionId,
     },
     /// One entry cannot be read back; the others can.
@@ -33,9 +33,9 @@ pub enum JournalError {
     Corrupt {
         /// `execution` or `function`.
         what: &'static str,
-        /// Which one.
+        /// The execution's id, or the function's name.
         key: String,
-        /// What is wrong with it.
+        /// The field that cannot be read, and why.
         detail: String,
     },
     /// The journal cannot be read or written now; [`SqliteError::Full`] among others.

@@ -12,7 +12,6 @@ use crate::model::ids::ExecutionId;
 pub(crate) struct OutputError {
     /// `read`, `record` and so on.
     pub action: &'static str,
-    /// Whose output.
     pub execution: ExecutionId,
     /// The system's reason.
     #[source]

@@ -24,7 +24,6 @@ pub enum ReleaseError {
     Size {
         /// What the caller announced.
         expected: u64,
-        /// What came.
         found: u64,
     },
     /// More came than an archive may have.
@@ -40,7 +39,6 @@ pub enum ReleaseError {
         version: u64,
         /// What the caller promised.
         expected: Digest,
-        /// What is there.
         found: Digest,
     },
     /// The archive is refused, or could not be extracted.

@@ -37,16 +37,16 @@ pub struct Release {
     /// Absolute; readable to those whom [`Releases::grant`] lets into the directory above it,
     /// writable to the agent.
     pub dir: PathBuf,
-    /// Whose code it is.
+    /// By its name; the first part of where it lies.
     pub function: FunctionName,
-    /// Which code it is.
+    /// Version and digest; the second part of where it lies.
     pub code: Code,
     /// The names in [`Release::dir`], in order.
     pub top_level: Vec<OsString>,
     shared: Arc<Shared>,
 }
 
-/// See the module's text. Cheap to clone.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Releases {
     pub(super) shared: Arc<Shared>,

@@ -13,7 +13,6 @@ use thiserror::Error;
 use crate::base::threads::lock;
 use crate::model::ids::FunctionName;
 
-/// See the module's text.
 #[derive(Debug)]
 pub(crate) struct Admission {
     max_executions: u32,
@@ -34,12 +33,7 @@ struct State {
 pub(crate) enum Refused {
     /// The function's own limit.
     #[error("function {function} runs {limit} executions at once on this agent already")]
-    FunctionAtCapacity {
-        /// The function.
-        function: FunctionName,
-        /// Its limit.
-        limit: u32,
-    },
+    FunctionAtCapacity { function: FunctionName, limit: u32 },
     /// The agent's limit.
     #[error("the agent runs {limit} executions already")]
     AgentAtCapacity {

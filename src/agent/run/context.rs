@@ -14,7 +14,6 @@ use crate::base::clock::Clock;
 use crate::model::execution::ExecutionRecord;
 use crate::sandbox::{ResourceLimits, Sandbox};
 
-/// See the module's text.
 pub(crate) struct Context {
     /// By which times are recorded.
     pub clock: Clock,

@@ -29,9 +29,7 @@ pub(crate) struct Environment {
 /// What belongs to one execution.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Belongings<'a> {
-    /// Its id.
     pub execution: &'a ExecutionId,
-    /// What runs.
     pub function: &'a FunctionName,
     /// Of the code.
     pub version: u64,

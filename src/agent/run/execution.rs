@@ -39,7 +39,6 @@ pub(crate) struct Execution {
     pub timeout: Option<Duration>,
     /// Whether its acceptance was made durable, so that its end has to be too.
     pub durable: bool,
-    /// Its place.
     pub slot: Slot,
 }
 

@@ -15,7 +15,6 @@ use crate::model::execution::{ExecutionRecord, Status};
 use crate::model::ids::{ExecutionId, FunctionName};
 use crate::sandbox::{Control, StopReason};
 
-/// One of them.
 #[derive(Debug)]
 pub(crate) struct Live {
     accepted: ExecutionRecord,
@@ -102,7 +101,6 @@ impl Live {
     }
 }
 
-/// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct LiveTable {
     state: Mutex<State>,
@@ -163,7 +161,6 @@ impl LiveTable {
         })
     }
 
-    /// Finds one.
     pub(crate) fn get(&self, id: &ExecutionId) -> Option<Arc<Live>> {
         lock(&self.state).running.get(id).cloned()
     }

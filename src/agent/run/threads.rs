@@ -9,7 +9,6 @@ use crate::base::threads::Supervisor;
 use crate::model::isolation::SyscallIsolation;
 use crate::sandbox::Sandbox;
 
-/// See the module's text.
 pub(crate) struct Runs {
     contained: Pool,
     open: Pool,

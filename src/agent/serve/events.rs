@@ -20,7 +20,6 @@ const MAX_SUBSCRIBERS: usize = 16;
 /// Which execution ended, and what it ran.
 pub(crate) type Ended = (ExecutionId, FunctionName);
 
-/// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     state: Mutex<State>,

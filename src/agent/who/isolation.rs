@@ -17,7 +17,6 @@ use crate::model::isolation::{
 use crate::policy::isolation::{NotAllowed, resolve, unenforced};
 use crate::sandbox::{Enforced, FileAccess, Identities, Identity, Missing, Sandbox};
 
-/// See the module's text.
 #[derive(Debug)]
 pub(crate) struct IsolationRules {
     defaults: Isolation,
@@ -31,7 +30,6 @@ pub(crate) struct IsolationRules {
 /// What holds for one function.
 #[derive(Debug)]
 pub(crate) struct Containment {
-    /// The answers.
     pub isolation: Isolation,
     /// As whom it runs; the agent's own user when there is none.
     pub identity: Option<Identity>,
@@ -48,7 +46,6 @@ pub(crate) enum Unacceptable {
     /// It asks for more than this machine can give.
     #[error("{request} cannot be enforced on this agent: {reason}")]
     NotEnforced {
-        /// What it asks for.
         request: &'static str,
         /// The sandbox's reason.
         reason: String,

@@ -28,11 +28,8 @@ pub(crate) enum RunnerError {
     Shared {
         /// Of the shared user.
         name: String,
-        /// Its id.
         uid: u32,
-        /// Of the range.
         first: u32,
-        /// Of the range.
         last: u32,
     },
 }

@@ -37,7 +37,7 @@ const OWNERS_FLAGS: IFlags = IFlags::SYNC
     .union(IFlags::NOCOW)
     .union(IFlags::COMPRESSED);
 
-/// See the module's text; `name` is the working directory's in `root`.
+/// `name` is the working directory's in `root`.
 ///
 /// # Errors
 /// The system's reason for not letting us look.

@@ -19,7 +19,7 @@ pub enum SqliteError {
         "cannot open {path}: it is {found}; move that file away to start with an empty database, or put a backup in its place"
     )]
     NotOurs {
-        /// The database.
+        /// The database's file.
         path: PathBuf,
         /// What lies there instead.
         found: String,
@@ -29,9 +29,9 @@ pub enum SqliteError {
         "cannot open {path}: it has format {found}, and this program knows formats up to {supported}; use the newer program again, or put an older backup in its place"
     )]
     NewerFormat {
-        /// The database.
+        /// The database's file.
         path: PathBuf,
-        /// Its format.
+        /// The number of the file's format.
         found: u32,
         /// The newest format known here.
         supported: u32,
@@ -43,7 +43,7 @@ pub enum SqliteError {
     Damaged {
         /// What was tried.
         action: &'static str,
-        /// The database.
+        /// The database's file.
         path: PathBuf,
         /// What SQLite found.
         #[source]
@@ -54,7 +54,7 @@ pub enum SqliteError {
     Full {
         /// What was tried.
         action: &'static str,
-        /// The database.
+        /// The database's file.
         path: PathBuf,
         /// What SQLite reported.
         #[source]
@@ -65,7 +65,7 @@ pub enum SqliteError {
     Failed {
         /// What was tried.
         action: &'static str,
-        /// The database.
+        /// The database's file.
         path: PathBuf,
         /// What SQLite reported.
         #[source]

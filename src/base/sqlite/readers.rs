@@ -12,7 +12,6 @@ use crate::base::threads::lock;
 /// Reads take microseconds from the page cache; each connection holds up to 2 MiB of pages.
 const MAX_READERS: usize = 4;
 
-/// See the module's text.
 pub(super) struct Readers {
     path: PathBuf,
     state: Mutex<State>,

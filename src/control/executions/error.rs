@@ -7,7 +7,7 @@ use crate::model::ids::{AgentId, ExecutionId};
 use crate::rpc::RpcError;
 use crate::store::StoreError;
 
-/// See the module's text. An outage is none of "not found".
+/// An outage is none of "not found".
 #[derive(Debug, Error)]
 pub(crate) enum ExecutionError {
     /// No execution of that id is known.
@@ -15,16 +15,10 @@ pub(crate) enum ExecutionError {
     NotFound(ExecutionId),
     /// It has ended, so there is nothing to cancel.
     #[error("execution {id} has ended: {}", status.as_str())]
-    Ended {
-        /// Which.
-        id: ExecutionId,
-        /// How.
-        status: Status,
-    },
+    Ended { id: ExecutionId, status: Status },
     /// The agent that owns it cannot be asked.
     #[error("agent {agent} cannot be asked")]
     AgentUnreachable {
-        /// Which.
         agent: AgentId,
         /// Why not.
         #[source]
@@ -33,7 +27,6 @@ pub(crate) enum ExecutionError {
     /// The agent could not confirm that it is dead.
     #[error("execution {id} could not be confirmed dead: {message}")]
     CancelUnconfirmed {
-        /// Which.
         id: ExecutionId,
         /// The agent's words.
         message: String,

@@ -32,7 +32,6 @@ const POLL_PAUSE: Duration = Duration::from_millis(500);
 /// What waiting for the next event came to.
 #[derive(Debug)]
 pub(crate) enum Followed {
-    /// It happened.
     Event(FollowEvent),
     /// Nothing happened for a while; ask again.
     Silence,

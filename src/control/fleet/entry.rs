@@ -38,7 +38,6 @@ pub(crate) struct AgentView {
 pub(crate) enum RefusedFor {
     /// The function of the call.
     Function,
-    /// Anything.
     Everything,
 }
 

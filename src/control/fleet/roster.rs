@@ -50,7 +50,6 @@ pub(crate) enum FleetError {
     /// The id is taken by an agent at another address.
     #[error("agent {id} is registered at {address}")]
     AddressConflict {
-        /// The id.
         id: AgentId,
         /// Where the registered one is.
         address: String,
@@ -99,7 +98,6 @@ impl Fleet {
         self.state().agents.values().map(Entry::view).collect()
     }
 
-    /// One agent.
     pub(crate) fn get(&self, id: &AgentId) -> Option<AgentView> {
         self.state().agents.get(id).map(Entry::view)
     }

@@ -14,7 +14,6 @@ use crate::model::ids::ExecutionId;
 /// What a call got at once.
 #[derive(Debug)]
 pub(crate) enum Place {
-    /// A slot.
     Taken(Reservation),
     /// A place in the queue.
     InQueue(Waiting),

@@ -33,7 +33,6 @@ const FETCHERS: PoolLimits = PoolLimits {
     idle: Duration::from_secs(10),
 };
 
-/// See the module's text.
 pub(crate) struct Collector {
     passes: PerAgent,
     legacy: LegacyAgents,

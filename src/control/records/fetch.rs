@@ -25,7 +25,6 @@ const PIECE_BYTES: usize = 256 << 10;
 /// An agent that says nothing for this long while it has something to send is tried again later.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// See the module's text.
 pub(super) struct Outputs {
     pub records: Arc<Records>,
     pub links: Arc<Links>,

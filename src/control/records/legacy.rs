@@ -22,7 +22,6 @@ const MAX_ASKED: usize = 64;
 /// as its caller waits for the acceptance.
 const MAY_BE_ON_ITS_WAY: Duration = ACCEPT_DEADLINE;
 
-/// See the module's text.
 pub(super) struct LegacyAgents {
     pub records: Arc<Records>,
     pub links: Arc<Links>,

@@ -8,7 +8,7 @@ use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::{Supervisor, lock};
 use crate::model::ids::AgentId;
 
-/// See the module's text. Work that is asked for while it is under way is done once more after.
+/// Work that is asked for while it is under way is done once more after.
 pub(super) struct PerAgent {
     shared: Arc<Shared>,
     pool: Pool,

@@ -31,11 +31,8 @@ pub(crate) enum Parsed {
 /// A request head that has passed every rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// What to do.
     pub method: Method,
-    /// With what.
     pub target: Target,
-    /// In which dialect.
     pub version: Version,
     /// The header lines.
     pub headers: Headers,

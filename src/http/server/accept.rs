@@ -27,7 +27,6 @@ const PAUSE_MS: u8 = 100;
 /// Connections taken before the stop is looked at again.
 const BATCH: usize = 64;
 
-/// See the module's text.
 pub(super) struct Acceptor {
     listener: TcpListener,
     stop: Arc<EventFd>,

@@ -7,7 +7,7 @@ use super::admission::Admitted;
 use super::poller::Registration;
 use super::wire::Wire;
 
-/// See the module's text. The fields drop in this order: the poller forgets the connection, the
+/// The fields drop in this order: the poller forgets the connection, the
 /// socket closes, and only then another may take its place.
 pub(super) struct Connection {
     pub(super) registration: Registration,

@@ -18,7 +18,6 @@ use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::{Supervisor, lock};
 use crate::http::limits::Limits;
 
-/// See the module's text.
 pub(super) struct Dispatcher {
     pool: Pool,
     workers: usize,

@@ -26,7 +26,6 @@ use crate::base::threads::lock;
 /// The event that ends a wait early; no slot has this index.
 const WAKE: u64 = u64::MAX;
 
-/// See the module's text.
 pub(super) struct Poller {
     epoll: Epoll,
     wake: EventFd,

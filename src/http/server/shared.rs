@@ -9,7 +9,6 @@ use super::throttle::Throttle;
 use crate::http::handler::Handler;
 use crate::http::limits::Limits;
 
-/// See the module's text.
 pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) handler: Arc<dyn Handler>,

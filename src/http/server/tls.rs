@@ -21,7 +21,7 @@ pub enum TlsError {
     /// A file that cannot be read.
     #[error("cannot read {path:?}")]
     Read {
-        /// The file.
+        /// As in the configuration.
         path: PathBuf,
         /// The system's reason.
         #[source]

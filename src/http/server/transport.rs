@@ -37,7 +37,6 @@ impl Write for Socket {
     }
 }
 
-/// See the module's text.
 pub(super) struct Transport {
     socket: Socket,
     layer: Layer,

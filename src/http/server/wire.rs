@@ -10,7 +10,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::transport::{Interest, Transport};
 
-/// See the module's text.
 pub(in crate::http) struct Wire {
     pub(super) transport: Transport,
     /// Bytes read and not yet consumed, from `start`; without allocation when there are none.

@@ -12,14 +12,13 @@ use crate::store::values::Revision;
 pub struct Change {
     /// Of the last write.
     pub revision: Revision,
-    /// What.
     pub what: Changed,
 }
 
 /// What can change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
-    /// An agent.
+    /// An agent was written or deleted.
     Agent(AgentId),
     /// A function: its configuration, or which version is in force.
     Function(FunctionName),

@@ -19,7 +19,6 @@ use crate::store::error::StoreError;
 const UPLOAD_PREFIX: &str = ".upload-";
 const SUFFIX: &str = ".zip";
 
-/// See the module's text.
 pub(super) struct ArchiveDirectory {
     path: PathBuf,
     // Held while a file gets its name and while one is deleted after a look at its age: what

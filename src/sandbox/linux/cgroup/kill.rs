@@ -13,7 +13,6 @@ use super::files;
 use super::subtree;
 use crate::base::causes::with_causes;
 
-/// How to kill.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KillWay {

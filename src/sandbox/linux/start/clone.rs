@@ -16,7 +16,6 @@ use crate::sandbox::platform::arch;
 use crate::sandbox::platform::follow::leader::Leader;
 use crate::sandbox::platform::follow::orphans;
 
-/// How to clone.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SpawnWay {
