@@ -26,7 +26,7 @@ use crate::base::threads::lock;
 use crate::model::ids::AgentId;
 use crate::wire::names::agent_name;
 
-/// Dropping it joins its threads, once no call runs any more.
+/// The connections to all agents. Dropping it joins its threads, once no call runs any more.
 pub struct Channels {
     state: Mutex<State>,
     keepalive: Keepalive,

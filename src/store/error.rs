@@ -9,7 +9,7 @@ use crate::base::atomic_file::FileError;
 use crate::base::sqlite::SqliteError;
 use crate::model::ids::{AgentId, Digest, FunctionName};
 
-/// Absence is none of these, except where a change needs what is absent.
+/// Why the store did not do what it was asked. Absence is none of these, except where a change needs what is absent.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The store cannot be read or written now; nothing is known about what was asked for.

@@ -21,7 +21,7 @@ use crate::model::output::{Cursor, Output, OutputChunk, Segments, Stream, gather
 /// function that alternates single bytes would otherwise make 17 bytes of each.
 pub(crate) const CHANGE_COST_BYTES: u64 = 16;
 
-/// Cheap to clone: all clones are the same log.
+/// What one execution has written so far. Cheap to clone: all clones are the same log.
 #[derive(Debug, Clone)]
 pub(crate) struct OutputLog {
     shared: Arc<Shared>,

@@ -46,7 +46,7 @@ pub struct Release {
     shared: Arc<Shared>,
 }
 
-/// Cheap to clone.
+/// All releases below `apps_dir`. Cheap to clone: all clones hold and remove the same ones.
 #[derive(Debug, Clone)]
 pub struct Releases {
     pub(super) shared: Arc<Shared>,

@@ -7,7 +7,7 @@ use crate::model::ids::{AgentId, ExecutionId};
 use crate::rpc::RpcError;
 use crate::store::StoreError;
 
-/// An outage is none of "not found".
+/// Why an execution is not read, followed or ended. An outage is never "not found".
 #[derive(Debug, Error)]
 pub(crate) enum ExecutionError {
     /// No execution of that id is known.

@@ -8,7 +8,7 @@ use crate::base::pool::{Pool, PoolLimits};
 use crate::base::threads::{Supervisor, lock};
 use crate::model::ids::AgentId;
 
-/// Work that is asked for while it is under way is done once more after.
+/// One kind of work. What is asked for while it is under way is done once more after.
 pub(super) struct PerAgent {
     shared: Arc<Shared>,
     pool: Pool,
