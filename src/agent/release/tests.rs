@@ -9,8 +9,7 @@ use std::sync::Arc;
 use openssl::sha::sha256;
 use tempfile::TempDir;
 
-use super::releases::KEPT_RELEASES;
-use super::{Release, ReleaseError, Releases};
+use super::{Release, ReleaseError, Releases, releases::KEPT_RELEASES};
 use crate::archive::ArchiveLimits;
 use crate::base::threads::Supervisor;
 use crate::model::function::Code;
