@@ -19,7 +19,7 @@ pub fn default_system_paths() -> Vec<std::path::PathBuf> {
     Vec::new()
 }
 
-/// See [`crate::sandbox`].
+/// What runs executions, once it is there.
 #[derive(Debug)]
 pub struct Sandbox {
     never: std::convert::Infallible,
