@@ -1,7 +1,7 @@
 //! Whoever reads of an error reads why: it is shown with its causes, by `with_causes` and by nothing else, and
 //! every text of that chain is a statement.
 
-use super::sources::{self, as_many_as_listed, begins, none_of};
+use super::sources::{self, begins, none_of};
 use super::tokens::{Kind, Token, behind_closing, tokens};
 use crate::runner::tests;
 
@@ -11,18 +11,6 @@ tests![
     an_error_is_a_statement,
     the_checks_of_causes_see_what_they_are_against,
 ];
-
-/// Texts that show an error bare, in each file that has some. The figures may only fall.
-const BARE: &[(&str, usize)] = &[
-    ("src/sandbox/linux/disk/project/looks.rs", 1),
-    ("src/sandbox/linux/disk/project/projects.rs", 2),
-    ("src/sandbox/linux/disk/watch.rs", 1),
-    ("src/sandbox/linux/landlock/domains.rs", 1),
-    ("src/sandbox/linux/landlock/ruleset.rs", 1),
-];
-
-/// Errors that are no statements, in each file that has some. The figures may only fall.
-const ORDERS: &[(&str, usize)] = &[("src/sandbox/linux/landlock/domains.rs", 2)];
 
 const LOG: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// What errors are called, and nothing else is.
@@ -40,27 +28,27 @@ const VERBS: [&str; 39] = [
 ];
 
 fn no_text_leaves_out_the_causes_of_an_error() {
-    let all = sources::of_src().iter();
-    let found = all.map(|source| (source.path.as_str(), bare(&source.code())));
-    as_many_as_listed(&found.collect(), BARE);
+    none_of(&in_every_source(bare, "shows an error without its causes"));
 }
 
 fn nothing_else_follows_an_error_to_its_causes() {
-    let others = sources::of_src()
-        .iter()
-        .filter(|source| source.path != HOME);
-    let found: Vec<_> = others
-        .map(|source| (&source.path, followed(&source.code())))
-        .filter(|(_, lines)| !lines.is_empty())
-        .map(|(path, lines)| format!("{path}: use with_causes: {}", lines.join(", ")))
-        .collect();
+    let mut found = in_every_source(followed, "use with_causes");
+    found.retain(|it| !it.starts_with(HOME));
     none_of(&found);
 }
 
 fn an_error_is_a_statement() {
+    none_of(&in_every_source(orders, "is no statement"));
+}
+
+/// Where `look` finds something, with what that is.
+fn in_every_source(look: fn(&[Token]) -> Vec<String>, what: &str) -> Vec<String> {
     let all = sources::of_src().iter();
-    let found = all.map(|source| (source.path.as_str(), orders(&source.code())));
-    as_many_as_listed(&found.collect(), ORDERS);
+    let found = all.map(|source| (&source.path, look(&source.code())));
+    found
+        .filter(|(_, lines)| !lines.is_empty())
+        .map(|(path, lines)| format!("{path}: {what}: {}", lines.join(", ")))
+        .collect()
 }
 
 fn the_checks_of_causes_see_what_they_are_against() {

@@ -5,20 +5,20 @@ use std::arch::asm;
 use std::ffi::c_long;
 
 /// `e_machine` of programs for this processor (elf.h, EM_AARCH64).
-pub(crate) const ELF_MACHINE: u16 = 183;
+pub(super) const ELF_MACHINE: u16 = 183;
 /// This convention's name in filters of system calls (linux/audit.h, AUDIT_ARCH_AARCH64).
-pub(crate) const AUDIT_ARCH: u32 = 0xc000_00b7;
+pub(super) const AUDIT_ARCH: u32 = 0xc000_00b7;
 /// No numbers of this convention belong to another one.
-pub(crate) const FOREIGN_CALLS_FROM: Option<u32> = None;
+pub(super) const FOREIGN_CALLS_FROM: Option<u32> = None;
 /// System calls of this processor alone that no function needs: there are none.
-pub(crate) const REFUSED: &[c_long] = &[];
+pub(super) const REFUSED: &[c_long] = &[];
 
 /// Any system call; the result is negative on errors: `-errno`. Touches neither errno nor any
 /// other thread-local storage.
 ///
 /// # Safety
 /// What the call itself demands of its arguments.
-pub(crate) unsafe fn syscall(number: c_long, arguments: [usize; 6]) -> isize {
+pub(super) unsafe fn syscall(number: c_long, arguments: [usize; 6]) -> isize {
     let [a, b, c, d, e, f] = arguments;
     let result: isize;
     // SAFETY: the registers are those of the calling convention; the rest is the caller's promise.
@@ -39,7 +39,7 @@ pub(crate) unsafe fn syscall(number: c_long, arguments: [usize; 6]) -> isize {
 /// # Safety
 /// `arguments` is a whole `clone_args` of `size` bytes with CLONE_VM, CLONE_VFORK and a stack that
 /// nobody else uses and whose top is a multiple of 16; `entry` never returns.
-pub(crate) unsafe fn clone3<T>(
+pub(super) unsafe fn clone3<T>(
     arguments: *mut T,
     size: usize,
     entry: unsafe extern "C" fn(*mut ()) -> !,
@@ -72,7 +72,7 @@ pub(crate) unsafe fn clone3<T>(
 ///
 /// # Safety
 /// As for [`clone3`]; `stack_top` is the stack's end, a multiple of 16.
-pub(crate) unsafe fn clone(
+pub(super) unsafe fn clone(
     flags: u64,
     stack_top: *mut u8,
     pidfd: *mut i32,

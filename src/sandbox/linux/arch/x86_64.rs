@@ -5,15 +5,15 @@ use std::arch::asm;
 use std::ffi::c_long;
 
 /// `e_machine` of programs for this processor (elf.h, EM_X86_64).
-pub(crate) const ELF_MACHINE: u16 = 62;
+pub(super) const ELF_MACHINE: u16 = 62;
 /// This convention's name in filters of system calls (linux/audit.h, AUDIT_ARCH_X86_64).
-pub(crate) const AUDIT_ARCH: u32 = 0xc000_003e;
+pub(super) const AUDIT_ARCH: u32 = 0xc000_003e;
 /// From here on the same instruction means calls of another convention, x32 (asm/unistd.h,
 /// __X32_SYSCALL_BIT), by which every other number could be had again.
-pub(crate) const FOREIGN_CALLS_FROM: Option<u32> = Some(0x4000_0000);
+pub(super) const FOREIGN_CALLS_FROM: Option<u32> = Some(0x4000_0000);
 /// System calls of this processor alone that no function needs: its input and output ports, segments
 /// of 16-bit programs, and what is obsolete.
-pub(crate) const REFUSED: &[c_long] = &[
+pub(super) const REFUSED: &[c_long] = &[
     libc::SYS_iopl,
     libc::SYS_ioperm,
     libc::SYS_modify_ldt,
@@ -32,7 +32,7 @@ pub(crate) const REFUSED: &[c_long] = &[
 ///
 /// # Safety
 /// What the call itself demands of its arguments.
-pub(crate) unsafe fn syscall(number: c_long, arguments: [usize; 6]) -> isize {
+pub(super) unsafe fn syscall(number: c_long, arguments: [usize; 6]) -> isize {
     let [a, b, c, d, e, f] = arguments;
     let result: isize;
     // SAFETY: the registers are those of the calling convention; the rest is the caller's promise.
@@ -53,7 +53,7 @@ pub(crate) unsafe fn syscall(number: c_long, arguments: [usize; 6]) -> isize {
 /// # Safety
 /// `arguments` is a whole `clone_args` of `size` bytes with CLONE_VM, CLONE_VFORK and a stack that
 /// nobody else uses and whose top is a multiple of 16; `entry` never returns.
-pub(crate) unsafe fn clone3<T>(
+pub(super) unsafe fn clone3<T>(
     arguments: *mut T,
     size: usize,
     entry: unsafe extern "C" fn(*mut ()) -> !,
@@ -85,7 +85,7 @@ pub(crate) unsafe fn clone3<T>(
 ///
 /// # Safety
 /// As for [`clone3`]; `stack_top` is the stack's end, a multiple of 16.
-pub(crate) unsafe fn clone(
+pub(super) unsafe fn clone(
     flags: u64,
     stack_top: *mut u8,
     pidfd: *mut i32,

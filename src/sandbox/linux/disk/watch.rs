@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::limit::{Excess, Limit};
 use super::{measured, project};
+use crate::base::causes::with_causes;
 use crate::model::isolation::SyscallIsolation;
 use crate::sandbox::Spec;
 
@@ -35,7 +36,7 @@ impl<'a> DiskWatch<'a> {
     pub(in super::super) fn look(
         &mut self,
         now: Instant,
-        processes: impl FnOnce() -> Vec<i32>,
+        processes: impl Fn() -> Vec<i32>,
     ) -> Option<Excess> {
         let quota = self.quota.as_mut().filter(|looks| now >= looks.due());
         let refused = quota.and_then(|looks| looks.look(now));
@@ -71,7 +72,7 @@ impl AtTheEnd {
                 excess,
             },
             Some(Err(error)) => {
-                log::warn!("failed to ask for a quota: {error}");
+                log::warn!("a quota cannot be asked for: {}", with_causes(&error));
                 AtTheEnd { peak, excess: None }
             }
             None => AtTheEnd { peak, excess: None },

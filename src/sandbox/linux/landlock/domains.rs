@@ -21,6 +21,7 @@ use thiserror::Error;
 use super::super::super::FileAccess;
 use super::rights;
 use super::ruleset::{self, Ruleset, SCOPE_SIGNALS, SCOPE_SOCKETS, SCOPES_FROM};
+use crate::base::causes::with_causes;
 
 /// Devices that every program may count on. No terminals: an execution has none.
 const DEVICES: [&str; 6] = [
@@ -60,13 +61,13 @@ pub(in super::super) enum Domain<'a> {
 /// What of an execution's files cannot be given.
 #[derive(Debug, Error)]
 pub(in super::super) enum FilesError {
-    #[error("give it {}", path.display())]
+    #[error("cannot give it {}", path.display())]
     Path {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("make rules for its files")]
+    #[error("rules for its files cannot be made")]
     Ruleset(#[source] io::Error),
 }
 
@@ -109,8 +110,8 @@ impl Domains {
 
     fn only(&self, read: &[PathBuf], write: &[PathBuf]) -> Result<Ruleset, FilesError> {
         let scopes = scopes(self.version, SCOPE_SIGNALS | SCOPE_SOCKETS);
-        let ruleset = Ruleset::new(self.version, rights::known(self.version), scopes)
-            .map_err(FilesError::Ruleset)?;
+        let ruleset =
+            Ruleset::new(rights::known(self.version), scopes).map_err(FilesError::Ruleset)?;
         for place in &self.system {
             self.add(&ruleset, place).map_err(FilesError::Ruleset)?;
         }
@@ -169,8 +170,8 @@ impl Place {
             Ok(place) => Ok(Some(place)),
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    let path = path.display();
-                    log::warn!("executions cannot reach the system path {path}: {error}");
+                    let (path, why) = (path.display(), with_causes(&error));
+                    log::warn!("executions cannot reach the system path {path}: {why}");
                 }
                 Ok(None)
             }
@@ -184,7 +185,7 @@ impl Place {
 fn without_files(version: i64) -> io::Result<Ruleset> {
     let moving = rights::REFER & rights::known(version);
     let handled = rights::MAKE_BLOCK | moving;
-    let ruleset = Ruleset::new(version, handled, scopes(version, SCOPE_SIGNALS))?;
+    let ruleset = Ruleset::new(handled, scopes(version, SCOPE_SIGNALS))?;
     if moving != 0 {
         let root = Place::open("/".as_ref(), moving, 0)?;
         ruleset.add(root.fd.as_fd(), moving)?;

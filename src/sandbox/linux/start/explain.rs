@@ -20,13 +20,15 @@ const PT_INTERP: u32 = 3;
 /// For [`crate::sandbox::Outcome::error`].
 pub(in crate::sandbox) fn spawn_error(error: &SpawnError, spec: &Spec) -> String {
     match error {
-        SpawnError::Files(error) => format!("could not be started: cannot {}", with_causes(error)),
         SpawnError::Clone(cause) if cause.raw_os_error() == Some(libc::EAGAIN) => {
             "could not be started: the system gives no more processes (a limit of the agent's user, \
              its cgroup, or pid_max is reached)"
                 .to_owned()
         }
-        SpawnError::Image(_) | SpawnError::Descriptors(_) | SpawnError::Clone(_) => {
+        SpawnError::Files(_)
+        | SpawnError::Image(_)
+        | SpawnError::Descriptors(_)
+        | SpawnError::Clone(_) => {
             format!("could not be started: {}", with_causes(error))
         }
         SpawnError::Child(failure) => format!("could not be started: {}", child(*failure, spec)),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::limit::{Excess, Limit};
 use super::project::Project;
+use crate::base::causes::with_causes;
 use crate::sandbox::Spec;
 
 /// Between two looks, which take a microsecond: how long an execution over its limit goes on being
@@ -53,7 +54,8 @@ impl<'a> Looks<'a> {
             }
             Err(error) => {
                 if !self.is_blind {
-                    log::warn!("failed to ask for a quota, which may not hold any more: {error}");
+                    let why = with_causes(&error);
+                    log::warn!("a quota cannot be asked for and may not hold any more: {why}");
                 }
                 self.is_blind = true;
                 None

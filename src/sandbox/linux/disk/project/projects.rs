@@ -26,9 +26,10 @@ use openssl::sha::sha256;
 use super::attributes;
 use super::project::Project;
 use super::quotactl::{self, Bounds};
+use crate::base::causes::with_causes;
 use crate::base::threads::lock;
 
-/// See the module's text.
+/// Of the first slice; what lies below is left to people.
 const FIRST: u32 = 0x7000_0000;
 const SLICES: u32 = 4096;
 const SLICE: u32 = 65_536;
@@ -37,7 +38,7 @@ const SLICE: u32 = 65_536;
 /// background. The oldest have had the most time.
 const RECHECKS: usize = 4;
 
-/// See the module's text. Cheap to clone; all clones speak of the same ids.
+/// Those of one work root. Cheap to clone; all clones speak of the same ids.
 #[derive(Debug, Clone)]
 pub struct Projects {
     shared: Arc<Shared>,
@@ -87,11 +88,10 @@ impl Projects {
             Err(errno) => return Err(format!("the project of {path} is unknown: {errno}")),
         }
         let projects = Projects::new(directory, work_root)
-            .map_err(|error| format!("{path} has no figures: {error}"))?;
+            .map_err(|error| format!("{path} has no figures: {}", with_causes(&error)))?;
         projects.rehearse().map_err(|error| {
-            format!(
-                "limits of projects cannot be set for {path}, which takes CAP_SYS_ADMIN: {error}"
-            )
+            let why = with_causes(&error);
+            format!("limits of projects cannot be set for {path}, which takes CAP_SYS_ADMIN: {why}")
         })?;
         Ok(projects)
     }
@@ -130,7 +130,7 @@ impl Projects {
     ///
     /// # Errors
     /// The system's, or that all ids are in use.
-    pub fn assign(&self, directory: BorrowedFd<'_>) -> io::Result<Project> {
+    pub(crate) fn assign(&self, directory: BorrowedFd<'_>) -> io::Result<Project> {
         let id = self.shared.take()?;
         // Released when dropped.
         let project = Project::new(Arc::clone(&self.shared), id);
@@ -143,7 +143,7 @@ impl Projects {
     ///
     /// # Errors
     /// The system's.
-    pub fn clear_leftovers(&self) -> io::Result<usize> {
+    pub(crate) fn clear_leftovers(&self) -> io::Result<usize> {
         let file_system = self.shared.file_system();
         let (mut from, last) = lock(&self.shared.ids).slice;
         let mut cleared = 0;
