@@ -20,8 +20,9 @@ use libfuzzer_sys::fuzz_target;
 )]
 mod archive;
 #[path = "../../src/base"]
-#[expect(dead_code, reason = "archives need one unit")]
+#[expect(dead_code, reason = "archives need one unit, and the causes of errors")]
 mod base {
+    pub mod causes;
     pub mod units;
 }
 
