@@ -8,6 +8,7 @@ use std::time::Duration;
 use flux::base::units::Mib;
 use flux::model::execution::Ending;
 use flux::sandbox::{CgroupMode, Enforced, FileAccess, Identity, Outcome, Spec};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::place::{Mode, Opening, PATIENCE, Place, eventually, is_root, strings};
 use crate::runner::{Need, helper, needs, tests};
@@ -36,6 +37,7 @@ tests![
     what_another_execution_holds_does_not_count,
     a_tree_that_changes_all_the_time_is_neither_lost_nor_stopped_for_nothing in Mode::BOTH,
     what_was_held_is_told_where_somebody_looked,
+    what_ends_before_a_look_has_no_figure,
     a_limit_that_is_not_set_is_none,
 ];
 
@@ -375,14 +377,36 @@ fn a_tree_that_changes_all_the_time_is_neither_lost_nor_stopped_for_nothing(mode
 
 fn what_was_held_is_told_where_somebody_looked() {
     let place = Place::new(CgroupMode::Auto);
-    // The longest pause between two looks is a second.
-    let script = "head -c 6M /dev/zero >f; sleep 3; rm f";
-    let (outcome, _) = place.run(&shell(&place, 16, script));
+    let script = "head -c 6M /dev/zero >f; >filled; until [ -e go ]; do sleep 0.05; done; rm f";
+    let mut spec = shell(&place, 16, script);
+    spec.limits.timeout = Some(PATIENCE);
+    let outcome = std::thread::scope(|scope| {
+        let run = scope.spawn(|| place.run(&spec).0);
+        eventually("it has made its file", || spec.cwd.join("filled").exists());
+        // When one has begun that finds the second, the one that has found the first is over.
+        await_look(&spec.cwd.join("first"));
+        await_look(&spec.cwd.join("second"));
+        fs::File::create(spec.cwd.join("go")).expect("a file");
+        run.join().expect("its outcome")
+    });
     let held = outcome.usage.max_disk_bytes.expect("a look");
     assert!((6 << 20..7 << 20).contains(&held), "{outcome:?}");
+}
+
+/// Makes a directory there, and returns when somebody has opened it.
+fn await_look(directory: &Path) {
+    fs::create_dir(directory).expect("a directory");
+    let inotify = Inotify::init(InitFlags::IN_NONBLOCK).expect("inotify");
+    let watched = inotify.add_watch(directory, AddWatchFlags::IN_OPEN);
+    watched.expect("a watch");
+    eventually("somebody looks", || inotify.read_events().is_ok());
+}
+
+fn what_ends_before_a_look_has_no_figure() {
+    let place = Place::new(CgroupMode::Auto);
     // A machine that has no time may look at the shortest run.
     eventually("a run is over before a look", || {
-        let (outcome, _) = place.run(&shell(&place, 1024, "exit 0"));
+        let (outcome, _) = place.run(&within(place.spec("/bin/true"), 1024));
         outcome.usage.max_disk_bytes.is_none()
     });
 }

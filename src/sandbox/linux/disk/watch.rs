@@ -35,7 +35,7 @@ impl<'a> DiskWatch<'a> {
     pub(in super::super) fn look(
         &mut self,
         now: Instant,
-        processes: impl FnOnce() -> Vec<i32>,
+        processes: impl Fn() -> Vec<i32>,
     ) -> Option<Excess> {
         let quota = self.quota.as_mut().filter(|looks| now >= looks.due());
         let refused = quota.and_then(|looks| looks.look(now));

@@ -4,11 +4,9 @@
 //! `looks` decides when to look and when a look is a verdict; `walk` goes through the directory,
 //! `held` through the files that only a descriptor or a mapping still holds; `tally` adds up.
 //!
-//! What it guarantees: the sum is found to be too much at the next look. Until then a program can be over
-//! it by what it writes in that time: at [`looks::WRITE_RATE`], for [`looks::LOOK_SOONEST`] and two walks.
-//! Where the tree is so large that a walk takes more than some milliseconds, add four walks, after which
-//! free space that has fallen by what is left of the limit brings the next look forward; and if
-//! others free as much space meanwhile, 20 walks.
+//! What it guarantees: a sum that is too much is found by the next look, and the one after that makes it the
+//! verdict. Until then a program can be over the limit by what it writes in a tenth of a second and three looks.
+//! Where a look takes more than 10 ms of processor time (some five thousand files), that is thirteen looks.
 //!
 //! What it does not:
 //! - Space that is reserved without being written (fallocate(2)) comes faster than any rate; only
@@ -17,8 +15,11 @@
 //!   figure of what it held.
 //! - Files that are removed and held by neither a descriptor nor a mapping of a process, but by a
 //!   descriptor on its way through a socket, are not seen.
+//! - Files more than 32 directories deep can be passed over by a look during which a directory above them is moved.
+//! - A file that is replaced in the course of both looks counts twice in both. A program that does nothing else, in
+//!   a tree so large that a look takes as long as writing the file, needs a limit with room for two of them.
 //! - Of removed files behind more than some ten thousand descriptors and mappings, a look sees a part: their
-//!   sum can stay unseen. What has a name is always seen.
+//!   sum can stay unseen. Names are always looked at.
 //! - An agent without root's rights sees neither into directories that the function has closed to
 //!   itself, nor what only a mapping holds: then the limit is not said to be enforced.
 

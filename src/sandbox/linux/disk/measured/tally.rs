@@ -38,18 +38,15 @@ pub(super) struct Inode {
 }
 
 impl Tally {
-    /// With `root`, which is where the counting begins.
-    pub(super) fn new(limit: Limit, owner: u32, root: &FileStat) -> Tally {
-        let mut tally = Tally {
+    pub(super) fn new(limit: Limit, owner: u32) -> Tally {
+        Tally {
             limit,
             owner,
             bytes: 0,
             entries: 0,
             seen: HashSet::new(),
             devices: BTreeSet::new(),
-        };
-        tally.add_blocks(root);
-        tally
+        }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -59,6 +56,11 @@ impl Tally {
     #[cfg(test)]
     pub(super) fn entries(&self) -> u64 {
         self.entries
+    }
+
+    /// Where the counting begins, which is no entry itself.
+    pub(super) fn add_root(&mut self, stat: &FileStat) {
+        self.add_blocks(stat);
     }
 
     /// Something with a name.

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::open;
 use nix::sys::stat::mkdirat;
 
 use super::super::super::limit::Limit;
@@ -15,10 +14,8 @@ const NAMES: [&str; 3] = ["a", "m", "z"];
 const FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY);
 
 fn begin(root: &Path) -> (Walk, Tally) {
-    let fd = open(root, FLAGS, Mode::empty()).expect("root");
-    let stat = fstat(&fd).expect("stat");
-    let tally = Tally::new(Limit::new(Mib(1024)), 0, &stat);
-    (Walk::new(fd, &stat).expect("walk"), tally)
+    let mut tally = Tally::new(Limit::new(Mib(1024)), 0);
+    (Walk::new(root, &mut tally).expect("walk"), tally)
 }
 
 /// To the end; returns how many descriptors it had at the most.
@@ -79,26 +76,33 @@ fn all_below(root: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_directory_that_is_moved_away_or_replaced_while_it_is_closed_is_given_up() {
-    for is_replaced in [false, true] {
+fn a_directory_that_is_moved_costs_no_more_than_what_was_closed_beside_it() {
+    const DEPTH: usize = 100;
+    for (moved_at, is_replaced) in [(3, false), (3, true), (50, false), (50, true)] {
         let root = tempfile::tempdir().expect("tempdir");
-        comb(root.path(), 100);
+        comb(root.path(), DEPTH);
         let (mut walk, mut tally) = begin(root.path());
-        // Down to where the upper levels are closed.
         while walk.levels.len() < 90 {
             walk.step(&mut tally).expect("no excess");
         }
-        let moved = root.path().join("a/m/z");
-        fs::rename(&moved, root.path().join("elsewhere")).expect("rename");
+        let names: Vec<&str> = (0..moved_at).map(|level| NAMES[level % 3]).collect();
+        let moved = root.path().join(names.join("/"));
+        // Made since the root was read, with the names that are not visited yet.
+        let elsewhere = root.path().join("elsewhere");
+        for name in NAMES {
+            fs::create_dir_all(elsewhere.join(name).join("not/for/this/look")).expect("mkdir");
+        }
+        fs::rename(&moved, elsewhere.join("moved")).expect("rename");
         if is_replaced {
             fs::create_dir(&moved).expect("mkdir");
-            comb(&moved, 97);
+            comb(&moved, 3);
         }
-        let left: usize = walk.levels.iter().map(|it| it.unvisited.len()).sum();
+        // Each has one file.
+        let closed = walk.levels.iter().take(moved_at).skip(OPEN_MOST);
+        let given_up: usize = closed.map(|level| level.unvisited.len()).sum();
         finish(&mut walk, &mut tally).expect("no excess");
-        assert!(left > 50, "{left}");
-        // Of all 500, those of the closed levels that were not visited are missing.
-        assert!(tally.entries() < 480, "{}", tally.entries());
+        assert_eq!(given_up > 0, moved_at > OPEN_MOST);
+        assert_eq!(tally.entries() as usize, DEPTH * 5 - given_up);
     }
 }
 
