@@ -109,8 +109,8 @@ impl Domains {
 
     fn only(&self, read: &[PathBuf], write: &[PathBuf]) -> Result<Ruleset, FilesError> {
         let scopes = scopes(self.version, SCOPE_SIGNALS | SCOPE_SOCKETS);
-        let ruleset = Ruleset::new(self.version, rights::known(self.version), scopes)
-            .map_err(FilesError::Ruleset)?;
+        let ruleset =
+            Ruleset::new(rights::known(self.version), scopes).map_err(FilesError::Ruleset)?;
         for place in &self.system {
             self.add(&ruleset, place).map_err(FilesError::Ruleset)?;
         }
@@ -184,7 +184,7 @@ impl Place {
 fn without_files(version: i64) -> io::Result<Ruleset> {
     let moving = rights::REFER & rights::known(version);
     let handled = rights::MAKE_BLOCK | moving;
-    let ruleset = Ruleset::new(version, handled, scopes(version, SCOPE_SIGNALS))?;
+    let ruleset = Ruleset::new(handled, scopes(version, SCOPE_SIGNALS))?;
     if moving != 0 {
         let root = Place::open("/".as_ref(), moving, 0)?;
         ruleset.add(root.fd.as_fd(), moving)?;

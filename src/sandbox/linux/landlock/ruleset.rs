@@ -63,19 +63,14 @@ pub(in super::super) fn why_missing(error: &io::Error) -> String {
 
 impl Ruleset {
     /// Handles these rights to files, and holds `scopes` inside; no scopes before version 6.
-    pub(super) fn new(version: i64, rights: u64, scopes: u64) -> io::Result<Ruleset> {
+    pub(super) fn new(rights: u64, scopes: u64) -> io::Result<Ruleset> {
         let attributes = Attributes {
             handled_access_fs: rights,
             handled_access_net: 0,
             scoped: scopes,
         };
-        let size = if version >= SCOPES_FROM {
-            size_of::<Attributes>()
-        } else {
-            // The first version knows the first field alone and refuses more of it.
-            size_of::<u64>()
-        };
-        let fd = create(&raw const attributes, size, 0)?;
+        // Fields that an earlier version does not know are 0 then, which it accepts.
+        let fd = create(&raw const attributes, size_of::<Attributes>(), 0)?;
         Ok(Ruleset {
             // SAFETY: the call has just opened it, close-on-exec, for us alone.
             fd: unsafe { OwnedFd::from_raw_fd(fd as i32) },
