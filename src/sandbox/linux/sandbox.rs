@@ -33,7 +33,7 @@ use crate::model::execution::{Ending, Usage};
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 const BUSY_TRIES: u32 = 40;
 
-/// See [`crate::sandbox`]. Shared by all executions of one agent.
+/// What runs executions. Shared by all of one agent.
 #[derive(Debug)]
 pub struct Sandbox {
     spawner: Spawner,

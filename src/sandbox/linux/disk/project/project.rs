@@ -30,7 +30,7 @@ impl Project {
     ///
     /// # Errors
     /// The system's.
-    pub fn holds(&self, directory: BorrowedFd<'_>) -> io::Result<bool> {
+    pub(crate) fn holds(&self, directory: BorrowedFd<'_>) -> io::Result<bool> {
         Ok(attributes::is_of(directory, self.id)?)
     }
 

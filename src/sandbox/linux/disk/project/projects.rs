@@ -28,7 +28,7 @@ use super::project::Project;
 use super::quotactl::{self, Bounds};
 use crate::base::threads::lock;
 
-/// See the module's text.
+/// Of the first slice; what lies below is left to people.
 const FIRST: u32 = 0x7000_0000;
 const SLICES: u32 = 4096;
 const SLICE: u32 = 65_536;
@@ -37,7 +37,7 @@ const SLICE: u32 = 65_536;
 /// background. The oldest have had the most time.
 const RECHECKS: usize = 4;
 
-/// See the module's text. Cheap to clone; all clones speak of the same ids.
+/// Those of one work root. Cheap to clone; all clones speak of the same ids.
 #[derive(Debug, Clone)]
 pub struct Projects {
     shared: Arc<Shared>,
@@ -130,7 +130,7 @@ impl Projects {
     ///
     /// # Errors
     /// The system's, or that all ids are in use.
-    pub fn assign(&self, directory: BorrowedFd<'_>) -> io::Result<Project> {
+    pub(crate) fn assign(&self, directory: BorrowedFd<'_>) -> io::Result<Project> {
         let id = self.shared.take()?;
         // Released when dropped.
         let project = Project::new(Arc::clone(&self.shared), id);
@@ -143,7 +143,7 @@ impl Projects {
     ///
     /// # Errors
     /// The system's.
-    pub fn clear_leftovers(&self) -> io::Result<usize> {
+    pub(crate) fn clear_leftovers(&self) -> io::Result<usize> {
         let file_system = self.shared.file_system();
         let (mut from, last) = lock(&self.shared.ids).slice;
         let mut cleared = 0;
