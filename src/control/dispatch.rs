@@ -112,13 +112,13 @@ impl Dispatcher {
     /// # Errors
     /// See [`DispatchError`].
     pub(crate) fn start(&self, id: &ExecutionId, call: &Call) -> Result<(), DispatchError> {
-        let mut stored = None;
+        let mut has_route = false;
         let result = self.offer(id, call, |reservation, client, request| {
-            self.start_there(&mut stored, reservation, client, request)
+            self.start_there(&mut has_route, reservation, client, request)
         });
         match &result {
             Ok(()) | Err(DispatchError::Unknown { .. }) => {}
-            Err(_) if stored.is_some() => self.forget_route(id),
+            Err(_) if has_route => self.forget_route(id),
             Err(_) => {}
         }
         result
@@ -205,7 +205,7 @@ impl Dispatcher {
 
     fn start_there(
         &self,
-        stored: &mut Option<AgentId>,
+        has_route: &mut bool,
         reservation: Reservation,
         client: &AgentClient,
         request: ExecuteRequest,
@@ -219,15 +219,10 @@ impl Dispatcher {
             function: request.function.clone(),
             accepted_at: self.clock.now(),
         };
-        let written = match stored {
-            None => self.store.put_route(&route),
-            Some(before) if *before == agent => Ok(()),
-            Some(_) => self.store.move_route(&id, &agent).map(drop),
-        };
-        if let Err(error) = written {
+        if let Err(error) = self.store.put_route(&route) {
             return Offer::Failed(error.into());
         }
-        *stored = Some(agent.clone());
+        *has_route = true;
         let accepted = client
             .start_execute(
                 ExecuteRequest {
@@ -252,7 +247,19 @@ impl Dispatcher {
                 self.touch_failed(&agent);
                 self.settle(&route, reservation, client)
             }
-            Err(error) => self.turned_down(&id, reservation, &error),
+            // Whether it started is unknown: the route stays.
+            Err(error @ (RpcError::Answer(_) | RpcError::Status { .. })) => {
+                self.turned_down(&id, reservation, &error)
+            }
+            Err(error) => {
+                // While its slot is held nobody asks that agent what became of it. Without one, the call may wait
+                // for another agent, and must not be settled as lost by the one that turned it down.
+                if let Err(error) = self.store.forget_routes(std::slice::from_ref(&id)) {
+                    return Offer::Failed(error.into());
+                }
+                *has_route = false;
+                self.turned_down(&id, reservation, &error)
+            }
         }
     }
 

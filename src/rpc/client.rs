@@ -210,6 +210,7 @@ impl AgentClient {
             return Ok(None);
         }
         let executed = wire::record::decode(&answer.data, &self.inner.agent)?;
+        wire::execution::check_origin(&executed.record, execution, &self.inner.agent)?;
         Ok(Some(executed))
     }
 
@@ -235,9 +236,12 @@ impl AgentClient {
         let request = wire::listing::list_to_proto(query);
         let start = AgentServiceClient::list_executions_async_opt;
         let answer = self.unary(start, &request, CALL_DEADLINE)?;
-        let records = answer.executions.into_iter();
-        let records = records.map(wire::execution::record_from_proto);
-        Ok(records.collect::<Result<_, _>>()?)
+        let records = answer.executions.into_iter().map(|record| {
+            let record = wire::execution::record_from_proto(record)?;
+            wire::execution::check_agent(&record, &self.inner.agent)?;
+            Ok(record)
+        });
+        records.collect()
     }
 
     /// Starts or ends draining.

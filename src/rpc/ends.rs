@@ -7,6 +7,7 @@ use crate::model::ends::{Ends, Settled};
 use crate::wire::ends::{
     EndsQuery, SettleQuery, ends_from_proto, query_to_proto, settle_to_proto, settled_from_proto,
 };
+use crate::wire::execution::check_origin;
 use crate::wire::proto::AgentServiceClient;
 
 impl AgentClient {
@@ -30,6 +31,10 @@ impl AgentClient {
         let request = settle_to_proto(query);
         let start = AgentServiceClient::settle_execution_async_opt;
         let answer = self.unary(start, &request, CALL_DEADLINE)?;
-        Ok(settled_from_proto(answer)?)
+        let settled = settled_from_proto(answer)?;
+        if let Settled::Ended(record) = &settled {
+            check_origin(record, &query.execution, self.agent())?;
+        }
+        Ok(settled)
     }
 }

@@ -15,7 +15,7 @@ use crate::base::cancel::Cancel;
 use crate::base::clock::Timestamp;
 use crate::model::execution::Executed;
 use crate::wire::execute::{ExecuteRequest, Protocol, request_to_proto};
-use crate::wire::execution::record_from_proto;
+use crate::wire::execution::{check_origin, record_from_proto};
 use crate::wire::output::output_from_proto;
 use crate::wire::proto;
 
@@ -106,8 +106,10 @@ fn understood(asked: &Asked, response: proto::ExecutionResponse) -> Result<Execu
     let Some(record) = response.record else {
         return legacy::executed(asked, response);
     };
+    let record = record_from_proto(record)?;
+    check_origin(&record, &asked.id, &asked.agent)?;
     Ok(Executed {
-        record: record_from_proto(record)?,
+        record,
         output: output_from_proto(response.output, response.output_changes)?,
     })
 }

@@ -33,6 +33,41 @@ pub(crate) fn record_to_proto(record: &ExecutionRecord) -> proto::ExecutionRecor
     }
 }
 
+/// An agent speaks for what it ran, and about what it was asked for: a record of anything else is none.
+///
+/// # Errors
+/// Which of the two it is not.
+pub(crate) fn check_origin(
+    record: &ExecutionRecord,
+    asked: &ExecutionId,
+    agent: &AgentId,
+) -> Result<(), WireError> {
+    check_agent(record, agent)?;
+    if record.id != *asked {
+        let found = record.id.as_str();
+        return Err(WireError::word(
+            "execution_id",
+            found,
+            "the one that was asked for",
+        ));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// The record is another agent's.
+pub(crate) fn check_agent(record: &ExecutionRecord, agent: &AgentId) -> Result<(), WireError> {
+    if record.agent != *agent {
+        let found = record.agent.as_str();
+        return Err(WireError::word(
+            "agent_id",
+            found,
+            "the agent that was asked",
+        ));
+    }
+    Ok(())
+}
+
 /// From an agent.
 ///
 /// # Errors

@@ -60,7 +60,10 @@ pub(super) fn begin(connection: &Connection, boot_id: &str) -> Change<Begun> {
         |row| row.get(0),
     )?
     .flatten();
-    let first_own = last.unwrap_or(0) + 1;
+    // A number up to which ends are kept is never given again, also when their records are gone: what gets it
+    // would be taken for kept.
+    let kept = mark(connection, KEPT)?;
+    let first_own = last.unwrap_or(0).max(kept.unwrap_or(0)) + 1;
     run(
         connection,
         "INSERT INTO starts (boot_id, first_sequence) VALUES (?1, ?2)",
@@ -76,7 +79,7 @@ pub(super) fn begin(connection: &Connection, boot_id: &str) -> Change<Begun> {
     )?;
     Ok(Begun {
         first: number(first_own)?,
-        kept: mark(connection, KEPT)?.map(number).transpose()?,
+        kept: kept.map(number).transpose()?,
     })
 }
 
@@ -120,7 +123,7 @@ pub(super) fn after(connection: &Connection, mark: Option<&Mark>, limit: usize) 
 pub(super) fn settle(
     connection: &Connection,
     lost: &ExecutionRecord,
-    sequence: u64,
+    next_sequence: impl FnOnce() -> u64,
 ) -> Change<Settled> {
     if let Some(known) = executions::get(connection, &lost.id)? {
         return Ok(match known.ending {
@@ -132,7 +135,7 @@ pub(super) fn settle(
     if forgotten_until.is_some_and(|until| lost.started_at.as_millis() <= until) {
         return Ok(Settled::Forgotten);
     }
-    executions::write(connection, lost, Some(sequence))?;
+    executions::write(connection, lost, Some(next_sequence()))?;
     Ok(Settled::Ended(Box::new(lost.clone())))
 }
 

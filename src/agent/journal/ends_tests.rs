@@ -182,6 +182,45 @@ fn what_a_control_plane_has_not_kept_stays_longer_once_one_keeps() {
 }
 
 #[test]
+fn after_a_start_without_any_record_left_new_ends_are_not_taken_for_kept() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let journal = Journal::open(directory.path()).expect("open");
+    let unkept = 10 * RETENTION;
+    let expire = |journal: &Journal| {
+        let now = at(ENDED_AT).after(RETENTION);
+        journal
+            .expire(now, RETENTION, unkept)
+            .expect("expire")
+            .len()
+    };
+    for id in ["a", "b", "c"] {
+        finish(&journal, id);
+    }
+    journal.note_kept(&mark(&journal, 3));
+    assert_eq!(expire(&journal), 3);
+    drop(journal);
+
+    let journal = Journal::open(directory.path()).expect("open");
+    finish(&journal, "d");
+    assert_eq!(expire(&journal), 0, "nobody has kept it");
+    assert_eq!(after(&journal, None), numbered(&[(4, "d")]));
+}
+
+#[test]
+fn what_changes_nothing_takes_no_number() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let journal = Journal::open(directory.path()).expect("open");
+    finish(&journal, "a");
+    journal.settle(&lost("a")).expect("settle");
+    let again = ExecutionRecord {
+        ending: Some(Ending::Exited(1)),
+        ..running("a")
+    };
+    journal.finish(&again, false).expect_err("it has ended");
+    assert_eq!(journal.latest().sequence, 1);
+}
+
+#[test]
 fn a_control_plane_cannot_keep_what_it_was_not_told() {
     let directory = tempfile::tempdir().expect("tempdir");
     let journal = Journal::open(directory.path()).expect("open");

@@ -50,10 +50,10 @@ pub(super) fn require_absent(connection: &Connection, id: &ExecutionId) -> Chang
 pub(super) fn finish(
     connection: &Connection,
     record: &ExecutionRecord,
-    sequence: u64,
+    next_sequence: impl FnOnce() -> u64,
 ) -> Change<()> {
     match status_of(connection, &record.id)? {
-        None | Some(Status::Running) => write(connection, record, Some(sequence)),
+        None | Some(Status::Running) => write(connection, record, Some(next_sequence())),
         Some(Status::Success | Status::Failed | Status::Cancelled) => {
             Err(JournalError::AlreadyEnded {
                 id: record.id.clone(),

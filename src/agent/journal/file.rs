@@ -123,7 +123,7 @@ impl Journal {
         };
         let (record, latest) = (record.clone(), Arc::clone(&self.latest));
         self.write("end an execution in", commit, move |connection| {
-            executions::finish(connection, &record, next(&latest))
+            executions::finish(connection, &record, || next(&latest))
         })
     }
 
@@ -174,7 +174,7 @@ impl Journal {
         self.write(
             "settle an execution in",
             Commit::Synced,
-            move |connection| ends::settle(connection, &lost, next(&latest)),
+            move |connection| ends::settle(connection, &lost, || next(&latest)),
         )
     }
 

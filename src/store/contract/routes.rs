@@ -31,12 +31,6 @@ pub trait RouteStore: Send + Sync {
     /// See the trait.
     fn get_route(&self, execution: &ExecutionId) -> Result<Option<Route>, StoreError>;
 
-    /// Points a route to another agent; whether there is one.
-    ///
-    /// # Errors
-    /// See the trait.
-    fn move_route(&self, execution: &ExecutionId, to: &AgentId) -> Result<bool, StoreError>;
-
     /// Forgets routes, because what they lead to has ended or came to nothing; how many there were.
     /// A power cut may bring them back.
     ///

@@ -36,19 +36,6 @@ pub(super) fn get(connection: &Connection, execution: &ExecutionId) -> Change<Op
     .transpose()
 }
 
-pub(super) fn set_agent(
-    connection: &Connection,
-    execution: &ExecutionId,
-    agent: &AgentId,
-) -> Change<bool> {
-    let changed = run(
-        connection,
-        "UPDATE routes SET agent = ?2 WHERE execution = ?1",
-        params![execution.as_str(), agent.as_str()],
-    )?;
-    Ok(changed > 0)
-}
-
 pub(super) fn forget(connection: &Connection, executions: &[ExecutionId]) -> Change<usize> {
     let mut forgotten = 0;
     for execution in executions {

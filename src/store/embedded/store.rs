@@ -233,13 +233,6 @@ impl RouteStore for EmbeddedStore {
         })
     }
 
-    fn move_route(&self, execution: &ExecutionId, to: &AgentId) -> Result<bool> {
-        let (execution, agent) = (execution.clone(), to.clone());
-        self.write("move a route in", move |connection| {
-            routes::set_agent(connection, &execution, &agent)
-        })
-    }
-
     fn forget_routes(&self, executions: &[ExecutionId]) -> Result<usize> {
         let executions = executions.to_vec();
         self.database

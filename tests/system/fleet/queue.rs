@@ -1,15 +1,18 @@
 //! `wait`: in order, bounded, woken by the slot and by nothing else.
 
+use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
 use std::time::Instant;
 
+use flux::model::ids::AgentId;
+use flux::rpc::{AgentClient, Channels, TlsIdentity};
 use nix::sys::signal::Signal;
 
 use super::scenes::{HOLD, call_aside, cancel, hold, text, with_limits};
 use crate::harness::fleet::API_KEY;
-use crate::harness::{AgentOptions, DEADLINE, Fleet, FleetOptions, Reply, eventually};
+use crate::harness::{AgentOptions, Api, DEADLINE, Fleet, FleetOptions, Reply, eventually};
 use crate::runner::tests;
 
 tests![
@@ -19,6 +22,7 @@ tests![
     a_client_that_leaves_makes_room_in_the_queue_and_takes_no_slot,
     whoever_waits_is_told_when_the_control_plane_stops,
     an_agent_that_is_full_of_other_work_is_waited_for_too,
+    a_call_that_was_turned_down_and_waits_is_not_lost_to_who_asks_for_it,
 ];
 
 /// Once in a test: nothing but the agent's own word can wake a waiter in time.
@@ -158,17 +162,22 @@ fn whoever_waits_is_told_when_the_control_plane_stops() {
     assert!(fleet.flux.wait().success());
 }
 
-fn an_agent_that_is_full_of_other_work_is_waited_for_too() {
-    let fleet_options = FleetOptions {
+/// With one agent, which has room for one execution; nothing but its own word tells of that.
+fn with_one_slot() -> Fleet {
+    let fleet = Fleet::with(&FleetOptions {
         flux_yaml: format!("log: info,flux::control::fleet=debug\nlimits:\n  {RARE_HEARTBEAT}\n"),
         agents: vec![AgentOptions {
             agent_yaml: "limits:\n  max_executions: 1\n".to_owned(),
             ..AgentOptions::default()
         }],
-    };
-    let mut fleet = Fleet::with(&fleet_options);
+    });
     fleet.deploy_script("f", WAITS, &script());
     fleet.deploy_script("other", "", HOLD);
+    fleet
+}
+
+fn an_agent_that_is_full_of_other_work_is_waited_for_too() {
+    let mut fleet = with_one_slot();
     let holder = hold(&fleet, "other");
     thread::scope(|scope| {
         let waiting = call_aside(scope, &fleet, "/execute/f", &[]);
@@ -176,4 +185,50 @@ fn an_agent_that_is_full_of_other_work_is_waited_for_too() {
         cancel(&fleet, &holder);
         ran_at(&waiting.join().expect("no panic"));
     });
+}
+
+fn a_call_that_was_turned_down_and_waits_is_not_lost_to_who_asks_for_it() {
+    let mut fleet = with_limits(1, RARE_HEARTBEAT);
+    fleet.deploy_script("f", "max_concurrency_behavior: wait\n", "echo ran");
+    fleet.deploy_script("other", "", HOLD);
+    let holder = hold(&fleet, "other");
+    // Of which the control plane hears with the next heartbeat, and from the refusal before.
+    let (_channels, agent) = straight_to_the_agent(&fleet);
+    agent.drain(true).expect("drains");
+    let call = |api: &Api| {
+        let headers = [
+            ("Idempotency-Key", "k"),
+            ("Content-Type", "application/json"),
+        ];
+        api.call("POST", "/execute/f/async", &headers, b"{}")
+    };
+    thread::scope(|scope| {
+        let api = fleet.api.clone();
+        let waiting = scope.spawn(move || call(&api));
+        fleet.flux.await_log(WAITING, 0);
+        let pending = call(&fleet.api).expect_error(409, "idempotency_pending");
+        let id = pending
+            .rsplit(' ')
+            .next()
+            .expect("an id at its end")
+            .to_owned();
+        // Nobody has it, which is no reason to write its end down.
+        let unknown = fleet.api.get(&format!("/executions/{id}"));
+        unknown.expect_error(404, "execution_not_found");
+        agent.drain(false).expect("serves again");
+        cancel(&fleet, &holder);
+        let accepted = waiting.join().expect("no panic").expect(202);
+        assert_eq!(text(&accepted, "execution_id"), id);
+        assert_eq!(fleet.await_end(&id)["status"], "success");
+    });
+}
+
+fn straight_to_the_agent(fleet: &Fleet) -> (Channels, AgentClient) {
+    let read = |path: &str| fs::read(fleet.directory().join("certs").join(path)).expect(path);
+    let [ca, certificate, key] = ["ca/ca.pem", "flux/flux.pem", "flux/flux-key.pem"].map(read);
+    let identity = TlsIdentity::new(&ca, &certificate, &key).expect("identity");
+    let channels = Channels::new(Some(identity));
+    let id = AgentId::new(&fleet.agents[0].id).expect("id");
+    let agent = channels.client(&id, &fleet.agents[0].address, true);
+    (channels, agent.expect("a client"))
 }

@@ -29,6 +29,7 @@ tests![
     every_refusal_arrives_as_its_kind_and_says_what_may_be_concluded,
     a_worker_that_answers_from_the_wrong_thread_blocks_nothing,
     a_worker_that_forgets_to_answer_interrupts_the_call,
+    a_record_of_something_else_than_was_asked_for_is_no_answer,
     a_pending_execution_can_be_waited_for_beside_a_token,
     many_executions_share_a_connection,
     a_request_that_no_message_can_carry_is_not_sent,
@@ -111,6 +112,13 @@ fn a_worker_that_answers_from_the_wrong_thread_blocks_nothing() {
 fn a_worker_that_forgets_to_answer_interrupts_the_call() {
     let error = execute(&pair(), request("forget")).expect_err("no answer");
     assert!(matches!(error, RpcError::Interrupted { .. }), "{error:?}");
+    assert!(!error.nothing_started());
+}
+
+fn a_record_of_something_else_than_was_asked_for_is_no_answer() {
+    let pair = pair();
+    let error = execute(&pair, request("another")).unwrap_err();
+    assert!(matches!(error, RpcError::Answer(_)), "{error:?}");
     assert!(!error.nothing_started());
 }
 

@@ -41,7 +41,7 @@ macro_rules! conformance {
             routes: a_route_is_found_as_it_was_stored,
             routes: a_lazily_stored_route_is_visible_at_once_and_after_a_flush,
             routes: changes_apply_to_a_lazily_stored_route_in_order,
-            routes: a_route_moves_and_goes,
+            routes: a_route_goes_and_may_lead_elsewhere_then,
             routes: routes_of_an_agent_are_listed_in_pages,
             idempotency: a_key_is_claimed_once,
             idempotency: of_simultaneous_claims_one_is_new,

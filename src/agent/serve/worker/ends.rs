@@ -81,7 +81,8 @@ pub(super) fn settle(
 fn output_along(context: &Context, record: &ExecutionRecord) -> EndedOutput {
     // Of one that was lost nobody has counted what it wrote.
     let is_counted = record.ending != Some(Ending::Lost);
-    if is_counted && record.stdout_bytes + record.stderr_bytes == 0 {
+    let counted = record.stdout_bytes + record.stderr_bytes;
+    if is_counted && counted == 0 {
         return EndedOutput::Whole(Output::default());
     }
     let read = || {
@@ -89,7 +90,14 @@ fn output_along(context: &Context, record: &ExecutionRecord) -> EndedOutput {
         if log.recorded() > OUTPUT_ALONG {
             return Ok(EndedOutput::AtAgent);
         }
-        log.read_all().map(EndedOutput::Whole)
+        // Its file may be gone, or a power cut has taken the last of it.
+        let is_short = is_counted && !record.truncated && log.recorded() < counted;
+        let output = log.read_all()?;
+        Ok(if is_short {
+            EndedOutput::Cut(output)
+        } else {
+            EndedOutput::Whole(output)
+        })
     };
     read().unwrap_or_else(|error: OutputError| {
         log::error!("{}", with_causes(&error));

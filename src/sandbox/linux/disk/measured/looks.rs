@@ -121,6 +121,8 @@ impl<'a> Looks<'a> {
             Ok(look) => Some(look),
             Err(errno) => {
                 self.complain(errno);
+                // What the look before has found is no verdict together with one that is still to come.
+                self.is_second = false;
                 self.rest();
                 None
             }
