@@ -180,19 +180,22 @@ fn an_execution_at_its_limit_is_left_alone_and_one_over_it_is_out_of_disk() {
 fn eight_writers_together_do_not_pass_the_limit() {
     let guest = host();
     guest.succeed(&format!(
-        "python3 /root/figures.py {STATE} 6 >/root/most 2>&1 </dev/null &"
+        "python3 /root/figures.py {STATE} /root/enough >/root/most 2>&1 </dev/null &"
     ));
     let line = "for i in 1 2 3 4 5 6 7 8; do cat /dev/zero >f$i & done; wait; sleep 60";
     let record = ended(&guest, "keeper", line);
     expect_out_of_disk(&record, "of its disk limit of 8 MiB");
+    guest.succeed("touch /root/enough");
     let seen: u64 = guest
         .wait_until("grep . /root/most")
         .parse()
         .expect("a number");
     // A page more, and what the others are found by, which is never refused.
     let most = (LIMIT << 20) + PAGE + (LIMIT << 20) / 64;
+    // What one of them is refused another may have reserved, and given back unused: a look finds less then.
+    let least = (LIMIT << 20) / 8 * 7;
     for held in [held(&record), seen] {
-        assert!((LIMIT << 20..=most).contains(&held), "{held}: {record}");
+        assert!((least..=most).contains(&held), "{held}: {record}");
     }
     expect_no_project_left(&guest);
 }
