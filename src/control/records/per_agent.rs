@@ -27,6 +27,8 @@ struct Turn {
     /// Up to which asking it is done.
     served: u64,
     under_way: bool,
+    /// The agent has gone since it was asked for last; whoever does the work removes this then.
+    is_forgotten: bool,
 }
 
 impl PerAgent {
@@ -65,7 +67,7 @@ impl PerAgent {
                 return true;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || !turn.under_way {
+            if left.is_zero() || !turn.under_way || turn.is_forgotten {
                 return false;
             }
             (turns, _) = self
@@ -76,9 +78,15 @@ impl PerAgent {
         }
     }
 
-    /// Forgets what it kept for an agent that is gone.
+    /// Forgets what it kept for an agent that is gone. What is under way goes on, and is not done
+    /// again unless it is asked for again.
     pub(super) fn forget(&self, agent: &AgentId) {
-        lock(&self.shared.turns).remove(agent);
+        let mut turns = lock(&self.shared.turns);
+        match turns.get_mut(agent) {
+            // Taken away now, the same agent could come back and be worked for a second time at once.
+            Some(turn) if turn.under_way => turn.is_forgotten = true,
+            Some(_) | None => drop(turns.remove(agent)),
+        }
         self.shared.served.notify_all();
     }
 
@@ -87,6 +95,7 @@ impl PerAgent {
             let mut turns = lock(&self.shared.turns);
             let turn = turns.entry(agent.clone()).or_default();
             turn.asked += 1;
+            turn.is_forgotten = false;
             if std::mem::replace(&mut turn.under_way, true) {
                 return turn.asked;
             }
@@ -116,6 +125,10 @@ impl Shared {
             let Some(turn) = turns.get_mut(agent) else {
                 return;
             };
+            if turn.is_forgotten {
+                turns.remove(agent);
+                return;
+            }
             turn.served = serving;
             if turn.asked == serving {
                 turn.under_way = false;
@@ -127,7 +140,8 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::thread;
 
     use crossbeam_channel::bounded;
 
@@ -165,6 +179,43 @@ mod tests {
         open.send(()).expect("under way");
         drop(open);
         assert!(per_agent.ask_and_wait(&agent("a"), Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn an_agent_that_goes_and_comes_back_is_worked_for_once_at_a_time() {
+        let (begun, begins) = bounded(9);
+        let (open, gate) = bounded(0);
+        let at_once = AtomicUsize::new(0);
+        let supervisor = Supervisor::new();
+        let per_agent = PerAgent::new("work", LIMITS, &supervisor, move |_| {
+            let before = at_once.fetch_add(1, Ordering::SeqCst);
+            begun.send(before).expect("room");
+            // Also when the test has failed, and opens it no more.
+            let _ = gate.recv_timeout(Duration::from_secs(20));
+            at_once.fetch_sub(1, Ordering::SeqCst);
+        });
+        let id = agent("a");
+        per_agent.ask(&id);
+        assert_eq!(begins.recv(), Ok(0));
+        per_agent.ask(&id);
+        per_agent.forget(&id);
+        assert!(!per_agent.ask_and_wait(&id, Duration::from_millis(20)));
+        assert!(begins.is_empty(), "two at once");
+        open.send(()).expect("under way");
+        assert_eq!(begins.recv(), Ok(0));
+        per_agent.forget(&id);
+        open.send(()).expect("under way");
+        drop(open);
+        while per_agent
+            .shared
+            .turns
+            .lock()
+            .expect("turns")
+            .contains_key(&id)
+        {
+            thread::yield_now();
+        }
+        assert!(begins.is_empty(), "nobody asked again");
     }
 
     #[test]
