@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::complaints::Complaints;
 use super::fetch::Outputs;
 use super::keep::{Records, RecordsError};
 use super::legacy::LegacyAgents;
@@ -43,6 +44,8 @@ struct Shared {
     records: Arc<Records>,
     links: Arc<Links>,
     fetches: PerAgent,
+    outputs: Arc<Outputs>,
+    complaints: Complaints,
     /// Agents whose open routes are to be settled: nobody has listened to them for a while.
     unsettled: Mutex<HashSet<AgentId>>,
     shutdown: Cancel,
@@ -55,13 +58,15 @@ impl Collector {
         links: Arc<Links>,
         supervisor: &Supervisor,
     ) -> Collector {
-        let outputs = Outputs {
+        let outputs = Arc::new(Outputs {
             records: Arc::clone(&records),
             links: Arc::clone(&links),
+            complaints: Complaints::default(),
             shutdown: supervisor.shutdown(),
-        };
+        });
+        let for_fetches = Arc::clone(&outputs);
         let fetches = PerAgent::new("fetch", FETCHERS, supervisor, move |agent| {
-            outputs.fetch_from(agent);
+            for_fetches.fetch_from(agent)
         });
         let legacy = LegacyAgents {
             records: Arc::clone(&records),
@@ -72,12 +77,14 @@ impl Collector {
             records,
             links,
             fetches,
+            outputs,
+            complaints: Complaints::default(),
             unsettled: Mutex::default(),
             shutdown: supervisor.shutdown(),
         });
         let for_passes = Arc::clone(&shared);
         let passes = PerAgent::new("collect", COLLECTORS, supervisor, move |agent| {
-            for_passes.pass(agent);
+            for_passes.pass(agent)
         });
         Collector {
             passes,
@@ -100,9 +107,12 @@ impl Collector {
 
     /// An agent says how far its ends go.
     pub(crate) fn told(&self, agent: &AgentId, latest: &Mark) {
-        let is_behind = self.shared.records.kept_mark(agent).as_ref() != Some(latest);
-        if is_behind {
+        let records = &self.shared.records;
+        if records.kept_mark(agent).as_ref() != Some(latest) {
             self.passes.ask(agent);
+        } else if records.released_mark(agent).as_ref() != Some(latest) {
+            // Output that was not to be had before is tried again.
+            self.shared.fetches.ask(agent);
         }
     }
 
@@ -111,7 +121,8 @@ impl Collector {
         self.legacy.ask(agent);
     }
 
-    /// Brings the ends home that an agent has now, and waits for them; `at_most` so long.
+    /// Brings the ends home that an agent has now, and waits for them; `at_most` so long. Whether all
+    /// of them are home.
     pub(crate) fn collect_now(&self, agent: &AgentId, at_most: Duration) -> bool {
         self.passes.ask_and_wait(agent, at_most)
     }
@@ -121,7 +132,7 @@ impl Collector {
         let is_home =
             self.collect_now(agent, at_most) && self.shared.fetches.ask_and_wait(agent, at_most);
         if !is_home {
-            log::warn!("agent {agent}: not everything that ended there came home in time");
+            log::warn!("agent {agent}: not everything that ended there has come home");
         }
     }
 
@@ -131,27 +142,38 @@ impl Collector {
         self.passes.forget(agent);
         self.shared.fetches.forget(agent);
         self.legacy.forget(agent);
+        self.shared.complaints.settle(agent);
+        self.shared.outputs.complaints.settle(agent);
     }
 }
 
 impl Shared {
-    fn pass(&self, agent: &AgentId) {
+    /// Whether all went well.
+    fn pass(&self, agent: &AgentId) -> bool {
         let Some(view) = self.records.fleet.get(agent) else {
-            return;
+            return false;
         };
         let result = self
             .links
             .client_to_ask(&view.agent)
             .map_err(RecordsError::from)
             .and_then(|client| self.collect(agent, &client));
-        match result {
-            Ok(()) => self.fetches.ask(agent),
+        match &result {
+            Ok(()) => {
+                self.complaints.settle(agent);
+                self.fetches.ask(agent);
+            }
             // The next probe that is answered asks for it again.
-            Err(error) => log::debug!(
-                "agent {agent}: its ends stay there: {}",
-                with_causes(&error)
-            ),
+            Err(error) => {
+                let what = format!("its ends stay there: {}", with_causes(error));
+                if is_outage(error) {
+                    log::debug!("agent {agent}: {what}");
+                } else {
+                    self.complaints.raise(agent, what);
+                }
+            }
         }
+        result.is_ok()
     }
 
     fn collect(&self, agent: &AgentId, client: &AgentClient) -> Result<(), RecordsError> {
@@ -193,4 +215,14 @@ impl Shared {
         }
         Ok(false)
     }
+}
+
+/// Whether the agent is merely not there, which its health says.
+fn is_outage(error: &RecordsError) -> bool {
+    matches!(
+        error,
+        RecordsError::Agent(
+            RpcError::Unreachable | RpcError::Interrupted { .. } | RpcError::Deadline
+        )
+    )
 }

@@ -1,10 +1,12 @@
 //! Fetches output that was too long to come along with its end.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use super::complaints::Complaints;
 use super::keep::Records;
 use crate::base::cancel::Cancel;
 use crate::base::causes::with_causes;
@@ -20,6 +22,9 @@ use crate::wire::output::FollowEvent;
 
 /// Outputs that are looked for at once.
 const PORTION: usize = 64;
+/// Outputs that are passed over in one go because they cannot be had: with more, something else is
+/// wrong with the agent.
+const MOST_PASSED_OVER: usize = 256;
 /// Bytes that are written at once.
 const PIECE_BYTES: usize = 256 << 10;
 /// An agent that says nothing for this long while it has something to send is tried again later.
@@ -28,62 +33,88 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Outputs {
     pub records: Arc<Records>,
     pub links: Arc<Links>,
+    pub complaints: Complaints,
     pub shutdown: Cancel,
 }
 
 /// Why an output was not fetched. It is tried again.
 #[derive(Debug, Error)]
 enum FetchError {
-    #[error("its agent cannot be asked for it")]
+    #[error("the agent does not give it")]
     Rpc(#[from] RpcError),
     #[error("it cannot be kept")]
     Store(#[from] StoreError),
-    #[error("its agent sends nothing")]
+    #[error("the agent sends nothing")]
     Silence,
     #[error("the control plane is shutting down")]
     ShuttingDown,
 }
 
+impl FetchError {
+    /// Whether it may well be otherwise with the next output.
+    fn concerns_one(&self) -> bool {
+        match self {
+            FetchError::Rpc(error) => !matches!(error, RpcError::Unreachable | RpcError::Deadline),
+            FetchError::Store(error) => matches!(error, StoreError::Corrupt { .. }),
+            FetchError::Silence | FetchError::ShuttingDown => false,
+        }
+    }
+}
+
 impl Outputs {
-    /// Fetches everything that is still at an agent.
-    pub(super) fn fetch_from(&self, agent: &AgentId) {
+    /// Fetches everything that is still at an agent. Whether nothing is any more.
+    pub(super) fn fetch_from(&self, agent: &AgentId) -> bool {
         let Some(view) = self.records.fleet.get(agent) else {
-            return;
+            return false;
         };
-        loop {
-            let ids = match self.records.history.outputs_at(agent, PORTION) {
-                Ok(ids) if ids.is_empty() => return self.note_fetched(agent),
-                Ok(ids) => ids,
-                Err(error) => {
-                    return log::warn!(
-                        "agent {agent}: output stays there: {}",
-                        with_causes(&error)
-                    );
-                }
-            };
+        let fetched = self
+            .links
+            .client(&view.agent)
+            .map_err(FetchError::from)
+            .and_then(|client| self.fetch_all(agent, &client));
+        let complaint = match fetched {
+            Ok(None) => {
+                self.complaints.settle(agent);
+                return true;
+            }
+            Ok(Some(first)) => first,
+            Err(error) => format!("output stays there: {}", with_causes(&error)),
+        };
+        self.complaints.raise(agent, complaint);
+        false
+    }
+
+    /// What is to be said of the first output that cannot be had; it does not hold back the others.
+    fn fetch_all(
+        &self,
+        agent: &AgentId,
+        client: &AgentClient,
+    ) -> Result<Option<String>, FetchError> {
+        let mut first = None;
+        let mut passed_over = HashSet::new();
+        while passed_over.len() <= MOST_PASSED_OVER {
+            let limit = PORTION + passed_over.len();
+            let mut ids = self.records.history.outputs_at(agent, limit)?;
+            ids.retain(|id| !passed_over.contains(id));
+            if ids.is_empty() {
+                break;
+            }
             for id in ids {
-                let fetched = self
-                    .links
-                    .client(&view.agent)
-                    .map_err(FetchError::from)
-                    .and_then(|client| self.fetch(&client, &id));
-                if let Err(error) = fetched {
-                    return log::warn!(
-                        "execution {id}: its output stays at {agent}: {}",
-                        with_causes(&error)
-                    );
+                match self.fetch(client, &id) {
+                    Ok(()) => {}
+                    Err(error) if error.concerns_one() => {
+                        let error = with_causes(&error);
+                        first.get_or_insert_with(|| {
+                            format!("the output of execution {id} stays there: {error}")
+                        });
+                        passed_over.insert(id);
+                    }
+                    Err(error) => return Err(error),
                 }
             }
         }
-    }
-
-    fn note_fetched(&self, agent: &AgentId) {
-        if let Err(error) = self.records.refresh_marks(agent) {
-            log::warn!(
-                "agent {agent}: keeps what is kept here: {}",
-                with_causes(&error)
-            );
-        }
+        self.records.refresh_marks(agent)?;
+        Ok(first)
     }
 
     fn fetch(&self, client: &AgentClient, id: &ExecutionId) -> Result<(), FetchError> {

@@ -3,11 +3,13 @@
 //! `keep` takes ends from answers and from agents into the history, `settle` has it decided what
 //! became of executions that were handed over and never heard of again. `collect` does both for each
 //! agent, `fetch` gets the output that is too long to come along, `legacy` asks agents that tell no
-//! ends, and `per_agent` sees to it that one agent is asked one thing at a time.
+//! ends, `per_agent` sees to it that one agent is asked one thing at a time, and `complaints` says what
+//! goes wrong.
 //! Invariants: an end is in the history before its route is forgotten; an agent is told that it may
 //! forget only what is on disk here.
 
 mod collect;
+mod complaints;
 mod fetch;
 mod keep;
 mod legacy;

@@ -15,7 +15,7 @@ pub(super) struct PerAgent {
 }
 
 struct Shared {
-    work: Box<dyn Fn(&AgentId) + Send + Sync>,
+    work: Box<dyn Fn(&AgentId) -> bool + Send + Sync>,
     turns: Mutex<HashMap<AgentId, Turn>>,
     served: Condvar,
 }
@@ -26,18 +26,20 @@ struct Turn {
     asked: u64,
     /// Up to which asking it is done.
     served: u64,
+    /// Whether it succeeded then.
+    succeeded: bool,
     under_way: bool,
     /// The agent has gone since it was asked for last; whoever does the work removes this then.
     is_forgotten: bool,
 }
 
 impl PerAgent {
-    /// Nothing is done before it is asked for.
+    /// Nothing is done before it is asked for. `work` says whether it succeeded.
     pub(super) fn new(
         name: &str,
         limits: PoolLimits,
         supervisor: &Supervisor,
-        work: impl Fn(&AgentId) + Send + Sync + 'static,
+        work: impl Fn(&AgentId) -> bool + Send + Sync + 'static,
     ) -> PerAgent {
         PerAgent {
             shared: Arc::new(Shared {
@@ -54,7 +56,8 @@ impl PerAgent {
         self.ask_for_turn(agent);
     }
 
-    /// Has it done, and waits until that is over, `at_most` so long. Whether it is.
+    /// Has it done, and waits until that is over, `at_most` so long. Whether it is, and has
+    /// succeeded.
     pub(super) fn ask_and_wait(&self, agent: &AgentId, at_most: Duration) -> bool {
         let ticket = self.ask_for_turn(agent);
         let deadline = Instant::now() + at_most;
@@ -64,7 +67,7 @@ impl PerAgent {
                 return false;
             };
             if turn.served >= ticket {
-                return true;
+                return turn.succeeded;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || !turn.under_way || turn.is_forgotten {
@@ -119,7 +122,7 @@ impl Shared {
             let Some(serving) = lock(&self.turns).get(agent).map(|turn| turn.asked) else {
                 return;
             };
-            (self.work)(agent);
+            let succeeded = (self.work)(agent);
             let mut turns = lock(&self.turns);
             self.served.notify_all();
             let Some(turn) = turns.get_mut(agent) else {
@@ -130,6 +133,7 @@ impl Shared {
                 return;
             }
             turn.served = serving;
+            turn.succeeded = succeeded;
             if turn.asked == serving {
                 turn.under_way = false;
                 return;
@@ -165,6 +169,7 @@ mod tests {
         let per_agent = PerAgent::new("work", LIMITS, &supervisor, move |_| {
             begun.send(()).expect("room");
             let _ = gate.recv();
+            true
         });
         per_agent.ask(&agent("a"));
         begins.recv().expect("begun");
@@ -193,6 +198,7 @@ mod tests {
             // Also when the test has failed, and opens it no more.
             let _ = gate.recv_timeout(Duration::from_secs(20));
             at_once.fetch_sub(1, Ordering::SeqCst);
+            true
         });
         let id = agent("a");
         per_agent.ask(&id);
@@ -229,8 +235,18 @@ mod tests {
             } else {
                 both.send(()).expect("the first one");
             }
+            true
         });
         per_agent.ask(&agent("a"));
         assert!(per_agent.ask_and_wait(&agent("b"), Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn whoever_waits_is_told_whether_it_succeeded() {
+        let supervisor = Supervisor::new();
+        let is_well = |id: &AgentId| *id == agent("well");
+        let per_agent = PerAgent::new("work", LIMITS, &supervisor, is_well);
+        assert!(per_agent.ask_and_wait(&agent("well"), Duration::from_secs(20)));
+        assert!(!per_agent.ask_and_wait(&agent("ill"), Duration::from_secs(20)));
     }
 }

@@ -1,5 +1,6 @@
 //! What executions came to outlives the agents that ran them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use flux::base::clock::{Clock, Timestamp};
@@ -12,6 +13,8 @@ use crate::runner::tests;
 tests![
     a_record_and_its_output_are_there_when_its_agent_is_not,
     long_output_comes_home_whole_with_its_streams_apart,
+    output_that_could_not_be_fetched_is_fetched_later_without_another_end,
+    output_that_cannot_be_fetched_holds_back_no_other,
     removing_an_agent_keeps_what_ended_there_and_its_return_changes_nothing,
     a_control_plane_that_was_away_longer_than_records_are_kept_there_loses_none,
     what_a_key_stands_for_is_answered_when_its_agent_is_gone,
@@ -81,6 +84,40 @@ fn long_output_comes_home_whole_with_its_streams_apart() {
         assert!(read("stdout") == expected);
         assert_eq!(read("stderr"), "err1\nerr2\nerr3\nerr4\n");
     }
+}
+
+fn output_that_could_not_be_fetched_is_fetched_later_without_another_end() {
+    let mut fleet = fleet(1);
+    fleet.deploy_script("long", "", LONG);
+    let (id, broken) = end_with_broken_output(&mut fleet);
+    fleet.restart_flux();
+    eventually("it could not be fetched", || {
+        let complaint = format!("the output of execution {id} stays there");
+        fleet.flux.log().contains(&complaint).then_some(())
+    });
+    broken.mend();
+    await_home(&fleet, &[&id]);
+}
+
+fn output_that_cannot_be_fetched_holds_back_no_other() {
+    let mut fleet = fleet(1);
+    fleet.deploy_script("long", "", LONG);
+    let (broken_id, _broken) = end_with_broken_output(&mut fleet);
+    fleet.restart_flux();
+    fleet.await_status("agent-1", "online");
+    let id = fleet.execute_async("long", &[]);
+    await_home(&fleet, &[&id]);
+    let record = fleet.api.get(&format!("/executions/{broken_id}"));
+    record.expect_error(503, "agent_unreachable");
+    let complaint = format!("the output of execution {broken_id} stays there");
+    let said = fleet.flux.log().matches(&complaint).count();
+    assert_eq!(said, 1, "with every probe");
+
+    fleet.api.delete("/agents/agent-1").expect(200);
+    let log = fleet.flux.log();
+    assert!(log.contains("agent-1: not everything"), "{log}");
+    let record = fleet.api.get(&format!("/executions/{broken_id}"));
+    assert_eq!(record.expect(200)["truncated"], true);
 }
 
 fn removing_an_agent_keeps_what_ended_there_and_its_return_changes_nothing() {
@@ -171,6 +208,33 @@ fn what_a_key_stands_for_is_answered_when_its_agent_is_gone() {
     accepted.expect_error(409, "idempotency_key_reused");
     fleet.api.delete("/agents/agent-1").expect(200);
     assert_eq!(keyed("/execute/once").expect(200), first);
+}
+
+/// An execution of "long" that ends while the control plane is away, and whose output its agent cannot
+/// read then.
+#[track_caller]
+fn end_with_broken_output(fleet: &mut Fleet) -> (String, BrokenOutput) {
+    let id = fleet.execute_async("long", &[]);
+    fleet.kill_flux();
+    await_age(fleet, &id, Duration::ZERO);
+    let spool = fleet.agents[0].state_dir().join("output");
+    let file = spool.join(format!("{id}.out"));
+    let aside = spool.join("aside");
+    std::fs::rename(&file, &aside).expect("rename");
+    // It follows none.
+    std::os::unix::fs::symlink(&aside, &file).expect("symlink");
+    (id, BrokenOutput { file, aside })
+}
+
+struct BrokenOutput {
+    file: PathBuf,
+    aside: PathBuf,
+}
+
+impl BrokenOutput {
+    fn mend(&self) {
+        std::fs::rename(&self.aside, &self.file).expect("rename");
+    }
 }
 
 /// Until the ends of those executions and their whole output are in the history.
