@@ -151,13 +151,16 @@ impl Shared {
     /// Whether all went well.
     fn pass(&self, agent: &AgentId) -> bool {
         let Some(view) = self.records.fleet.get(agent) else {
-            return false;
+            return self.part_with(agent);
         };
         let result = self
             .links
             .client_to_ask(&view.agent)
             .map_err(RecordsError::from)
             .and_then(|client| self.collect(agent, &client));
+        if self.records.has_left(agent) {
+            return self.part_with(agent);
+        }
         match &result {
             Ok(()) => {
                 self.complaints.settle(agent);
@@ -174,6 +177,17 @@ impl Shared {
             }
         }
         result.is_ok()
+    }
+
+    /// The agent was removed: what was kept of its ends after that is not to wait for their output.
+    fn part_with(&self, agent: &AgentId) -> bool {
+        if let Err(error) = self.records.forget(agent) {
+            log::warn!(
+                "agent {agent}: what is kept of it waits for it: {}",
+                with_causes(&error)
+            );
+        }
+        false
     }
 
     fn collect(&self, agent: &AgentId, client: &AgentClient) -> Result<(), RecordsError> {

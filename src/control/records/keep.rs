@@ -22,7 +22,7 @@ use crate::store::{Store, StoreError};
 /// is fetched after, piece by piece.
 const OUTPUT_ALONG: usize = 64 << 10;
 
-/// What ended, and up to where each agent's ends are known. See the directory's text.
+/// What ended, and up to where each agent's ends are known.
 pub(crate) struct Records {
     pub(super) history: Arc<dyn HistoryStore>,
     pub(super) store: Arc<dyn Store>,
@@ -84,7 +84,8 @@ impl Records {
         &*self.history
     }
 
-    /// An execution that has ended, if its end is kept.
+    /// An execution that has ended, if its end is kept. Output that is still at an agent which the
+    /// fleet does not have any more is gone.
     ///
     /// # Errors
     /// The history's.
@@ -92,31 +93,44 @@ impl Records {
         let Some(record) = self.history.get_record(id)? else {
             return Ok(None);
         };
-        Ok(self
-            .history
-            .output(id)?
-            .map(|output| KeptExecution { record, output }))
+        let Some(mut output) = self.history.output(id)? else {
+            return Ok(None);
+        };
+        if output.wholeness == Wholeness::AtAgent && self.has_left(&record.agent) {
+            output.wholeness = Wholeness::Partial;
+        }
+        Ok(Some(KeptExecution { record, output }))
     }
 
     /// Keeps what the answer to a call says, and forgets the call's route. `durably`: on disk when
     /// this returns, because a repetition of the call gets this answer; otherwise nobody waits, and
     /// the agent has it too.
     pub(crate) fn keep_answer(&self, executed: &Executed, durably: bool) {
-        let record = executed.record.clone();
-        let id = record.id.clone();
-        let output = if executed.output.bytes.len() > OUTPUT_ALONG {
-            EndedOutput::AtAgent
-        } else {
-            self.within_bounds(executed.output.clone())
+        let Executed { record, output } = executed;
+        if output.bytes.len() > OUTPUT_ALONG {
+            self.keep_ended(record, EndedOutput::AtAgent, durably);
+            if !self.has_left(&record.agent) {
+                return;
+            }
+            // Nobody could fetch it any more. Looked at after the end was kept: an agent that leaves
+            // from now on finds that, and gives its output up.
+        }
+        self.keep_ended(record, self.within_bounds(output.clone()), durably);
+    }
+
+    fn keep_ended(&self, record: &ExecutionRecord, output: EndedOutput, durably: bool) {
+        let ended = Ended {
+            record: record.clone(),
+            output,
         };
-        let ended = Ended { record, output };
         if !durably {
             return self.history.keep_lazily(ended);
         }
         if let Err(error) = self.history.keep(vec![ended]) {
             // Its agent has it, and it is collected from there.
             log::error!(
-                "execution {id}: its record is not kept yet: {}",
+                "execution {}: its record is not kept yet: {}",
+                record.id,
                 with_causes(&error)
             );
         }
@@ -174,6 +188,11 @@ impl Records {
         }
     }
 
+    /// Whether the fleet does not have that agent any more.
+    pub(super) fn has_left(&self, agent: &AgentId) -> bool {
+        self.fleet.get(agent).is_none()
+    }
+
     /// Forgets how far an agent's ends are kept: it is gone.
     pub(super) fn forget(&self, agent: &AgentId) -> Result<(), StoreError> {
         lock(&self.marks).remove(agent);
@@ -214,8 +233,104 @@ impl KeptExecution {
     /// counts as truncated.
     pub(crate) fn shown_record(&self) -> ExecutionRecord {
         ExecutionRecord {
-            truncated: self.record.truncated || self.output.wholeness == Wholeness::Partial,
+            truncated: self.record.truncated || self.output.wholeness != Wholeness::Whole,
             ..self.record.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Timestamp;
+    use crate::control::fleet::QueueLimits;
+    use crate::model::execution::Ending;
+    use crate::model::ids::FunctionName;
+    use crate::store::EmbeddedStore;
+    use crate::store::history::{OutputStore, RecordStore, SqliteHistory};
+
+    const LIMITS: QueueLimits = QueueLimits {
+        per_function: 1,
+        in_all: 1,
+    };
+
+    /// Of a fleet without agents: the one that everything here is of has left.
+    struct Bench {
+        history: Arc<SqliteHistory>,
+        records: Records,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let directory = tempfile::tempdir().expect("tempdir");
+            let store: Arc<dyn Store> =
+                Arc::new(EmbeddedStore::open(directory.path()).expect("store"));
+            let history = Arc::new(SqliteHistory::open(directory.path()).expect("history"));
+            let clock = Clock::system();
+            let fleet = Fleet::load(Arc::clone(&store), clock.clone(), LIMITS).expect("fleet");
+            let records = Records::new(
+                Arc::clone(&history) as Arc<dyn HistoryStore>,
+                store,
+                fleet,
+                clock,
+                Mib(1),
+            );
+            Bench {
+                history,
+                records,
+                _directory: directory,
+            }
+        }
+
+        fn find(&self, record: &ExecutionRecord) -> KeptExecution {
+            let kept = self.records.find(&record.id).expect("find");
+            kept.expect("kept")
+        }
+    }
+
+    fn record() -> ExecutionRecord {
+        let accepted = ExecutionRecord::accepted(
+            ExecutionId::new("e").expect("id"),
+            AgentId::new("gone").expect("id"),
+            FunctionName::new("f").expect("name"),
+            1,
+            Timestamp::from_millis(0),
+        );
+        ExecutionRecord {
+            ending: Some(Ending::Exited(0)),
+            ..accepted
+        }
+    }
+
+    #[test]
+    fn output_that_waits_for_an_agent_that_left_is_gone() {
+        let bench = Bench::new();
+        let record = record();
+        let ended = Ended {
+            record: record.clone(),
+            output: EndedOutput::AtAgent,
+        };
+        bench.history.keep(vec![ended]).expect("keep");
+        let kept = bench.find(&record);
+        assert_eq!(kept.output.wholeness, Wholeness::Partial);
+        assert!(kept.shown_record().truncated);
+    }
+
+    #[test]
+    fn long_output_in_an_answer_of_an_agent_that_left_is_kept_with_it() {
+        for durably in [false, true] {
+            let bench = Bench::new();
+            let executed = Executed {
+                record: record(),
+                output: Output::of_stdout(vec![b'x'; OUTPUT_ALONG + 1]),
+            };
+            bench.records.keep_answer(&executed, durably);
+            bench.history.flush().expect("flush");
+            let kept = bench.find(&executed.record);
+            assert_eq!(kept.output, KeptOutput::whole(&executed.output));
+            let bytes = bench.history.read_output(&executed.record.id, 0..u64::MAX);
+            assert_eq!(bytes.expect("read"), executed.output.bytes);
         }
     }
 }

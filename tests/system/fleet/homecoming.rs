@@ -15,6 +15,7 @@ tests![
     long_output_comes_home_whole_with_its_streams_apart,
     output_that_could_not_be_fetched_is_fetched_later_without_another_end,
     output_that_cannot_be_fetched_holds_back_no_other,
+    output_that_was_not_fetched_before_its_agent_left_is_gone_and_its_record_stays,
     removing_an_agent_keeps_what_ended_there_and_its_return_changes_nothing,
     a_control_plane_that_was_away_longer_than_records_are_kept_there_loses_none,
     what_a_key_stands_for_is_answered_when_its_agent_is_gone,
@@ -118,6 +119,32 @@ fn output_that_cannot_be_fetched_holds_back_no_other() {
     assert!(log.contains("agent-1: not everything"), "{log}");
     let record = fleet.api.get(&format!("/executions/{broken_id}"));
     assert_eq!(record.expect(200)["truncated"], true);
+}
+
+fn output_that_was_not_fetched_before_its_agent_left_is_gone_and_its_record_stays() {
+    let mut fleet = fleet(1);
+    fleet.deploy_script("long", "", LONG);
+    let id = fleet.execute_async("long", &[]);
+    fleet.await_end(&id);
+    await_home(&fleet, &[&id]);
+    fleet.api.delete("/agents/agent-1").expect(200);
+    fleet.stop_flux();
+    // As an end leaves it that is kept a moment after the agent is gone.
+    let marked = history(&fleet).execute(
+        "UPDATE records SET output = 2, output_bytes = 0, changes = NULL",
+        (),
+    );
+    assert_eq!(marked, Ok(1));
+    fleet.restart_flux();
+    let record = fleet.api.get(&format!("/executions/{id}")).expect(200);
+    assert_eq!(
+        (&record["status"], &record["truncated"], &record["output"]),
+        (&json!("success"), &json!(true), &json!(""))
+    );
+    let output = fleet.api.get(&format!("/executions/{id}/output"));
+    assert_eq!((output.status, output.text().as_str()), (200, ""));
+    let events = all_events(&fleet, &id);
+    assert_eq!(events.len(), 1, "{events:?}");
 }
 
 fn removing_an_agent_keeps_what_ended_there_and_its_return_changes_nothing() {
