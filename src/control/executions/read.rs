@@ -147,7 +147,7 @@ impl Executions {
                 0,
                 route.accepted_at,
             ),
-            Settled::Forgotten => return Err(ExecutionError::NotFound(id.clone())),
+            Settled::Forgotten => self.contacts.records.end_forgotten(&route)?,
         };
         Ok(Executed {
             record,

@@ -58,16 +58,26 @@ impl Records {
                         }
                         ended += 1;
                     }
-                    Settled::Forgotten => {
-                        let (id, agent) = (&route.execution, &route.agent);
-                        log::warn!("execution {id}: agent {agent} does not remember it any more");
-                        self.forget_route(route)?;
-                    }
+                    Settled::Forgotten => drop(self.end_forgotten(route)?),
                 }
             }
             Ok::<(), RecordsError>(())
         })?;
         Ok(ended)
+    }
+
+    /// Its agent does not remember it any more. It was accepted, so it has ended as lost: without a
+    /// record it would be unknown, and an idempotency key would start it again.
+    ///
+    /// # Errors
+    /// The stores'; the route stays then.
+    pub(crate) fn end_forgotten(&self, route: &Route) -> Result<ExecutionRecord, StoreError> {
+        let lost = self.lost(route, "its agent does not remember it any more");
+        let record = lost.record.clone();
+        log::warn!("execution {} is {}", record.id, record.error);
+        self.history.keep(vec![lost])?;
+        self.forget_route(route)?;
+        Ok(record)
     }
 
     /// The agent is gone, and nobody can tell any more what becomes of its executions: those that

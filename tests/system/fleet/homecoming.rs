@@ -16,6 +16,7 @@ tests![
     output_that_could_not_be_fetched_is_fetched_later_without_another_end,
     output_that_cannot_be_fetched_holds_back_no_other,
     output_that_was_not_fetched_before_its_agent_left_is_gone_and_its_record_stays,
+    an_accepted_execution_that_its_agent_has_forgotten_is_lost_and_not_unknown,
     removing_an_agent_keeps_what_ended_there_and_its_return_changes_nothing,
     a_control_plane_that_was_away_longer_than_records_are_kept_there_loses_none,
     what_a_key_stands_for_is_answered_when_its_agent_is_gone,
@@ -145,6 +146,43 @@ fn output_that_was_not_fetched_before_its_agent_left_is_gone_and_its_record_stay
     assert_eq!((output.status, output.text().as_str()), (200, ""));
     let events = all_events(&fleet, &id);
     assert_eq!(events.len(), 1, "{events:?}");
+}
+
+fn an_accepted_execution_that_its_agent_has_forgotten_is_lost_and_not_unknown() {
+    let mut fleet = fleet(1);
+    fleet.deploy_script("quick", "", "sleep 1; echo done");
+    let keyed = |fleet: &Fleet| {
+        let headers = [
+            ("idempotency-key", "k"),
+            ("content-type", "application/json"),
+        ];
+        let reply = fleet
+            .api
+            .call("POST", "/execute/quick/async", &headers, b"{}");
+        text(&reply.expect(202), "execution_id").to_owned()
+    };
+    // It ends while the control plane is away, and that for longer than its agent remembers it.
+    let id = keyed(&fleet);
+    fleet.kill_flux();
+    await_age(&fleet, &id, Duration::ZERO);
+    fleet.agents[0].daemon.kill9();
+    let journal = journal(&fleet);
+    let forgotten = journal.execute("DELETE FROM executions WHERE id = ?1", [&id]);
+    assert_eq!(forgotten, Ok(1));
+    journal
+        .execute(
+            "INSERT INTO marks (name, value) VALUES ('forgotten_until', ?1)",
+            [i64::MAX],
+        )
+        .expect("mark");
+    drop(journal);
+    fleet.agents[0].restart();
+    fleet.restart_flux();
+    let record = fleet.await_end(&id);
+    assert_eq!(record["reason"], "lost");
+    assert_eq!(keyed(&fleet), id);
+    await_home(&fleet, &[&id]);
+    assert_eq!(fleet.await_end(&id), record);
 }
 
 fn removing_an_agent_keeps_what_ended_there_and_its_return_changes_nothing() {
