@@ -157,6 +157,7 @@ impl KeptOutputReader {
         let data = self.records.history().read_output(id, self.offset..end)?;
         if data.is_empty() {
             // It was forgotten while it was read.
+            self.kept.output.wholeness = Wholeness::Partial;
             return Ok(None);
         }
         let chunk = OutputChunk {
@@ -231,6 +232,68 @@ impl Follow {
                     return Ok(Followed::Over);
                 }
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::{Clock, Timestamp};
+    use crate::base::units::Mib;
+    use crate::control::fleet::{Fleet, QueueLimits};
+    use crate::model::ends::{Ended, EndedOutput};
+    use crate::model::ids::{AgentId, FunctionName};
+    use crate::model::output::Output;
+    use crate::store::history::{HistoryStore, SqliteHistory};
+    use crate::store::{EmbeddedStore, Store};
+
+    const LIMITS: QueueLimits = QueueLimits {
+        per_function: 1,
+        in_all: 1,
+    };
+
+    #[test]
+    fn output_that_is_forgotten_while_it_is_followed_counts_as_truncated() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(directory.path()).expect("store"));
+        let history: Arc<dyn HistoryStore> =
+            Arc::new(SqliteHistory::open(directory.path()).expect("history"));
+        let clock = Clock::system();
+        let fleet = Fleet::load(Arc::clone(&store), clock.clone(), LIMITS).expect("fleet");
+        let records = Records::new(Arc::clone(&history), store, fleet, clock, Mib(1));
+
+        let id = ExecutionId::new("e").expect("id");
+        let accepted = ExecutionRecord::accepted(
+            id.clone(),
+            AgentId::new("a").expect("id"),
+            FunctionName::new("f").expect("name"),
+            1,
+            Timestamp::from_millis(0),
+        );
+        let record = ExecutionRecord {
+            ending: Some(Ending::Exited(0)),
+            ..accepted
+        };
+        let output = EndedOutput::Whole(Output::of_stdout(vec![0; 100_000]));
+        history.keep(vec![Ended { record, output }]).expect("keep");
+        let kept = records.find(&id).expect("find").expect("kept");
+        let mut follow = Follow {
+            source: Source::Kept(KeptOutputReader {
+                records: Arc::new(records),
+                kept,
+                cursor: Cursor::default(),
+                offset: 0,
+            }),
+            client_gone: Cancel::never(),
+        };
+
+        let first = follow.next_event().expect("output");
+        assert!(matches!(first, Followed::Event(FollowEvent::Output(_))));
+        history.forget_outputs(&[id]).expect("forget");
+        match follow.next_event().expect("the record") {
+            Followed::Event(FollowEvent::Ended(record)) => assert!(record.truncated),
+            other => panic!("{other:?}"),
         }
     }
 }
