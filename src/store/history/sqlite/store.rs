@@ -20,7 +20,7 @@ use crate::store::rows::Change;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// See the directory's text.
+/// The history in one file; it stands for the database and its one writer.
 pub struct SqliteHistory {
     database: Database,
     lazy: Arc<LazyRecords>,
@@ -63,13 +63,16 @@ impl HistoryStore for SqliteHistory {
 impl RecordStore for SqliteHistory {
     fn keep_lazily(&self, ended: Ended) {
         let ended = Arc::new(ended);
-        self.lazy.show(&ended);
+        let is_too_much = self.lazy.show(&ended);
         let (lazy, shown) = (Arc::clone(&self.lazy), Arc::clone(&ended));
         self.database.write_lazily(
             "keep an execution in",
             move |connection| records::keep(connection, &ended, 0),
             move || lazy.settle(&shown),
         );
+        if is_too_much {
+            self.database.flush();
+        }
     }
 
     fn keep(&self, ended: Vec<Ended>) -> Result<()> {
@@ -221,5 +224,36 @@ fn part_of(ended: &Ended, range: &Range<u64>) -> Vec<u8> {
             output.bytes[at(range.start)..at(range.end).max(at(range.start))].to_vec()
         }
         EndedOutput::AtAgent => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lazy::MAX_WAITING_BYTES;
+    use super::*;
+    use crate::model::ids::FunctionName;
+    use crate::model::output::Output;
+
+    #[test]
+    fn what_waits_for_its_write_is_bounded_in_bytes() {
+        const OUTPUT: usize = 1 << 20;
+        let directory = tempfile::tempdir().expect("tempdir");
+        let history = SqliteHistory::open(directory.path()).expect("history");
+        for i in 0..=2 * MAX_WAITING_BYTES / OUTPUT {
+            // Of some there are two, and one is shown.
+            let id = ExecutionId::new(&format!("e{}", i / 2)).expect("id");
+            let record = ExecutionRecord::accepted(
+                id,
+                AgentId::new("a").expect("id"),
+                FunctionName::new("f").expect("name"),
+                1,
+                Timestamp::from_millis(0),
+            );
+            let output = EndedOutput::Whole(Output::of_stdout(vec![0; OUTPUT]));
+            history.keep_lazily(Ended { record, output });
+            assert!(history.lazy.output_bytes() <= MAX_WAITING_BYTES);
+        }
+        history.flush().expect("flush");
+        assert_eq!(history.lazy.output_bytes(), 0);
     }
 }
