@@ -47,8 +47,12 @@ impl Janitor {
         let shutdown = supervisor.shutdown();
         let thread = supervisor.spawn_lasting("janitor", move || {
             loop {
-                chores.tick(&clock);
-                if clock.wait(&shutdown, FLUSH_INTERVAL) {
+                let pause = if chores.tick(&clock) {
+                    Duration::ZERO
+                } else {
+                    FLUSH_INTERVAL
+                };
+                if clock.wait(&shutdown, pause) {
                     return chores.flush();
                 }
             }
@@ -72,14 +76,21 @@ impl Chores {
         }
     }
 
-    /// What is to be done now.
-    pub(crate) fn tick(&mut self, clock: &Clock) {
+    /// Does what is to be done now, as far as it takes a short while. Whether there is more of it.
+    pub(crate) fn tick(&mut self, clock: &Clock) -> bool {
         self.flush();
         let now = clock.moment();
-        if self.next_cleaning.is_none_or(|next| now >= next) {
-            self.clean(clock.now());
-            self.next_cleaning = Some(now + self.cleaning_interval());
+        if self.next_cleaning.is_some_and(|next| now < next) {
+            return false;
         }
+        let is_unfinished = self.clean(clock.now());
+        let pause = if is_unfinished {
+            Duration::ZERO
+        } else {
+            self.cleaning_interval()
+        };
+        self.next_cleaning = Some(now + pause);
+        is_unfinished
     }
 
     /// A short retention is kept to more closely.
@@ -100,7 +111,8 @@ impl Chores {
         }
     }
 
-    fn clean(&self, now: Timestamp) {
+    /// Whether there is more to remove.
+    fn clean(&self, now: Timestamp) -> bool {
         let report = |what: &str, result: Result<usize, StoreError>| match result {
             Ok(0) => {}
             Ok(count) => log::debug!("removed {count} {what}"),
@@ -109,7 +121,9 @@ impl Chores {
         };
         // The records after the keys that stand for them.
         report("idempotency keys", self.store.expire_idempotent(now));
-        match retention::forget(&*self.history, &*self.store, &self.retention, now) {
+        let forgotten = retention::forget(&*self.history, &*self.store, &self.retention, now);
+        let is_unfinished = matches!(&forgotten, Ok(forgotten) if forgotten.is_unfinished);
+        match forgotten {
             Ok(forgotten) => {
                 report("records whose time was over", Ok(forgotten.by_age));
                 let for_room = forgotten.outputs_for_room + forgotten.records_for_room;
@@ -127,5 +141,6 @@ impl Chores {
             "archives",
             self.store.collect_archives(now.before(ARCHIVE_GRACE)),
         );
+        is_unfinished
     }
 }

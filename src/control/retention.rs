@@ -11,6 +11,9 @@ use crate::store::{KeyStore, StoreError};
 const RECORDS_AT_ONCE: usize = 500;
 /// Outputs that are forgotten at once: each may have many pages.
 const OUTPUTS_AT_ONCE: usize = 16;
+/// Portions of records or outputs in one round: a second's work, because whoever asks has other things
+/// to do in between.
+const PORTIONS_A_ROUND: usize = 8;
 
 /// What a round came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,10 +24,13 @@ pub(crate) struct Forgotten {
     pub outputs_for_room: usize,
     /// Records that had to make room.
     pub records_for_room: usize,
+    /// There is more to forget, which the next round does.
+    pub is_unfinished: bool,
 }
 
 /// Forgets what has been kept long enough, then what is too much: the oldest output first, then the
-/// oldest records. What a key stands for comes last, and loses its output at the most.
+/// oldest records. What a key stands for comes last, and loses its output at the most. Stops after a
+/// bounded number of portions.
 ///
 /// # Errors
 /// The stores'; the next round goes on.
@@ -34,66 +40,83 @@ pub(crate) fn forget(
     retention: &Retention,
     now: Timestamp,
 ) -> Result<Forgotten, StoreError> {
-    let mut forgotten = Forgotten::default();
-    let due = Due {
+    let mut round = Round {
+        history,
+        keys,
         now,
-        successes_before: now.before(retention.success),
-        others_before: now.before(retention.failure),
+        forgotten: Forgotten::default(),
     };
-    loop {
-        let ids = history.due_records(&due, RECORDS_AT_ONCE)?;
-        if ids.is_empty() {
-            break;
+    for _ in 0..PORTIONS_A_ROUND {
+        if !round.forget_portion(retention)? {
+            return Ok(round.forgotten);
         }
-        let ids = without_claimed(history, keys, ids, now)?;
-        forgotten.by_age += history.forget_records(&ids)?;
     }
-    let is_too_much = || Ok::<_, StoreError>(history.used_bytes()? > retention.total.bytes());
-    while is_too_much()? {
-        let ids = history.oldest_outputs(now, OUTPUTS_AT_ONCE)?;
-        if ids.is_empty() {
-            break;
-        }
-        let ids = without_claimed(history, keys, ids, now)?;
-        forgotten.outputs_for_room += ids.len();
-        history.forget_outputs(&ids)?;
-    }
-    while is_too_much()? {
-        let ids = history.oldest_records(now, RECORDS_AT_ONCE)?;
-        if ids.is_empty() {
-            break;
-        }
-        let ids = without_claimed(history, keys, ids, now)?;
-        forgotten.records_for_room += history.forget_records(&ids)?;
-    }
-    while is_too_much()? {
-        let ids = history.oldest_outputs(Timestamp::MAX, OUTPUTS_AT_ONCE)?;
-        if ids.is_empty() {
-            break;
-        }
-        forgotten.outputs_for_room += ids.len();
-        history.forget_outputs(&ids)?;
-    }
-    Ok(forgotten)
+    round.forgotten.is_unfinished = true;
+    Ok(round.forgotten)
 }
 
-/// Those that no idempotency key stands for; the others are reprieved as long as theirs does.
-fn without_claimed(
-    history: &dyn HistoryStore,
-    keys: &dyn KeyStore,
-    ids: Vec<ExecutionId>,
+struct Round<'a> {
+    history: &'a dyn HistoryStore,
+    keys: &'a dyn KeyStore,
     now: Timestamp,
-) -> Result<Vec<ExecutionId>, StoreError> {
-    let mut free = Vec::with_capacity(ids.len());
-    for id in ids {
-        match keys.claimed_until(&id, now)? {
-            Some(until) => {
-                history.reprieve(&id, until)?;
-            }
-            None => free.push(id),
+    forgotten: Forgotten,
+}
+
+impl Round<'_> {
+    /// Whether there was one.
+    fn forget_portion(&mut self, retention: &Retention) -> Result<bool, StoreError> {
+        let (history, now) = (self.history, self.now);
+        let due = Due {
+            now,
+            successes_before: now.before(retention.success),
+            others_before: now.before(retention.failure),
+        };
+        let ids = history.due_records(&due, RECORDS_AT_ONCE)?;
+        if !ids.is_empty() {
+            let ids = self.without_claimed(ids)?;
+            self.forgotten.by_age += history.forget_records(&ids)?;
+            return Ok(true);
         }
+        if history.used_bytes()? <= retention.total.bytes() {
+            return Ok(false);
+        }
+        let ids = history.oldest_outputs(now, OUTPUTS_AT_ONCE)?;
+        if !ids.is_empty() {
+            let ids = self.without_claimed(ids)?;
+            return self.forget_outputs(&ids);
+        }
+        let ids = history.oldest_records(now, RECORDS_AT_ONCE)?;
+        if !ids.is_empty() {
+            let ids = self.without_claimed(ids)?;
+            self.forgotten.records_for_room += history.forget_records(&ids)?;
+            return Ok(true);
+        }
+        let ids = history.oldest_outputs(Timestamp::MAX, OUTPUTS_AT_ONCE)?;
+        if !ids.is_empty() {
+            return self.forget_outputs(&ids);
+        }
+        Ok(false)
     }
-    Ok(free)
+
+    fn forget_outputs(&mut self, ids: &[ExecutionId]) -> Result<bool, StoreError> {
+        self.history.forget_outputs(ids)?;
+        self.forgotten.outputs_for_room += ids.len();
+        Ok(true)
+    }
+
+    /// Those that no idempotency key stands for; the others are reprieved as long as theirs does.
+    fn without_claimed(&self, ids: Vec<ExecutionId>) -> Result<Vec<ExecutionId>, StoreError> {
+        let mut free = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.keys.claimed_until(&id, self.now)? {
+                Some(until) => {
+                    self.history.reprieve(&id, until)?;
+                }
+                None => free.push(id),
+            }
+        }
+        Ok(free)
+    }
 }
 
 #[cfg(test)]
@@ -132,21 +155,13 @@ mod tests {
         }
 
         fn keep(&self, id: &str, ending: Ending, output_bytes: usize) {
-            let accepted = ExecutionRecord::accepted(
-                ExecutionId::new(id).expect("id"),
-                AgentId::new("a").expect("id"),
-                FunctionName::new("f").expect("name"),
-                1,
-                ENDED_AT,
-            );
-            let record = ExecutionRecord {
-                ending: Some(ending),
-                ..accepted
-            };
-            let output = EndedOutput::Whole(Output::of_stdout(vec![b'x'; output_bytes]));
-            self.history
-                .keep(vec![Ended { record, output }])
-                .expect("keep");
+            let ended = ended(id, ending, output_bytes);
+            self.history.keep(vec![ended]).expect("keep");
+        }
+
+        fn keep_many(&self, count: usize) {
+            let all = (0..count).map(|i| ended(&format!("e{i:05}"), Ending::Exited(0), 0));
+            self.history.keep(all.collect()).expect("keep");
         }
 
         fn claim(&self, id: &str, ttl: Duration) {
@@ -173,6 +188,23 @@ mod tests {
         fn wholeness(&self, id: &str) -> Wholeness {
             let output = self.history.output(&ExecutionId::new(id).expect("id"));
             output.expect("read").expect("kept").wholeness
+        }
+    }
+
+    fn ended(id: &str, ending: Ending, output_bytes: usize) -> Ended {
+        let accepted = ExecutionRecord::accepted(
+            ExecutionId::new(id).expect("id"),
+            AgentId::new("a").expect("id"),
+            FunctionName::new("f").expect("name"),
+            1,
+            ENDED_AT,
+        );
+        Ended {
+            record: ExecutionRecord {
+                ending: Some(ending),
+                ..accepted
+            },
+            output: EndedOutput::Whole(Output::of_stdout(vec![b'x'; output_bytes])),
         }
     }
 
@@ -218,14 +250,23 @@ mod tests {
         let mut bench = Bench::new();
         bench.keep("keyed", Ending::Exited(0), 0);
         bench.claim("keyed", DAY);
-        for i in 0..2000 {
-            bench.keep(&format!("e{i:05}"), Ending::Exited(0), 0);
-        }
+        bench.keep_many(2000);
         bench.retention.total = Mib(1);
         let forgotten = bench.forget(Duration::ZERO);
         assert!(forgotten.records_for_room > 0, "{forgotten:?}");
         assert!(bench.history.used_bytes().expect("measure") <= Mib(1).bytes());
         assert!(bench.kept().contains(&"keyed".to_owned()));
+    }
+
+    #[test]
+    fn a_round_is_bounded_and_the_next_one_goes_on() {
+        let bench = Bench::new();
+        let most = PORTIONS_A_ROUND * RECORDS_AT_ONCE;
+        bench.keep_many(most + 1);
+        let first = bench.forget(DAY);
+        assert_eq!((first.by_age, first.is_unfinished), (most, true));
+        let second = bench.forget(DAY);
+        assert_eq!((second.by_age, second.is_unfinished), (1, false));
     }
 
     #[test]

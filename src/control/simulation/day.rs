@@ -199,7 +199,7 @@ impl Day {
                 format!("sync {id}")
             }
             Event::Clean => {
-                self.chores.tick(&self.clock);
+                while self.chores.tick(&self.clock) {}
                 self.told.cleanings += 1;
                 self.agenda.after(CLEANING, Event::Clean);
                 if self.told.cleanings.is_multiple_of(CLEANINGS_BETWEEN_LOOKS) {
