@@ -27,7 +27,6 @@ const ASK_POOL: PoolLimits = PoolLimits {
 /// How long one reader waits for an end that is on its way home.
 const HOMECOMING_TIME: Duration = Duration::from_secs(10);
 
-/// See the directory's text.
 pub(crate) struct Executions {
     pub(super) fleet: Arc<Fleet>,
     pub(super) contacts: Contacts,
@@ -49,7 +48,6 @@ pub(super) enum Whereabouts {
 }
 
 impl Executions {
-    /// Takes its parts.
     pub(crate) fn new(
         fleet: Arc<Fleet>,
         contacts: Contacts,

@@ -25,9 +25,6 @@ pub trait HistoryStore: RecordStore + OutputStore + EndStore {
 
     /// Returns once everything written lazily before is with the operating system: it survives the
     /// end of this process.
-    ///
-    /// # Errors
-    /// See the trait.
     fn flush(&self) -> Result<(), StoreError>;
 }
 
@@ -57,7 +54,7 @@ pub struct Due {
 /// Records of executions that ended.
 ///
 /// # Errors
-/// See [`HistoryStore`]; others are named at the method.
+/// See [`HistoryStore`].
 pub trait RecordStore: Send + Sync {
     /// Keeps an execution without waiting for the disk: it is read back at once, survives the end of
     /// this process from the next [`HistoryStore::flush`] on, and is on disk with the next write that
@@ -72,16 +69,10 @@ pub trait RecordStore: Send + Sync {
     fn keep(&self, ended: Vec<Ended>) -> Result<(), StoreError>;
 
     /// The record of an execution.
-    ///
-    /// # Errors
-    /// See the trait.
     fn get_record(&self, id: &ExecutionId) -> Result<Option<ExecutionRecord>, StoreError>;
 
     /// Up to `limit` records, by id from the last to the first: Flux's own ids sort by their making,
     /// so these are the newest.
-    ///
-    /// # Errors
-    /// See the trait.
     fn list_records(
         &self,
         filter: &RecordFilter,
@@ -89,33 +80,18 @@ pub trait RecordStore: Send + Sync {
     ) -> Result<Vec<ExecutionRecord>, StoreError>;
 
     /// Up to `limit` executions that have been kept long enough and are not reprieved.
-    ///
-    /// # Errors
-    /// See the trait.
     fn due_records(&self, due: &Due, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
 
     /// Up to `limit` executions that ended longest ago and are not reprieved at `now`.
-    ///
-    /// # Errors
-    /// See the trait.
     fn oldest_records(&self, now: Timestamp, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
 
     /// Keeps an execution from being due or among the oldest until then; whether it is kept.
-    ///
-    /// # Errors
-    /// See the trait.
     fn reprieve(&self, id: &ExecutionId, until: Timestamp) -> Result<bool, StoreError>;
 
     /// Forgets executions and their output; how many of them were kept.
-    ///
-    /// # Errors
-    /// See the trait.
     fn forget_records(&self, ids: &[ExecutionId]) -> Result<usize, StoreError>;
 
     /// Bytes that everything here takes, the store's own bookkeeping among them.
-    ///
-    /// # Errors
-    /// See the trait.
     fn used_bytes(&self) -> Result<u64, StoreError>;
 }
 
@@ -171,25 +147,16 @@ impl KeptOutput {
 /// What executions wrote.
 ///
 /// # Errors
-/// See [`HistoryStore`]; others are named at the method.
+/// See [`HistoryStore`].
 pub trait OutputStore: Send + Sync {
     /// What is kept of the output of an execution that is kept.
-    ///
-    /// # Errors
-    /// See the trait.
     fn output(&self, id: &ExecutionId) -> Result<Option<KeptOutput>, StoreError>;
 
     /// The bytes in `range` of the merged output, as far as they are kept.
-    ///
-    /// # Errors
-    /// See the trait.
     fn read_output(&self, id: &ExecutionId, range: Range<u64>) -> Result<Vec<u8>, StoreError>;
 
     /// Adds a piece, at a position of the merged output, to an output that is still at its agent; not
     /// readable before [`OutputStore::complete_output`]. Whether the output was waited for.
-    ///
-    /// # Errors
-    /// See the trait.
     fn add_output(
         &self,
         id: &ExecutionId,
@@ -199,57 +166,33 @@ pub trait OutputStore: Send + Sync {
 
     /// The pieces added so far are what is kept of an output that was still at its agent; on disk
     /// when this returns. Whether the output was waited for.
-    ///
-    /// # Errors
-    /// See the trait.
     fn complete_output(&self, id: &ExecutionId, output: &KeptOutput) -> Result<bool, StoreError>;
 
     /// Up to `limit` executions whose output is still at `agent`, those first that ended first.
-    ///
-    /// # Errors
-    /// See the trait.
     fn outputs_at(&self, agent: &AgentId, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
 
     /// Up to `limit` executions that ended longest ago, are not reprieved at `now`, and have output.
-    ///
-    /// # Errors
-    /// See the trait.
     fn oldest_outputs(&self, now: Timestamp, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
 
     /// Forgets the output of executions, and keeps their records.
-    ///
-    /// # Errors
-    /// See the trait.
     fn forget_outputs(&self, ids: &[ExecutionId]) -> Result<(), StoreError>;
 }
 
 /// How far each agent's ends are kept.
 ///
 /// # Errors
-/// See [`HistoryStore`]; others are named at the method.
+/// See [`HistoryStore`].
 pub trait EndStore: Send + Sync {
     /// Up to where the ends of an agent are kept; `None` when none are.
-    ///
-    /// # Errors
-    /// See the trait.
     fn mark(&self, agent: &AgentId) -> Result<Option<Mark>, StoreError>;
 
     /// Keeps ends of an agent and how far they go, in one step; on disk when this returns.
-    ///
-    /// # Errors
-    /// See the trait.
     fn keep_ends(&self, agent: &AgentId, ends: Ends) -> Result<(), StoreError>;
 
     /// Up to where an agent may forget its ends: before the first one whose output is still there.
-    ///
-    /// # Errors
-    /// See the trait.
     fn released_mark(&self, agent: &AgentId) -> Result<Option<Mark>, StoreError>;
 
     /// Forgets how far the ends of an agent are kept: it is gone. Output that is still there counts
     /// as gone with it; what is kept stays.
-    ///
-    /// # Errors
-    /// See the trait.
     fn forget_agent(&self, agent: &AgentId) -> Result<(), StoreError>;
 }
