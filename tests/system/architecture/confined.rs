@@ -53,6 +53,7 @@ const CONFINED: [Confined; 12] = [
             "store/embedded",
             "store/history/sqlite",
             "store/rows",
+            "stored/record_table",
             "agent/journal",
             "base/sqlite",
         ],
