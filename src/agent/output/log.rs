@@ -160,7 +160,7 @@ impl OutputLog {
         let recorded = self.shared.record(&mut writer, stream, &room, kept);
         if let Err(error) = &recorded {
             log::error!(
-                "failed to record the output of {}, the rest is dropped: {}",
+                "cannot record the output of {}, the rest is dropped: {}",
                 self.shared.execution,
                 with_causes(&error)
             );

@@ -8,6 +8,7 @@
 //! been yet: then it has found both, which were never there at once. The second begins when the first has ended,
 //! with nothing counted.
 
+use std::io;
 use std::mem;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use super::super::limit::{Excess, Limit};
 use super::held;
 use super::tally::Tally;
 use super::walk::{Progress, Walk};
+use crate::base::causes::with_causes;
 use crate::sandbox::Spec;
 
 /// Between two looks. Without a cgroup, where `/proc` has to be searched for the processes, the smallest takes a
@@ -141,7 +143,8 @@ impl<'a> Looks<'a> {
     fn complain(&mut self, errno: Errno) {
         if !self.is_blind {
             let path = self.spec.cwd.display();
-            log::warn!("failed to measure {path}, whose disk limit is not held meanwhile: {errno}");
+            let why = with_causes(&io::Error::from(errno));
+            log::warn!("cannot measure {path}, whose disk limit is not held meanwhile: {why}");
         }
         self.is_blind = true;
     }
