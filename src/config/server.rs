@@ -79,7 +79,7 @@ pub(crate) struct HttpTls {
 pub(crate) struct ServerLimits {
     /// Open HTTP connections, idle ones included.
     pub http_connections: NonZeroU32,
-    /// Of these, from one address.
+    /// How many of these may come from one address.
     pub http_connections_per_address: NonZeroU32,
     /// A deployed archive.
     pub archive_max: Mib,
@@ -101,13 +101,13 @@ pub(crate) struct ServerLimits {
 /// in the annotated example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Retention {
-    /// Of a success, after its end.
+    /// How long a success is kept after its end.
     pub success: Duration,
-    /// Of everything else, after its end.
+    /// How long everything else is kept after its end.
     pub failure: Duration,
-    /// Of all together, with the bookkeeping; then the oldest make room.
+    /// How much space all of it may take, with the bookkeeping; beyond it the oldest make room.
     pub total: Mib,
-    /// Of the output of one execution.
+    /// How much output of one execution is kept.
     pub output_max: Mib,
 }
 

@@ -23,13 +23,13 @@ pub(super) type Change<T> = Result<T, Failure<JournalError>>;
 /// Which records to list.
 #[derive(Debug, Clone, Default)]
 pub struct ExecutionFilter {
-    /// Of this function only.
+    /// Only those of this function.
     pub function: Option<FunctionName>,
-    /// In this status only.
+    /// Only those in this status.
     pub status: Option<Status>,
-    /// Whose id sorts before this one only.
+    /// Only those whose id sorts before this one.
     pub before: Option<ExecutionId>,
-    /// That ended after this only.
+    /// Only those that ended after this.
     pub ended_after: Option<Mark>,
 }
 

@@ -78,7 +78,7 @@ struct State {
     segments: Segments,
     /// Recorded bytes that readers may see.
     recorded: u64,
-    /// By [`Stream::index`].
+    /// The same for each stream, by [`Stream::index`].
     recorded_by_stream: [u64; 2],
     written_by_stream: [u64; 2],
     truncated: bool,

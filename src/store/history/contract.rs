@@ -15,7 +15,7 @@ use crate::store::error::StoreError;
 /// # Errors
 /// Every method of every subject: [`StoreError::Unavailable`] when the store cannot be reached,
 /// [`StoreError::Full`] when it cannot take a write, [`StoreError::Corrupt`] when an entry it has
-/// to read is broken.
+/// to read is broken. A method names those that it has besides.
 pub trait HistoryStore: RecordStore + OutputStore + EndStore {
     /// Whether the store answers; cheap enough for a probe every second.
     ///
@@ -25,20 +25,17 @@ pub trait HistoryStore: RecordStore + OutputStore + EndStore {
 
     /// Returns once everything written lazily before is with the operating system: it survives the
     /// end of this process.
-    ///
-    /// # Errors
-    /// See the trait.
     fn flush(&self) -> Result<(), StoreError>;
 }
 
 /// Which records to list.
 #[derive(Debug, Clone, Default)]
 pub struct RecordFilter {
-    /// Of this function only.
+    /// Only those of this function.
     pub function: Option<FunctionName>,
-    /// In this status only.
+    /// Only those in this status.
     pub status: Option<Status>,
-    /// Whose id sorts before this one only.
+    /// Only those whose id sorts before this one.
     pub before: Option<ExecutionId>,
 }
 
@@ -46,42 +43,33 @@ pub struct RecordFilter {
 /// of everything else that ended before another.
 #[derive(Debug, Clone, Copy)]
 pub struct Due {
-    /// By which reprieves are over.
+    /// The time by which reprieves count as over.
     pub now: Timestamp,
-    /// Of successes.
+    /// Successes that ended before this are due.
     pub successes_before: Timestamp,
-    /// Of everything else.
+    /// Everything else that ended before this is due.
     pub others_before: Timestamp,
 }
 
 /// Records of executions that ended.
 ///
 /// # Errors
-/// See [`HistoryStore`]; others are named at the method.
+/// Those of every method of [`HistoryStore`].
 pub trait RecordStore: Send + Sync {
     /// Keeps an execution without waiting for the disk: it is read back at once, survives the end of
     /// this process from the next [`HistoryStore::flush`] on, and is on disk with the next write that
-    /// is. Should its write fail, that is logged and it is forgotten. One that is kept already stays as it is, but for an
-    /// output that was not here yet.
+    /// is. Should its write fail, that is logged and it is forgotten. One that is kept already stays
+    /// as it is, but for an output that was not here yet.
     fn keep_lazily(&self, ended: Ended);
 
-    /// The same, on disk when this returns.
-    ///
-    /// # Errors
-    /// See the trait; none of them is kept then.
+    /// The same, on disk when this returns. On an error none of them is kept.
     fn keep(&self, ended: Vec<Ended>) -> Result<(), StoreError>;
 
     /// The record of an execution.
-    ///
-    /// # Errors
-    /// See the trait.
     fn get_record(&self, id: &ExecutionId) -> Result<Option<ExecutionRecord>, StoreError>;
 
     /// Up to `limit` records, by id from the last to the first: Flux's own ids sort by their making,
     /// so these are the newest.
-    ///
-    /// # Errors
-    /// See the trait.
     fn list_records(
         &self,
         filter: &RecordFilter,
@@ -89,33 +77,18 @@ pub trait RecordStore: Send + Sync {
     ) -> Result<Vec<ExecutionRecord>, StoreError>;
 
     /// Up to `limit` executions that have been kept long enough and are not reprieved.
-    ///
-    /// # Errors
-    /// See the trait.
     fn due_records(&self, due: &Due, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
 
     /// Up to `limit` executions that ended longest ago and are not reprieved at `now`.
-    ///
-    /// # Errors
-    /// See the trait.
     fn oldest_records(&self, now: Timestamp, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
 
     /// Keeps an execution from being due or among the oldest until then; whether it is kept.
-    ///
-    /// # Errors
-    /// See the trait.
     fn reprieve(&self, id: &ExecutionId, until: Timestamp) -> Result<bool, StoreError>;
 
     /// Forgets executions and their output; how many of them were kept.
-    ///
-    /// # Errors
-    /// See the trait.
     fn forget_records(&self, ids: &[ExecutionId]) -> Result<usize, StoreError>;
 
     /// Bytes that everything here takes, the store's own bookkeeping among them.
-    ///
-    /// # Errors
-    /// See the trait.
     fn used_bytes(&self) -> Result<u64, StoreError>;
 }
 
@@ -137,7 +110,7 @@ pub struct KeptOutput {
     pub wholeness: Wholeness,
     /// Bytes that can be read here.
     pub bytes: u64,
-    /// Of these.
+    /// Which of these bytes belong to which stream.
     pub segments: Segments,
 }
 
@@ -171,25 +144,16 @@ impl KeptOutput {
 /// What executions wrote.
 ///
 /// # Errors
-/// See [`HistoryStore`]; others are named at the method.
+/// Those of every method of [`HistoryStore`].
 pub trait OutputStore: Send + Sync {
     /// What is kept of the output of an execution that is kept.
-    ///
-    /// # Errors
-    /// See the trait.
     fn output(&self, id: &ExecutionId) -> Result<Option<KeptOutput>, StoreError>;
 
     /// The bytes in `range` of the merged output, as far as they are kept.
-    ///
-    /// # Errors
-    /// See the trait.
     fn read_output(&self, id: &ExecutionId, range: Range<u64>) -> Result<Vec<u8>, StoreError>;
 
     /// Adds a piece, at a position of the merged output, to an output that is still at its agent; not
     /// readable before [`OutputStore::complete_output`]. Whether the output was waited for.
-    ///
-    /// # Errors
-    /// See the trait.
     fn add_output(
         &self,
         id: &ExecutionId,
@@ -199,57 +163,33 @@ pub trait OutputStore: Send + Sync {
 
     /// The pieces added so far are what is kept of an output that was still at its agent; on disk
     /// when this returns. Whether the output was waited for.
-    ///
-    /// # Errors
-    /// See the trait.
     fn complete_output(&self, id: &ExecutionId, output: &KeptOutput) -> Result<bool, StoreError>;
 
     /// Up to `limit` executions whose output is still at `agent`, those first that ended first.
-    ///
-    /// # Errors
-    /// See the trait.
     fn outputs_at(&self, agent: &AgentId, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
 
     /// Up to `limit` executions that ended longest ago, are not reprieved at `now`, and have output.
-    ///
-    /// # Errors
-    /// See the trait.
     fn oldest_outputs(&self, now: Timestamp, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
 
     /// Forgets the output of executions, and keeps their records.
-    ///
-    /// # Errors
-    /// See the trait.
     fn forget_outputs(&self, ids: &[ExecutionId]) -> Result<(), StoreError>;
 }
 
 /// How far each agent's ends are kept.
 ///
 /// # Errors
-/// See [`HistoryStore`]; others are named at the method.
+/// Those of every method of [`HistoryStore`].
 pub trait EndStore: Send + Sync {
     /// Up to where the ends of an agent are kept; `None` when none are.
-    ///
-    /// # Errors
-    /// See the trait.
     fn mark(&self, agent: &AgentId) -> Result<Option<Mark>, StoreError>;
 
     /// Keeps ends of an agent and how far they go, in one step; on disk when this returns.
-    ///
-    /// # Errors
-    /// See the trait.
     fn keep_ends(&self, agent: &AgentId, ends: Ends) -> Result<(), StoreError>;
 
     /// Up to where an agent may forget its ends: before the first one whose output is still there.
-    ///
-    /// # Errors
-    /// See the trait.
     fn released_mark(&self, agent: &AgentId) -> Result<Option<Mark>, StoreError>;
 
     /// Forgets how far the ends of an agent are kept: it is gone. Output that is still there counts
     /// as gone with it; what is kept stays.
-    ///
-    /// # Errors
-    /// See the trait.
     fn forget_agent(&self, agent: &AgentId) -> Result<(), StoreError>;
 }

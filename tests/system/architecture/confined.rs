@@ -90,7 +90,7 @@ const CONFINED: [Confined; 12] = [
     Confined {
         what: What::Pair("thread", "sleep"),
         places: &[],
-        why: "no sleeps: waits take a token or a condition",
+        why: "no sleeps: waits take a cancel or a condition",
     },
     Confined {
         what: What::Pair("SystemTime", "now"),

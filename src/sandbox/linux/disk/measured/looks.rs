@@ -33,7 +33,7 @@ const REST: u32 = 10;
 /// Of a look, between two looks at pipes, clock and control.
 const SLICE: Duration = Duration::from_millis(1);
 
-/// Those at one run.
+/// The looks at the directory of one execution.
 pub(in super::super) struct Looks<'a> {
     spec: &'a Spec,
     limit: Limit,
