@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::document::{Node, Value};
 use super::error::ConfigError;
 use super::locate::{Environment, Source, process_environment};
+use super::platform::{default_certs_dir, default_state_dir};
 use super::read;
 use super::redis_address::RedisAddress;
 use super::secret::{Secret, secret};
@@ -361,31 +362,4 @@ pub(super) fn positive(largest: u32) -> impl FnOnce(&Node) -> Result<NonZeroU32,
         let number = read::integer(1..=largest)(node)?;
         NonZeroU32::new(number).ok_or_else(|| "expected at least 1".to_owned())
     }
-}
-
-#[cfg(not(windows))]
-fn default_state_dir() -> PathBuf {
-    PathBuf::from("/var/lib/flux")
-}
-
-#[cfg(not(windows))]
-fn default_certs_dir() -> PathBuf {
-    PathBuf::from("/etc/flux/certs")
-}
-
-#[cfg(windows)]
-fn default_state_dir() -> PathBuf {
-    program_data().join("state")
-}
-
-#[cfg(windows)]
-fn default_certs_dir() -> PathBuf {
-    program_data().join("certs")
-}
-
-#[cfg(windows)]
-fn program_data() -> PathBuf {
-    std::env::var_os("PROGRAMDATA")
-        .map_or_else(|| PathBuf::from("C:\\ProgramData"), PathBuf::from)
-        .join("flux")
 }
