@@ -21,7 +21,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// In front of a control plane.
+    /// The API of this control plane.
     pub(crate) fn new(control: Arc<ControlPlane>, config: &ServerConfig) -> Api {
         Api {
             control,

@@ -51,11 +51,7 @@ pub(crate) fn extract(
         // Follows no links; and nobody but us has written below it.
         && let Err(error) = fs::remove_dir_all(into)
     {
-        log::error!(
-            "failed to remove {}: {}",
-            into.display(),
-            with_causes(&error)
-        );
+        log::error!("cannot remove {}: {}", into.display(), with_causes(&error));
     }
     extracted
 }

@@ -15,12 +15,12 @@ use nix::sys::stat::{Mode, fchmod, mkdirat};
 
 use super::error::ArchiveError;
 
-/// Of directories, whatever the archive says: readable to the user that functions run as,
+/// The mode of directories, whatever the archive says: readable to the user that functions run as,
 /// writable to the agent alone.
 const DIRECTORY_MODE: Mode = Mode::from_bits_truncate(0o755);
-/// Of files that cannot be executed. Bits for set-user-id, set-group-id and sticky never pass.
+/// The mode of files that cannot be executed. Bits for set-user-id, set-group-id and sticky never pass.
 const FILE_MODE: Mode = Mode::from_bits_truncate(0o644);
-/// Of files that can.
+/// The mode of files that can be executed.
 const EXECUTABLE_MODE: Mode = Mode::from_bits_truncate(0o755);
 /// Until a file is complete, nobody else has a use for it.
 const INITIAL_FILE_MODE: Mode = Mode::from_bits_truncate(0o600);

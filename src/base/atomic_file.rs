@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::cancel::Cancel;
+use super::platform::{self, set_mode};
 
 /// What could not be done, to which path.
 #[derive(Debug, Error)]
@@ -62,13 +63,7 @@ pub fn write(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
 /// # Errors
 /// The system's reason.
 pub(crate) fn sync_directory(directory: &Path) -> Result<(), FileError> {
-    // Windows has no such call and needs none.
-    if cfg!(windows) {
-        return Ok(());
-    }
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(FileError::at("sync", directory))
+    platform::sync_directory(directory).map_err(FileError::at("sync", directory))
 }
 
 /// Creates `directory` and its parents; the last one gets permission bits `mode`, also when it
@@ -141,18 +136,6 @@ fn parent(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
-}
-
-#[cfg(unix)]
-fn set_mode(file: &File, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-fn set_mode(_: &File, _: u32) -> io::Result<()> {
-    // Windows directories inherit the access lists of the state directory.
-    Ok(())
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ pub(crate) mod causes;
 pub mod clock;
 pub(crate) mod group_commit;
 pub(crate) mod https;
+#[cfg_attr(unix, path = "platform/unix.rs")]
+#[cfg_attr(windows, path = "platform/windows.rs")]
+mod platform;
 pub(crate) mod pool;
 pub mod process;
 pub(crate) mod signals;

@@ -76,10 +76,7 @@ fn extension(longest: Duration) -> String {
 
 fn send(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        log::warn!(
-            "failed to notify the service manager: {}",
-            with_causes(&error)
-        );
+        log::warn!("cannot notify the service manager: {}", with_causes(&error));
     }
 }
 

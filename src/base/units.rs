@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct Mib(pub u64);
 
 impl Mib {
-    /// In bytes, saturating.
+    /// As bytes, saturating.
     pub const fn bytes(self) -> u64 {
         self.0.saturating_mul(1 << 20)
     }

@@ -105,7 +105,7 @@ impl CliError {
         CliError::Local(anyhow::Error::new(error).context("cannot write to stdout"))
     }
 
-    /// For every command but `exec`.
+    /// The exit code of every command but `exec`.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             CliError::Usage { .. } => ExitCode::Usage,

@@ -5,6 +5,7 @@
 //! commands/   the commands, a file each
 //! daemons/    the programs that stay
 //! client/     what commands share towards a control plane
+//! platform/   terminals and files, where systems differ
 //! printer, table, error, exit_code    what people and shells get to see
 //! ```
 //!
@@ -18,5 +19,8 @@ mod commands;
 pub mod daemons;
 mod error;
 mod exit_code;
+#[cfg_attr(unix, path = "platform/unix.rs")]
+#[cfg_attr(windows, path = "platform/windows.rs")]
+mod platform;
 mod printer;
 mod table;

@@ -32,11 +32,11 @@ pub(crate) enum Value {
     /// In YAML: any other scalar as it was written, after the removal of quotes and escapes. What it
     /// is depends on who asks.
     Scalar(String),
-    /// In JSON.
+    /// A string of a JSON document.
     Text(String),
-    /// In JSON, as a text.
+    /// A number of a JSON document, as it was written.
     Number(String),
-    /// In JSON.
+    /// `true` or `false` of a JSON document.
     Truth(bool),
     Sequence(Vec<Node>),
     /// Keys with values, in their order.
@@ -48,9 +48,9 @@ pub(crate) enum Value {
 pub(crate) struct Entry {
     /// Stands once in its mapping.
     pub key: String,
-    /// Of the key, as in [`Node`].
+    /// The line of the key, counted as in [`Node`].
     pub line: usize,
-    /// Of the key, as in [`Node`].
+    /// The column of the key, counted as in [`Node`].
     pub column: usize,
     pub value: Node,
 }

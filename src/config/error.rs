@@ -43,7 +43,7 @@ pub(crate) enum ConfigError {
         list(searched)
     )]
     NotFound {
-        /// In the order of the search.
+        /// The places that were looked at, in that order.
         searched: Vec<PathBuf>,
         /// The environment variable that names another place.
         variable: &'static str,

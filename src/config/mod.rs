@@ -16,6 +16,9 @@ pub mod function;
 pub(crate) mod isolation;
 pub(crate) mod json;
 mod locate;
+#[cfg_attr(unix, path = "platform/unix.rs")]
+#[cfg_attr(windows, path = "platform/windows.rs")]
+mod platform;
 pub(crate) mod read;
 pub(crate) mod redis_address;
 pub(crate) mod secret;

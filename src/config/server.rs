@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::document::{Node, Value};
 use super::error::ConfigError;
 use super::locate::{Environment, Source, process_environment};
+use super::platform::{default_certs_dir, default_state_dir};
 use super::read;
 use super::redis_address::RedisAddress;
 use super::secret::{Secret, secret};
@@ -79,7 +80,7 @@ pub(crate) struct HttpTls {
 pub(crate) struct ServerLimits {
     /// Open HTTP connections, idle ones included.
     pub http_connections: NonZeroU32,
-    /// Of these, from one address.
+    /// How many of these may come from one address.
     pub http_connections_per_address: NonZeroU32,
     /// A deployed archive.
     pub archive_max: Mib,
@@ -101,13 +102,13 @@ pub(crate) struct ServerLimits {
 /// in the annotated example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Retention {
-    /// Of a success, after its end.
+    /// How long a success is kept after its end.
     pub success: Duration,
-    /// Of everything else, after its end.
+    /// How long everything else is kept after its end.
     pub failure: Duration,
-    /// Of all together, with the bookkeeping; then the oldest make room.
+    /// How much space all of it may take, with the bookkeeping; beyond it the oldest make room.
     pub total: Mib,
-    /// Of the output of one execution.
+    /// How much output of one execution is kept.
     pub output_max: Mib,
 }
 
@@ -361,31 +362,4 @@ pub(super) fn positive(largest: u32) -> impl FnOnce(&Node) -> Result<NonZeroU32,
         let number = read::integer(1..=largest)(node)?;
         NonZeroU32::new(number).ok_or_else(|| "expected at least 1".to_owned())
     }
-}
-
-#[cfg(not(windows))]
-fn default_state_dir() -> PathBuf {
-    PathBuf::from("/var/lib/flux")
-}
-
-#[cfg(not(windows))]
-fn default_certs_dir() -> PathBuf {
-    PathBuf::from("/etc/flux/certs")
-}
-
-#[cfg(windows)]
-fn default_state_dir() -> PathBuf {
-    program_data().join("state")
-}
-
-#[cfg(windows)]
-fn default_certs_dir() -> PathBuf {
-    program_data().join("certs")
-}
-
-#[cfg(windows)]
-fn program_data() -> PathBuf {
-    std::env::var_os("PROGRAMDATA")
-        .map_or_else(|| PathBuf::from("C:\\ProgramData"), PathBuf::from)
-        .join("flux")
 }

@@ -16,7 +16,7 @@ pub(crate) struct ErrorBody {
 pub(crate) struct ErrorDetails {
     /// Stable, for programs.
     pub code: String,
-    /// For people.
+    /// A sentence for people.
     pub message: String,
     /// What to do about it, for people.
     pub hint: String,

@@ -18,7 +18,7 @@ pub(crate) struct Function {
     /// Limits of each execution; null is the agent's to say.
     #[serde(default, deserialize_with = "null_as_default")]
     pub resources: Resources,
-    /// In seconds; null = none.
+    /// Seconds; null means none.
     pub timeout: Option<f64>,
     /// Executions at once on each agent.
     #[serde(default)]
@@ -80,7 +80,7 @@ pub(crate) struct Version {
     pub version: u64,
     /// SHA-256 of its archive.
     pub digest: String,
-    /// Of the archive.
+    /// The size of its archive.
     pub size_bytes: u64,
     /// RFC 3339.
     pub created_at: String,

@@ -40,7 +40,7 @@ pub(crate) struct Record {
     /// RFC 3339: when the status last changed.
     #[serde(default, deserialize_with = "null_as_default")]
     pub status_at: String,
-    /// Of a process that exited.
+    /// The exit code of a process that exited.
     #[serde(default)]
     pub exit_code: Option<i32>,
     /// How it ended; null while it runs.
@@ -85,7 +85,7 @@ pub(crate) struct Usage {
 }
 
 impl Record {
-    /// With the merged output.
+    /// The record of an execution, with its merged output.
     pub(crate) fn new(executed: &Executed) -> Record {
         Record {
             output: Some(String::from_utf8_lossy(&executed.output.bytes).into_owned()),

@@ -63,7 +63,6 @@ pub(crate) enum CallError {
 }
 
 impl Calls {
-    /// Takes its parts.
     pub(crate) fn new(
         dispatcher: Dispatcher,
         keys: IdempotentCalls,

@@ -31,7 +31,6 @@ pub(crate) struct Versions {
 }
 
 impl Functions {
-    /// Takes its parts.
     pub(crate) fn new(desired: Arc<Desired>, syncer: Arc<Syncer>) -> Functions {
         Functions { desired, syncer }
     }

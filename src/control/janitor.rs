@@ -1,5 +1,5 @@
-//! Removes what has been kept long enough: records and output, idempotency keys, tokens, archives that
-//! no version needs.
+//! Removes what has been kept long enough: records and output, idempotency keys, archives that no version
+//! needs. Enrolment tokens that are over are none of its work: they go when the next one is stored.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,7 +19,7 @@ impl Links {
         Links { channels, clock }
     }
 
-    /// By which answers are dated.
+    /// The clock that answers are dated by.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }

@@ -1,5 +1,5 @@
-//! The machines: the control plane's own, and those that it makes in a cloud, of which this version
-//! makes none.
+//! The machine that the control plane runs on, and the answers to calls about machines of a cloud. There is
+//! no provider of a cloud: none is made, and none is there to be removed.
 
 use std::convert::Infallible;
 

@@ -6,8 +6,10 @@
 //! fleet/       the agents, slots and queues in memory; links: how agents are reached
 //! desired      what agents should hold; sync brings it to them; health, feed: how they are
 //! dispatch     hands executions to agents; idempotency: once per key
+//! records/     what has ended, on its way home and kept there; retention: what of it makes room
 //! registration who is at an address; janitor: what has expired
 //! news         what others have written to the store; contacts: what is kept for an agent
+//! simulation/  days of all of it, on a clock of their own, in tests
 //! ```
 
 pub(crate) mod agents;

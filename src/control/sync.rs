@@ -61,7 +61,7 @@ struct AgentTurn {
 pub(crate) struct AgentOutcome {
     pub agent: AgentId,
     pub status: OutcomeStatus,
-    /// For people.
+    /// What happened, in words for people.
     pub message: String,
 }
 

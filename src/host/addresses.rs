@@ -9,7 +9,7 @@ pub(crate) fn private_address() -> Option<IpAddr> {
     let interfaces = nix::ifaddrs::getifaddrs()
         .inspect_err(|error| {
             log::warn!(
-                "failed to list the network interfaces: {}",
+                "cannot list the network interfaces: {}",
                 with_causes(&error)
             );
         })

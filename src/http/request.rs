@@ -69,7 +69,7 @@ impl<'c> Request<'c> {
         &mut self.body
     }
 
-    /// A token that is pulled when the client closes or resets the connection, or ends its
+    /// A cancel that is pulled when the client closes or resets the connection, or ends its
     /// sending side, and at the latest when the response has been sent. Bytes of a next request
     /// pull nothing. Ask for it after reading the body, as late as the call that may be
     /// cancelled: it costs one system call, and no thread.

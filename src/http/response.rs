@@ -67,14 +67,14 @@ impl Response {
         }
     }
 
-    /// With a body of that content type.
+    /// A response whose body has that content type.
     pub fn bytes(status: Status, content_type: &'static str, body: impl Into<Vec<u8>>) -> Response {
         let mut response = Response::empty(status).header("Content-Type", content_type);
         response.body = Content::Bytes(body.into());
         response
     }
 
-    /// With a JSON body.
+    /// A response with a JSON body.
     pub(crate) fn json(status: Status, body: &serde_json::Value) -> Response {
         Response::bytes(status, "application/json", body.to_string())
     }

@@ -23,7 +23,7 @@ pub struct EventWriter<'w> {
 
 impl Response {
     /// A stream of events. `produce` runs until it returns; a client that has left is an error of
-    /// its next write, and pulls the request's `client_gone` token at once.
+    /// its next write, and pulls the request's `client_gone` cancel at once.
     pub fn events(
         produce: impl FnOnce(&mut EventWriter<'_>) -> io::Result<()> + Send + 'static,
     ) -> Response {

@@ -39,7 +39,7 @@ pub enum EndedOutput {
 /// A portion of an agent's ends, in the order of their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends {
-    /// With these, this much is known.
+    /// How far everything is known once these ends are.
     pub mark: Mark,
     /// Each with its number, in order.
     pub ended: Vec<(u64, Ended)>,

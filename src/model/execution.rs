@@ -167,7 +167,7 @@ pub struct ExecutionRecord {
     pub id: ExecutionId,
     /// Where it runs or ran.
     pub agent: AgentId,
-    /// By its name.
+    /// The name of the function.
     pub function: FunctionName,
     /// Of the code; 0 when a legacy agent does not say.
     pub function_version: u64,
@@ -181,7 +181,7 @@ pub struct ExecutionRecord {
     pub status_at: Timestamp,
     /// So far, or in all.
     pub duration: Duration,
-    /// In the control plane's queue.
+    /// How long it waited in the control plane's queue.
     pub queued: Duration,
     /// Recorded and unrecorded bytes of stdout.
     pub stdout_bytes: u64,

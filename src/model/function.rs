@@ -201,7 +201,7 @@ impl FunctionConfig {
 /// A function as the fleet knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
-    /// In force for new executions.
+    /// The configuration that new executions run with.
     pub config: FunctionConfig,
     /// The version in force; absent until the first deploy.
     pub active: Option<Version>,
@@ -216,7 +216,7 @@ pub struct Function {
 pub struct Code {
     /// The version's number; 0 when a legacy control plane does not count them.
     pub version: u64,
-    /// Of the archive.
+    /// The archive's digest.
     pub digest: Digest,
 }
 
@@ -234,9 +234,9 @@ impl Version {
 pub struct Version {
     /// Counts up from 1 for each function; never reused.
     pub number: u64,
-    /// Of the archive.
+    /// The archive's digest.
     pub digest: Digest,
-    /// Of the archive.
+    /// The archive's size.
     pub size_bytes: u64,
     /// When it was deployed.
     pub created_at: Timestamp,

@@ -50,7 +50,7 @@ pub struct IsolationRequest {
     pub network: Option<NetworkIsolation>,
     /// Which files it wants; the agent's default where absent.
     pub files: Option<FileIsolation>,
-    /// With which system calls.
+    /// Which system calls it may make; the agent's default where absent.
     pub syscalls: Option<SyscallIsolation>,
 }
 
@@ -60,7 +60,6 @@ pub(crate) struct Isolation {
     pub user: UserIsolation,
     pub network: NetworkIsolation,
     pub files: FileIsolation,
-    /// With which system calls.
     pub syscalls: SyscallIsolation,
 }
 

@@ -47,7 +47,7 @@ impl Stream {
 pub struct Output {
     /// Both streams in the order of their arrival.
     pub bytes: Vec<u8>,
-    /// Of `bytes`.
+    /// Which of the bytes belong to which stream.
     pub segments: Segments,
 }
 
@@ -90,7 +90,7 @@ pub struct Segments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub stream: Stream,
-    /// In the merged output.
+    /// Its first byte, as a position in the merged output.
     pub start: u64,
     /// In the merged output; for the last segment, where the output ends.
     pub end: u64,
@@ -224,7 +224,7 @@ impl Segment {
 /// question for each.
 ///
 /// # Errors
-/// Those of `read`.
+/// What `read` reports.
 pub(crate) fn gather<E>(
     pieces: &[(u64, u64)],
     mut read: impl FnMut(u64, u64, &mut Vec<u8>) -> Result<(), E>,

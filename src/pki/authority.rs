@@ -34,11 +34,11 @@ const CONTROL_REMEDY: &str = "move the flux directory away and Flux makes a new 
 /// A certificate, its key, and the CA that both ends trust; all PEM.
 #[derive(Clone)]
 pub struct Identity {
-    /// Of the CA.
+    /// The certificate of the authority.
     pub ca: Vec<u8>,
-    /// Of the holder.
+    /// The holder's certificate.
     pub certificate: Vec<u8>,
-    /// Of the holder.
+    /// The holder's private key.
     pub key: Vec<u8>,
 }
 

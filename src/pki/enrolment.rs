@@ -94,7 +94,7 @@ pub enum EnrolmentError {
 }
 
 impl EnrolRequest {
-    /// For a new agent.
+    /// The request of a new agent.
     ///
     /// # Errors
     /// OpenSSL's reasons, or a `csr` that is no text.

@@ -9,9 +9,9 @@ use crate::model::ids::AgentId;
 
 /// A fresh key, and the request to have it signed; both PEM.
 pub struct KeyAndRequest {
-    /// To be kept, mode 0600.
+    /// The private key, which its maker keeps with mode 0600.
     pub key: Vec<u8>,
-    /// To be sent.
+    /// The request, which goes to the control plane.
     pub request: Vec<u8>,
 }
 

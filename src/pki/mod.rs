@@ -1,12 +1,12 @@
-//! The authority of the fleet: CA, leaf certificates, enrolment. (The ssh key comes with clouds.)
+//! The authority of the fleet: CA, leaf certificates, enrolment.
 //!
 //! Invariants: a new CA is made only where there is no trace of an old one, because every agent
 //! trusts exactly one; a certificate is valid as server (agents) or as client (control plane),
 //! never as both; private keys are readable by their owner alone.
 //!
-//! Refuses: sockets. Enrolment is pure functions here; HTTP carries it elsewhere. Renewal while
-//! the daemon runs is not here yet: [`Authority::open_or_create`] renews the control
-//! certificate at start, and `issue_agent` renews an agent's.
+//! Refuses: sockets. Enrolment is pure functions here; HTTP carries it elsewhere. Nothing is
+//! renewed while the daemon runs: [`Authority::open_or_create`] renews the control certificate at
+//! start, and `issue_agent` renews an agent's.
 
 mod authority;
 mod constant_time;

@@ -32,13 +32,13 @@ pub(crate) struct Candidate {
     pub running: u32,
     /// Executions it may run at once.
     pub max_tasks: u32,
-    /// Of the machine, MiB.
+    /// The machine's memory, MiB.
     pub memory_total_mb: u64,
     /// Used at the last reading, MiB.
     pub memory_used_mb: u64,
     /// Memory limits of what runs there, MiB.
     pub memory_reserved_mb: u64,
-    /// Of the machine.
+    /// The machine's processors.
     pub cpu_millicores: u64,
     /// CPU limits of what runs there.
     pub cpu_reserved_millicores: u64,

@@ -56,9 +56,9 @@ pub enum FileAccess {
     Open,
     /// The sandbox's system paths and these, each with all that is below it; nothing else.
     Only {
-        /// To read and execute.
+        /// What it may read and execute.
         read: Vec<PathBuf>,
-        /// To read, write, make and remove.
+        /// Where it may read, write, make and remove.
         write: Vec<PathBuf>,
     },
 }
@@ -75,9 +75,9 @@ pub enum Stdin {
 /// `None` is no limit of this execution's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResourceLimits {
-    /// Of the whole tree.
+    /// How much memory the whole tree may have.
     pub memory: Option<Mib>,
-    /// Of the whole tree; 1000 is one processor.
+    /// How much processor time the whole tree may have; 1000 is one processor.
     pub cpu_millicores: Option<NonZeroU32>,
     /// Processes and threads of the whole tree.
     pub pids: Option<NonZeroU32>,
@@ -85,10 +85,10 @@ pub struct ResourceLimits {
     pub nofile: Option<u64>,
     /// Bytes of each written file.
     pub fsize: Option<u64>,
-    /// Of what is below [`Spec::cwd`], together, and of what the tree holds on the same file system
-    /// after removing it. With it comes a limit to the number of files.
+    /// How much what is below [`Spec::cwd`] may take together, with what the tree holds on the same file
+    /// system after removing it. With it comes a limit to the number of files.
     pub disk: Option<Mib>,
-    /// From the start.
+    /// How long it may run.
     pub timeout: Option<Duration>,
 }
 

@@ -8,6 +8,7 @@ use super::values::Revision;
 use crate::base::atomic_file::FileError;
 use crate::base::sqlite::SqliteError;
 use crate::model::ids::{AgentId, Digest, FunctionName};
+use crate::stored::corrupt::Corrupt;
 
 /// Why the store did not do what it was asked. Absence is none of these, except where a change needs what is absent.
 #[derive(Debug, Error)]
@@ -57,7 +58,7 @@ pub enum StoreError {
     /// A version needs its archive.
     #[error("archive {digest} is not stored")]
     ArchiveMissing {
-        /// By which the archive is stored.
+        /// The archive's digest, which it is stored under.
         digest: Digest,
     },
     /// What was uploaded is not what was announced.
@@ -77,15 +78,8 @@ pub enum StoreError {
         limit: u64,
     },
     /// One entry cannot be read back; the others can.
-    #[error("the stored {what} {key:?} cannot be read: {detail}")]
-    Corrupt {
-        /// `function`, `agent` and so on.
-        what: &'static str,
-        /// The entry, by what it is found by.
-        key: String,
-        /// The field that cannot be read, and why.
-        detail: String,
-    },
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
 }
 
 impl From<SqliteError> for StoreError {

@@ -1,10 +1,9 @@
 //! From columns to values: every text and number is checked again on its way out.
 
-use std::fmt::Display;
-
 use crate::base::atomic_file::FileError;
 use crate::base::sqlite::Failure;
 use crate::store::error::StoreError;
+pub(in crate::store) use crate::stored::corrupt::corrupt;
 
 /// What reads and changes of this module result in.
 pub(in crate::store) type Change<T> = Result<T, Failure<StoreError>>;
@@ -24,21 +23,6 @@ impl From<FileError> for Failure<StoreError> {
 /// Ends a change with `error`.
 pub(in crate::store) fn refuse<T>(error: StoreError) -> Change<T> {
     Err(Failure::Refused(error))
-}
-
-/// For `map_err`: names the entry that cannot be read back.
-pub(in crate::store) fn corrupt<D: Display>(
-    what: &'static str,
-    key: &str,
-) -> impl FnOnce(D) -> Failure<StoreError> {
-    let key = key.to_owned();
-    move |detail| {
-        Failure::Refused(StoreError::Corrupt {
-            what,
-            key,
-            detail: detail.to_string(),
-        })
-    }
 }
 
 /// Sizes and version numbers, which stay far below 2^63.

@@ -16,7 +16,7 @@ pub struct Revision(pub(super) u64);
 pub struct Stored<T> {
     /// As it is at `revision`.
     pub value: T,
-    /// Of the last write to it.
+    /// The revision of the last write to it.
     pub revision: Revision,
 }
 

@@ -8,5 +8,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod config;
+pub(crate) mod corrupt;
 mod json;
 pub(crate) mod record;
+pub(crate) mod record_table;

@@ -13,7 +13,7 @@ pub struct DrainState {
     pub active_tasks: u32,
 }
 
-/// For the control plane.
+/// Encodes it for the control plane.
 pub(crate) fn drain_to_proto(state: DrainState) -> proto::DrainResponse {
     proto::DrainResponse {
         draining: state.draining,

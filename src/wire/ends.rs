@@ -50,7 +50,7 @@ pub(crate) fn mark_from_proto(message: proto::EndsMark) -> Result<Mark, WireErro
     })
 }
 
-/// For an agent.
+/// Encodes it for an agent.
 pub(crate) fn query_to_proto(query: &EndsQuery) -> proto::ReadEndsRequest {
     proto::ReadEndsRequest {
         after: query.after.as_ref().map(mark_to_proto),
@@ -69,7 +69,7 @@ pub(crate) fn query_from_proto(message: proto::ReadEndsRequest) -> Result<EndsQu
     })
 }
 
-/// For the control plane.
+/// Encodes it for the control plane.
 pub(crate) fn ends_to_proto(ends: Ends) -> proto::ReadEndsResponse {
     proto::ReadEndsResponse {
         mark: Some(mark_to_proto(&ends.mark)),
@@ -95,7 +95,7 @@ pub(crate) fn ends_from_proto(message: proto::ReadEndsResponse) -> Result<Ends, 
     })
 }
 
-/// For an agent.
+/// Encodes it for an agent.
 pub(crate) fn settle_to_proto(query: &SettleQuery) -> proto::SettleRequest {
     proto::SettleRequest {
         execution_id: query.execution.to_string(),
@@ -116,7 +116,7 @@ pub(crate) fn settle_from_proto(message: &proto::SettleRequest) -> Result<Settle
     })
 }
 
-/// For the control plane.
+/// Encodes it for the control plane.
 pub(crate) fn settled_to_proto(settled: &Settled) -> proto::SettleResponse {
     let (outcome, record) = match settled {
         Settled::Running => (proto::SettleOutcome::Running, None),

@@ -23,7 +23,7 @@ pub enum WireError {
     /// A count or a size below zero.
     #[error("{field} is {value}: expected 0 or more")]
     Negative {
-        /// Of the message.
+        /// The name of the message's field.
         field: &'static str,
         /// As received.
         value: i64,
@@ -31,7 +31,7 @@ pub enum WireError {
     /// A word outside its list.
     #[error("{field} is {value:?}: expected {expected}")]
     Word {
-        /// Of the message.
+        /// The name of the message's field.
         field: &'static str,
         /// As received, cut to 100 characters.
         value: String,
@@ -41,7 +41,7 @@ pub enum WireError {
     /// A part that must be there is not.
     #[error("{field} is missing")]
     Missing {
-        /// Of the message.
+        /// The name of the message's field.
         field: &'static str,
     },
     /// Status, reason, exit code and signal contradict each other.
@@ -138,7 +138,7 @@ pub(crate) struct Detail {
 }
 
 impl Detail {
-    /// For the status's details.
+    /// The bytes that the status carries as its details.
     pub(crate) fn encode(&self) -> Vec<u8> {
         proto::ErrorDetail {
             kind: self.kind.to_proto().into(),

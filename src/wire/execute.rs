@@ -105,7 +105,7 @@ pub(crate) fn request_from_proto(
     })
 }
 
-/// For a caller that reads records.
+/// The answer for a caller that reads records.
 pub(crate) fn response_to_proto(executed: Executed) -> proto::ExecutionResponse {
     proto::ExecutionResponse {
         output_changes: changes_to_proto(&executed.output),

@@ -10,7 +10,7 @@ use crate::base::units::Mib;
 use crate::model::execution::{Ending, ExecutionRecord, Usage};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 
-/// For the control plane.
+/// Encodes it for the control plane.
 pub(crate) fn record_to_proto(record: &ExecutionRecord) -> proto::ExecutionRecord {
     proto::ExecutionRecord {
         execution_id: record.id.to_string(),

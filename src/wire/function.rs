@@ -31,11 +31,11 @@ pub struct ReceivedConfig {
 /// What comes before an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseHeader {
-    /// By its name.
+    /// The function's name.
     pub function: FunctionName,
     /// Version 0 when a legacy control plane sends it, which does not count versions.
     pub code: Code,
-    /// Of the archive.
+    /// The archive's size.
     pub size_bytes: u64,
     /// The configuration that comes into force with the code, when one is sent along.
     pub config: Option<ReceivedConfig>,
@@ -78,7 +78,7 @@ pub fn config_digest(config: &FunctionConfig) -> Digest {
         .finish()
 }
 
-/// For an agent.
+/// Encodes it for an agent.
 pub(crate) fn config_to_proto(config: &FunctionConfig) -> proto::FunctionConfig {
     proto::FunctionConfig {
         name: config.name.to_string(),
@@ -163,7 +163,7 @@ pub(crate) fn header_from_proto(message: proto::ReleaseHeader) -> Result<Release
     })
 }
 
-/// For the control plane.
+/// Encodes it for the control plane.
 pub(crate) fn held_to_proto(held: &HeldFunction) -> proto::HeldFunction {
     let (version, digest) = match &held.code {
         Some(code) => (out(code.version), code.digest.as_str().to_owned()),

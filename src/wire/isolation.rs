@@ -10,7 +10,7 @@ use crate::model::isolation::{
     FileIsolation, IsolationRequest, NetworkIsolation, SyscallIsolation, UserIsolation,
 };
 
-/// For an agent.
+/// Encodes it for an agent.
 pub(super) fn to_proto(request: &IsolationRequest) -> proto::IsolationRequest {
     let word = |word: Option<&'static str>| word.unwrap_or_default().to_owned();
     proto::IsolationRequest {

@@ -12,9 +12,9 @@ use crate::model::ids::{ExecutionId, FunctionName};
 /// Which records are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExecutionQuery {
-    /// Of this function only.
+    /// Only those of this function.
     pub function: Option<FunctionName>,
-    /// In this status only.
+    /// Only those in this status.
     pub status: Option<Status>,
     /// At the most; 0 leaves it to the agent.
     pub limit: u32,
@@ -24,7 +24,7 @@ pub struct ExecutionQuery {
     pub ended_after: Option<Mark>,
 }
 
-/// For an agent.
+/// Encodes it for an agent.
 pub(crate) fn list_to_proto(query: &ExecutionQuery) -> proto::ListExecutionsRequest {
     proto::ListExecutionsRequest {
         function_name: query

@@ -46,7 +46,7 @@ impl NodeReport {
     }
 }
 
-/// For the control plane.
+/// Encodes it for the control plane.
 pub(crate) fn to_proto(report: NodeReport) -> proto::NodeStatusResponse {
     let status = report.status;
     proto::NodeStatusResponse {

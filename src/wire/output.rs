@@ -31,7 +31,7 @@ pub enum FollowEvent {
 pub struct OutputQuery {
     /// Running or ended.
     pub execution: ExecutionId,
-    /// Of which stream.
+    /// The stream, or both in the order of their arrival.
     pub selection: Selection,
     /// First byte, counted in the selection.
     pub offset: u64,
@@ -50,7 +50,7 @@ pub struct OutputPiece {
     pub ended: bool,
 }
 
-/// For the control plane.
+/// Encodes it for the control plane.
 pub(crate) fn event_to_proto(event: FollowEvent) -> proto::FollowEvent {
     let event = match event {
         FollowEvent::Output(chunk) => proto::follow_event::Event::Output(chunk_to_proto(chunk)),
@@ -75,7 +75,7 @@ pub(crate) fn event_from_proto(message: proto::FollowEvent) -> Result<FollowEven
     }
 }
 
-/// For an agent.
+/// Encodes it for an agent.
 pub(crate) fn query_to_proto(query: &OutputQuery) -> proto::ReadOutputRequest {
     let stream = match query.selection {
         Selection::Merged => proto::OutputStream::Merged,

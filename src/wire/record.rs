@@ -11,7 +11,7 @@ use crate::model::execution::{Executed, ExecutionRecord, Usage};
 use crate::model::ids::{AgentId, ExecutionId, FunctionName};
 use crate::model::output::Output;
 
-/// For a control plane.
+/// Encodes it for a control plane.
 ///
 /// # Errors
 /// [`WireError::Json`]; texts and numbers alone give no cause for it.

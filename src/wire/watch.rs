@@ -13,7 +13,7 @@ pub enum WatchEvent {
     Ended(ExecutionId, FunctionName),
 }
 
-/// For the control plane.
+/// Encodes it for the control plane.
 pub(crate) fn to_proto(event: WatchEvent) -> proto::WatchEvent {
     let event = match event {
         WatchEvent::Running(executions) => Event::Running(proto::RunningExecutions {

@@ -1,6 +1,6 @@
 //! Records of executions: running, then ended, then forgotten.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
 use super::ends;
 use super::error::{JournalError, corrupt};
@@ -9,26 +9,27 @@ use crate::base::sqlite::{Failure, all, first, run};
 use crate::model::ends::Mark;
 use crate::model::execution::{Ending, ExecutionRecord, Status};
 use crate::model::ids::{ExecutionId, FunctionName};
-use crate::stored::record::{decode, encode};
+use crate::stored::record::encode;
+pub(super) use crate::stored::record_table::decode_row;
+use crate::stored::record_table::{self, Selection, id_and_body};
 
 /// Records in one answer at the most; a caller that wants more asks on from the last one.
 pub(crate) const MAX_LISTED: usize = 1000;
 
-/// Sorts behind every execution id, which are letters, digits, `_` and `-`.
-const BEHIND_EVERY_ID: &str = "~";
+const TABLE: &str = "executions";
 
 pub(super) type Change<T> = Result<T, Failure<JournalError>>;
 
 /// Which records to list.
 #[derive(Debug, Clone, Default)]
 pub struct ExecutionFilter {
-    /// Of this function only.
+    /// Only those of this function.
     pub function: Option<FunctionName>,
-    /// In this status only.
+    /// Only those in this status.
     pub status: Option<Status>,
-    /// Whose id sorts before this one only.
+    /// Only those whose id sorts before this one.
     pub before: Option<ExecutionId>,
-    /// That ended after this only.
+    /// Only those that ended after this.
     pub ended_after: Option<Mark>,
 }
 
@@ -64,14 +65,7 @@ pub(super) fn finish(
 }
 
 pub(super) fn get(connection: &Connection, id: &ExecutionId) -> Change<Option<ExecutionRecord>> {
-    first(
-        connection,
-        "SELECT id, body FROM executions WHERE id = ?1",
-        [id.as_str()],
-        id_and_body,
-    )?
-    .map(decode_row)
-    .transpose()
+    record_table::get(connection, TABLE, id)
 }
 
 pub(super) fn list(
@@ -79,54 +73,24 @@ pub(super) fn list(
     filter: &ExecutionFilter,
     limit: usize,
 ) -> Change<Vec<ExecutionRecord>> {
-    let before = filter
-        .before
-        .as_ref()
-        .map_or(BEHIND_EVERY_ID, ExecutionId::as_str);
-    let limit = limit.min(MAX_LISTED) as i64;
-    if let Some(mark) = &filter.ended_after {
-        return list_ended_after(connection, mark, filter, before, limit);
-    }
-    // One statement for each combination, so that each has its index.
-    let rows = match (&filter.function, filter.status) {
-        (None, None) => all(
-            connection,
-            "SELECT id, body FROM executions WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
-            params![before, limit],
-            id_and_body,
-        ),
-        (Some(function), None) => all(
-            connection,
-            "SELECT id, body FROM executions WHERE id < ?1 AND function = ?3
-             ORDER BY id DESC LIMIT ?2",
-            params![before, limit, function.as_str()],
-            id_and_body,
-        ),
-        (None, Some(status)) => all(
-            connection,
-            "SELECT id, body FROM executions WHERE id < ?1 AND status = ?3
-             ORDER BY id DESC LIMIT ?2",
-            params![before, limit, status.as_str()],
-            id_and_body,
-        ),
-        (Some(function), Some(status)) => all(
-            connection,
-            "SELECT id, body FROM executions WHERE id < ?1 AND function = ?3 AND status = ?4
-             ORDER BY id DESC LIMIT ?2",
-            params![before, limit, function.as_str(), status.as_str()],
-            id_and_body,
-        ),
+    let limit = limit.min(MAX_LISTED);
+    let selection = Selection {
+        function: filter.function.as_ref(),
+        status: filter.status,
+        before: filter.before.as_ref(),
     };
-    rows?.into_iter().map(decode_row).collect()
+    match &filter.ended_after {
+        Some(mark) => list_ended_after(connection, mark, &selection, limit),
+        None => record_table::list(connection, TABLE, &selection, limit),
+    }
 }
 
 /// These are few: whoever asks has kept all others.
 fn list_ended_after(
     connection: &Connection,
     mark: &Mark,
-    filter: &ExecutionFilter,
-    before: &str,
-    limit: i64,
+    selection: &Selection<'_>,
+    limit: usize,
 ) -> Change<Vec<ExecutionRecord>> {
     all(
         connection,
@@ -136,10 +100,10 @@ fn list_ended_after(
          ORDER BY id DESC LIMIT ?5",
         params![
             ends::column(ends::resolve(connection, mark)?),
-            before,
-            filter.function.as_ref().map(FunctionName::as_str),
-            filter.status.map(Status::as_str),
-            limit
+            selection.before(),
+            selection.function.map(FunctionName::as_str),
+            selection.status.map(Status::as_str),
+            limit as i64
         ],
         id_and_body,
     )?
@@ -209,14 +173,6 @@ fn status_of(connection: &Connection, id: &ExecutionId) -> Change<Option<Status>
             .ok_or_else(|| corrupt("execution", id.as_str())(format!("status {text:?}")))
     })
     .transpose()
-}
-
-fn id_and_body(row: &Row<'_>) -> rusqlite::Result<(String, String)> {
-    Ok((row.get(0)?, row.get(1)?))
-}
-
-pub(super) fn decode_row((id, body): (String, String)) -> Change<ExecutionRecord> {
-    decode(&body).map_err(corrupt("execution", &id))
 }
 
 fn exists(id: &ExecutionId) -> Failure<JournalError> {

@@ -12,13 +12,13 @@ use crate::stored::config::{decode, encode};
 /// A function as this agent has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HeldFunction {
-    /// In force here.
+    /// The configuration in force here.
     pub config: FunctionConfig,
     /// The control plane's name for this configuration; empty from one that has none.
     pub config_digest: String,
     /// Absent until the first deploy.
     pub code: Option<Code>,
-    /// Of the user that it has for itself, if it has one.
+    /// The user that it has for itself, if it has one.
     pub uid: Option<u32>,
 }
 

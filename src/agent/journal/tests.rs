@@ -370,7 +370,7 @@ fn a_broken_record_is_named_and_does_not_hide_the_others() {
     let journal = Journal::open(directory.path()).expect("reopen");
     let error = journal.get(&id("e1")).expect_err("broken");
     assert!(
-        matches!(&error, JournalError::Corrupt { key, .. } if key == "e1"),
+        matches!(&error, JournalError::Corrupt(entry) if entry.key == "e1"),
         "{error:?}"
     );
     assert!(journal.get(&id("e2")).expect("get").is_some());

@@ -19,7 +19,7 @@ pub(crate) struct OutputError {
 }
 
 impl OutputError {
-    /// For `map_err`.
+    /// For `map_err`: names what was tried, and with which execution.
     pub(super) fn at<'a>(
         action: &'static str,
         execution: &'a ExecutionId,

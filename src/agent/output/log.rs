@@ -78,7 +78,7 @@ struct State {
     segments: Segments,
     /// Recorded bytes that readers may see.
     recorded: u64,
-    /// By [`Stream::index`].
+    /// The same for each stream, by [`Stream::index`].
     recorded_by_stream: [u64; 2],
     written_by_stream: [u64; 2],
     truncated: bool,
@@ -160,7 +160,7 @@ impl OutputLog {
         let recorded = self.shared.record(&mut writer, stream, &room, kept);
         if let Err(error) = &recorded {
             log::error!(
-                "failed to record the output of {}, the rest is dropped: {}",
+                "cannot record the output of {}, the rest is dropped: {}",
                 self.shared.execution,
                 with_causes(&error)
             );

@@ -33,7 +33,7 @@ const ALL: u16 = 0o7;
 const READ_AND_ENTER: u16 = 0o5;
 const NONE: u16 = 0;
 
-/// For the agent alone.
+/// The mode of what only the agent may use.
 pub(super) const PRIVATE_MODE: u32 = 0o700;
 /// Where there are no access control lists.
 const OPEN_MODE: u32 = 0o755;

@@ -15,7 +15,7 @@ use crate::model::execution::ExecutionRecord;
 use crate::sandbox::{ResourceLimits, Sandbox};
 
 pub(crate) struct Context {
-    /// By which times are recorded.
+    /// The clock that times are recorded by.
     pub clock: Clock,
     /// Runs processes.
     pub sandbox: Sandbox,

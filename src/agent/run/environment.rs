@@ -31,7 +31,7 @@ pub(crate) struct Environment {
 pub(crate) struct Belongings<'a> {
     pub execution: &'a ExecutionId,
     pub function: &'a FunctionName,
-    /// Of the code.
+    /// The version of its code.
     pub version: u64,
     /// Its working directory.
     pub home: &'a Path,

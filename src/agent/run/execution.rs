@@ -33,9 +33,9 @@ pub(crate) struct Execution {
     pub args: Vec<String>,
     /// Its standard input.
     pub stdin: Vec<u8>,
-    /// Of the call.
+    /// The variables that the call adds.
     pub env: Env,
-    /// Of the call; only tightens.
+    /// The timeout of the call, which can only tighten the function's.
     pub timeout: Option<Duration>,
     /// Whether its acceptance was made durable, so that its end has to be too.
     pub durable: bool,

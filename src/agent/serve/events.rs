@@ -40,7 +40,7 @@ pub(crate) struct Subscription<'a> {
 }
 
 impl Subscription<'_> {
-    /// Everything that ends; disconnected once it was too slow, or the agent ends.
+    /// The ends that nobody waits for; disconnected once it was too slow, or the agent ends.
     pub(crate) fn ends(&self) -> &Receiver<Ended> {
         &self.ends
     }
@@ -53,7 +53,7 @@ impl Drop for Subscription<'_> {
 }
 
 impl Events {
-    /// Everything that ends from now on. `None` when there are `MAX_SUBSCRIBERS`.
+    /// Follows the ends from now on that nobody waits for. `None` when there are `MAX_SUBSCRIBERS`.
     pub(crate) fn subscribe(&self) -> Option<Subscription<'_>> {
         let mut state = lock(&self.state);
         if state.subscribers.len() >= MAX_SUBSCRIBERS {
@@ -70,7 +70,7 @@ impl Events {
         })
     }
 
-    /// Tells everybody.
+    /// Tells those who follow of an end that nobody waits for.
     pub(crate) fn ended(&self, record: &ExecutionRecord) {
         let mut state = lock(&self.state);
         let event = (record.id.clone(), record.function.clone());

@@ -26,7 +26,7 @@ pub(crate) enum RunnerError {
         "user {name:?} has the id {uid}, which is one of isolation.runner_uids ({first}-{last}): name other ids there"
     )]
     Shared {
-        /// Of the shared user.
+        /// The shared user's name.
         name: String,
         uid: u32,
         first: u32,

@@ -152,7 +152,7 @@ impl WorkDirs {
             match remove_tree(self.root.fd.as_fd(), name, ENTRIES_AT_START) {
                 Ok(()) => removed += 1,
                 Err(error) => log::warn!(
-                    "failed to remove the leftover {} in {}: {}",
+                    "cannot remove the leftover {} in {}: {}",
                     name.to_string_lossy(),
                     self.root.path.display(),
                     with_causes(&error)
@@ -171,7 +171,7 @@ impl Root {
             None | Some(Ok(0)) => {}
             Some(Ok(count)) => log::info!("cleared {count} quotas of an earlier run"),
             Some(Err(error)) => log::warn!(
-                "failed to clear the quotas of an earlier run: {}",
+                "cannot clear the quotas of an earlier run: {}",
                 with_causes(&error)
             ),
         }
@@ -223,7 +223,7 @@ impl Root {
     fn discard(&self, spare: &Spare) {
         if let Err(error) = remove_below(&self.spares_fd, &spare.name) {
             log::warn!(
-                "failed to remove the spare {}: {}",
+                "cannot remove the spare {}: {}",
                 spare.name,
                 with_causes(&error)
             );

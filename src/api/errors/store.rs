@@ -46,7 +46,7 @@ pub(super) fn of_store(cause: &StoreError, whole: &dyn std::error::Error) -> Api
         StoreError::Unavailable { .. }
         | StoreError::ArchiveMissing { .. }
         | StoreError::ArchiveMismatch { .. }
-        | StoreError::Corrupt { .. } => {
+        | StoreError::Corrupt(_) => {
             log::error!("{}", with_causes(whole));
             ApiError::new(
                 Status::ServiceUnavailable,

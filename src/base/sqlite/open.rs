@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::SqliteError;
 use crate::base::atomic_file::{FileError, create_directory, sync_directory};
+use crate::base::platform::make_with_mode;
 
 /// Only an operator's own `sqlite3` ever competes for the write lock; a moment is enough for a
 /// query of his, and a writer that waits longer should say so.
@@ -152,8 +153,7 @@ fn create_private_file(path: &Path) -> Result<(), FileError> {
     create_directory(directory, 0o700)?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    make_with_mode(&mut options, 0o600);
     options.open(path).map_err(FileError::at("open", path))?;
     sync_directory(directory)
 }

@@ -122,7 +122,7 @@ impl Writer {
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
             log::error!(
-                "failed to roll back in {}: {}",
+                "cannot roll back in {}: {}",
                 self.path.display(),
                 with_causes(&error)
             );

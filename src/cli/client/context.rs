@@ -15,7 +15,7 @@ use crate::config::secret::Secret;
 pub(crate) struct Context {
     /// `http://` or `https://`, without a slash at the end.
     pub(crate) url: String,
-    /// To be sent to that address only.
+    /// The key to send, to that address only.
     pub(crate) api_key: Secret,
 }
 

@@ -11,6 +11,7 @@ use crate::cli::client::http::Client;
 use crate::cli::client::target::{Target, check_url};
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
+use crate::cli::platform::HiddenInput;
 use crate::cli::printer::{self, Printer};
 use crate::config::secret::Secret;
 use crate::contract::function::Function;
@@ -76,39 +77,4 @@ fn read_key() -> Result<String, CliError> {
             .context("cannot read the key from stdin")?;
     }
     Ok(line)
-}
-
-/// Keeps the terminal from showing what is typed, until it is dropped.
-#[cfg(unix)]
-struct HiddenInput(nix::sys::termios::Termios);
-
-#[cfg(unix)]
-impl HiddenInput {
-    fn start() -> Result<HiddenInput, CliError> {
-        use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
-        let before = tcgetattr(io::stdin()).context("cannot ask the terminal for its state")?;
-        let mut hidden = before.clone();
-        hidden.local_flags.remove(LocalFlags::ECHO);
-        tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &hidden).context("cannot hide the input")?;
-        Ok(HiddenInput(before))
-    }
-}
-
-#[cfg(unix)]
-impl Drop for HiddenInput {
-    fn drop(&mut self) {
-        use nix::sys::termios::{SetArg, tcsetattr};
-        // Nothing can be done about a terminal that has gone.
-        let _ = tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &self.0);
-    }
-}
-
-#[cfg(not(unix))]
-struct HiddenInput;
-
-#[cfg(not(unix))]
-impl HiddenInput {
-    fn start() -> Result<HiddenInput, CliError> {
-        Ok(HiddenInput)
-    }
 }

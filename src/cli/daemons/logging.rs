@@ -9,6 +9,7 @@ use env_logger::fmt::Formatter;
 use log::{Level, Record};
 
 use crate::base::clock::Clock;
+use crate::cli::platform::standard_error;
 use crate::rpc::LOG_TARGET;
 
 /// Starts logging with the configuration's filter. `RUST_LOG` wins over it, so that one can look into
@@ -61,15 +62,4 @@ fn is_journal() -> bool {
         return false;
     };
     standard_error().is_some_and(|own| own == stream)
-}
-
-#[cfg(unix)]
-fn standard_error() -> Option<String> {
-    let status = nix::sys::stat::fstat(io::stderr()).ok()?;
-    Some(format!("{}:{}", status.st_dev, status.st_ino))
-}
-
-#[cfg(not(unix))]
-fn standard_error() -> Option<String> {
-    None
 }

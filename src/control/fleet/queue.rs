@@ -52,7 +52,7 @@ pub(crate) enum WaitError {
     WaitedTooLong {
         /// What was short at the end.
         reason: NoRoom,
-        /// For how long it waited.
+        /// How long it waited.
         waited: Duration,
     },
     /// The client left.

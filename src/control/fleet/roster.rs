@@ -261,7 +261,7 @@ impl Fleet {
         self.limits
     }
 
-    /// By which waits are measured.
+    /// The clock that waits are measured by.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }

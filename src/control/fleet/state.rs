@@ -12,9 +12,9 @@ use crate::policy::placement::{self, Demand, NoRoom};
 /// A function as it has to be for a new execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Current {
-    /// In force.
+    /// The configuration in force.
     pub config: FunctionConfig,
-    /// Of `config`.
+    /// The digest of `config`.
     pub config_digest: String,
     /// In force; absent before the first deploy.
     pub code: Option<Code>,

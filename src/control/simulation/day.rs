@@ -25,7 +25,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const AGENTS: usize = 3;
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) const MISSES: u32 = 3;
-/// Of the function, on each agent.
+/// How many executions of the function one agent runs at once.
 pub(super) const AT_ONCE: usize = 2;
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 const FUNCTION: &str = "

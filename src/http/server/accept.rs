@@ -93,8 +93,9 @@ impl Acceptor {
         match poll(&mut fds[..watched], timeout) {
             Ok(_) | Err(Errno::EINTR) => fds[0].any().unwrap_or(false),
             Err(errno) => {
+                let why = with_causes(&io::Error::from(errno));
                 self.failed
-                    .warn(|| format!("failed to wait for connections: {errno}"));
+                    .warn(|| format!("cannot wait for connections: {why}"));
                 // No memory in the kernel, most likely: a pause that does not need its poll.
                 Cancel::never().wait_timeout(Duration::from_millis(PAUSE_MS.into()));
                 false
@@ -107,7 +108,7 @@ impl Acceptor {
             Ok((socket, peer)) => {
                 if let Err(error) = self.admit(socket, peer) {
                     self.failed
-                        .warn(|| format!("failed to take a connection: {}", with_causes(&error)));
+                        .warn(|| format!("cannot take a connection: {}", with_causes(&error)));
                 }
                 Accepted::Connection
             }
@@ -161,7 +162,7 @@ impl Acceptor {
     /// that connection's alone.
     fn survive(&mut self, error: &io::Error) -> Accepted {
         self.failed
-            .warn(|| format!("failed to accept: {}", with_causes(&error)));
+            .warn(|| format!("cannot accept a connection: {}", with_causes(&error)));
         match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EMFILE | Errno::ENFILE) => self.shed(),
             Some(

@@ -32,7 +32,7 @@ pub(super) struct Queue {
     waiting: VecDeque<(Instant, Held)>,
     /// Workers that run, or have been asked for.
     active: usize,
-    /// Those of them that run a handler.
+    /// How many of the workers run a handler.
     handling: usize,
     closed: bool,
 }

@@ -21,6 +21,7 @@ use super::connection::{Held, Phase};
 use super::table::{Key, Mode, Occupant, Table, Woken};
 use super::transport::Interest;
 use crate::base::cancel::{Cancel, pair};
+use crate::base::causes::with_causes;
 use crate::base::threads::lock;
 
 /// The event that ends a wait early; no slot has this index.
@@ -207,7 +208,10 @@ impl Poller {
         }
         // Armed under the lock: the event may be there at once, and finds the connection parked.
         if let Err(errno) = self.epoll.modify(&socket, &mut event) {
-            log::warn!("failed to watch a connection: {errno}");
+            log::warn!(
+                "cannot watch a connection: {}",
+                with_causes(&io::Error::from(errno))
+            );
             return Some(connection);
         }
         table.park(key, connection, deadline);

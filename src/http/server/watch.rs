@@ -21,10 +21,7 @@ impl Watch<'_> {
             .poller
             .watch(self.registration)
             .unwrap_or_else(|error| {
-                log::warn!(
-                    "failed to watch for a client's end: {}",
-                    with_causes(&error)
-                );
+                log::warn!("cannot watch for a client's end: {}", with_causes(&error));
                 Cancel::never()
             });
         self.cancel.insert(cancel).clone()

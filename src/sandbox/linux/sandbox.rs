@@ -155,7 +155,7 @@ impl Sandbox {
         if let Err(refusal) = self.demands.check(spec) {
             return never_started(
                 Ending::SpawnFailed,
-                format!("could not be started: {refusal}"),
+                format!("could not be started: {}", with_causes(&refusal)),
             );
         }
         if let Err(error) = set_quota(spec) {
@@ -268,7 +268,7 @@ fn conclude(tree: &Tree<'_>, leader: &Leader, watched: Watched, spec: &Spec) -> 
         Ok((death, counted)) => (Some(death), usage::of(&counted, tree)),
         Err(error) => {
             log::error!(
-                "execution {}: failed to wait for it: {}",
+                "execution {}: its end cannot be waited for: {}",
                 spec.execution_id,
                 with_causes(&error)
             );

@@ -10,7 +10,7 @@ use crate::store::values::Revision;
 /// Something that was written or deleted; what it is now has to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Of the last write.
+    /// The revision of the last write.
     pub revision: Revision,
     pub what: Changed,
 }
@@ -36,18 +36,12 @@ pub enum Changes {
 /// News of agents and functions, whoever wrote them.
 ///
 /// # Errors
-/// See [`super::Store`].
+/// Those of every method of [`super::Store`].
 pub trait ChangeStore: Send + Sync {
     /// Of the last write; to be asked before everything is read, so that nothing is missed after.
-    ///
-    /// # Errors
-    /// See the trait.
     fn revision(&self) -> Result<Revision, StoreError>;
 
     /// What was written after `since`.
-    ///
-    /// # Errors
-    /// See the trait.
     fn changes_since(&self, since: Revision) -> Result<Changes, StoreError>;
 
     /// Returns once something was written after `since`, `cancel` is pulled, or `at_most` has

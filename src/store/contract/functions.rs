@@ -14,13 +14,10 @@ pub const KEPT_VERSIONS: u32 = 3;
 /// Functions, their configurations, and the versions of their code.
 ///
 /// # Errors
-/// See [`super::Store`]; others are named at the method.
+/// Those of every method of [`super::Store`].
 pub trait FunctionStore: Send + Sync {
     /// Registers a function or replaces its configuration; its versions and `created_at` stay.
     /// An equal configuration changes nothing, `updated_at` and revision included.
-    ///
-    /// # Errors
-    /// See the trait.
     fn put_function(
         &self,
         config: &FunctionConfig,
@@ -28,21 +25,12 @@ pub trait FunctionStore: Send + Sync {
     ) -> Result<Stored<Function>, StoreError>;
 
     /// The function of that name.
-    ///
-    /// # Errors
-    /// See the trait.
     fn get_function(&self, name: &FunctionName) -> Result<Option<Stored<Function>>, StoreError>;
 
     /// All functions, by name.
-    ///
-    /// # Errors
-    /// See the trait.
     fn list_functions(&self) -> Result<Vec<Stored<Function>>, StoreError>;
 
     /// Forgets a function and its versions; the revision of that, unless there was none.
-    ///
-    /// # Errors
-    /// See the trait.
     fn delete_function(&self, name: &FunctionName) -> Result<Option<Revision>, StoreError>;
 
     /// Makes a stored archive the function's next version and activates it. Numbers count up
@@ -51,7 +39,7 @@ pub trait FunctionStore: Send + Sync {
     /// is active already makes no new version.
     ///
     /// # Errors
-    /// [`StoreError::FunctionNotFound`], [`StoreError::ArchiveMissing`]; see the trait.
+    /// [`StoreError::FunctionNotFound`], [`StoreError::ArchiveMissing`].
     fn add_version(
         &self,
         name: &FunctionName,
@@ -60,15 +48,12 @@ pub trait FunctionStore: Send + Sync {
     ) -> Result<Stored<Function>, StoreError>;
 
     /// The kept versions, newest first; empty also for an unknown function.
-    ///
-    /// # Errors
-    /// See the trait.
     fn list_versions(&self, name: &FunctionName) -> Result<Vec<Version>, StoreError>;
 
     /// Puts a kept version in force.
     ///
     /// # Errors
-    /// [`StoreError::FunctionNotFound`], [`StoreError::VersionNotKept`]; see the trait.
+    /// [`StoreError::FunctionNotFound`], [`StoreError::VersionNotKept`].
     fn activate_version(
         &self,
         name: &FunctionName,

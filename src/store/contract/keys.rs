@@ -10,13 +10,13 @@ use crate::store::idempotency::{Idempotency, IdempotencyKey};
 /// Keys of idempotent calls.
 ///
 /// # Errors
-/// See [`super::Store`]; others are named at the method.
+/// Those of every method of [`super::Store`].
 pub trait KeyStore: Send + Sync {
     /// Claims a key for an execution, or says who has it. Of any number of simultaneous calls
     /// exactly one gets [`Idempotency::New`]. A key is free again `ttl` after it was claimed.
     ///
     /// # Errors
-    /// [`StoreError::LimitReached`] when too many keys are in use; see the trait.
+    /// [`StoreError::LimitReached`] when too many keys are in use.
     fn begin_idempotent(
         &self,
         key: &IdempotencyKey,
@@ -27,9 +27,6 @@ pub trait KeyStore: Send + Sync {
     ) -> Result<Idempotency, StoreError>;
 
     /// Frees a key whose execution never started; whether it was this execution's.
-    ///
-    /// # Errors
-    /// See the trait.
     fn abandon_idempotent(
         &self,
         key: &IdempotencyKey,
@@ -37,9 +34,6 @@ pub trait KeyStore: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Until when a key stands for an execution; `None` when none does at `now`.
-    ///
-    /// # Errors
-    /// See the trait.
     fn claimed_until(
         &self,
         execution: &ExecutionId,
@@ -47,8 +41,5 @@ pub trait KeyStore: Send + Sync {
     ) -> Result<Option<Timestamp>, StoreError>;
 
     /// Forgets the keys whose time is over; how many.
-    ///
-    /// # Errors
-    /// See the trait.
     fn expire_idempotent(&self, now: Timestamp) -> Result<usize, StoreError>;
 }

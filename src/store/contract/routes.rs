@@ -10,12 +10,9 @@ pub const ROUTES_PER_PAGE: usize = 1000;
 /// Where executions are that were handed over and of whose end nothing is kept.
 ///
 /// # Errors
-/// See [`super::Store`]; others are named at the method.
+/// Those of every method of [`super::Store`].
 pub trait RouteStore: Send + Sync {
     /// Writes a route, over an earlier one of the same execution.
-    ///
-    /// # Errors
-    /// See the trait.
     fn put_route(&self, route: &Route) -> Result<(), StoreError>;
 
     /// The same without waiting for the disk, for executions whose caller waits for the result:
@@ -26,23 +23,14 @@ pub trait RouteStore: Send + Sync {
     fn put_route_lazily(&self, route: &Route);
 
     /// The route of an execution.
-    ///
-    /// # Errors
-    /// See the trait.
     fn get_route(&self, execution: &ExecutionId) -> Result<Option<Route>, StoreError>;
 
     /// Forgets routes, because what they lead to has ended or came to nothing; how many there were.
     /// A power cut may bring them back.
-    ///
-    /// # Errors
-    /// See the trait.
     fn forget_routes(&self, executions: &[ExecutionId]) -> Result<usize, StoreError>;
 
     /// The next [`ROUTES_PER_PAGE`] routes to an agent, by execution, that come `after` one;
     /// empty at the end.
-    ///
-    /// # Errors
-    /// See the trait.
     fn list_routes(
         &self,
         agent: &AgentId,

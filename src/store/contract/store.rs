@@ -11,7 +11,7 @@ use crate::store::error::StoreError;
 /// # Errors
 /// Every method of every subject: [`StoreError::Unavailable`] when the store cannot be reached,
 /// [`StoreError::Full`] when it cannot take a write, [`StoreError::Corrupt`] when an entry it has
-/// to read is broken.
+/// to read is broken. A method names those that it has besides.
 pub trait Store:
     AgentStore + FunctionStore + ArchiveStore + RouteStore + KeyStore + TokenStore + ChangeStore
 {
@@ -23,8 +23,5 @@ pub trait Store:
 
     /// Returns once everything written lazily before is with the operating system: it survives
     /// the end of this process.
-    ///
-    /// # Errors
-    /// See the trait.
     fn flush(&self) -> Result<(), StoreError>;
 }

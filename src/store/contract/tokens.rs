@@ -7,24 +7,18 @@ use crate::store::values::EnrolmentToken;
 /// Rights to enrol an agent, each of which works once.
 ///
 /// # Errors
-/// See [`super::Store`]; others are named at the method.
+/// Those of every method of [`super::Store`].
 pub trait TokenStore: Send + Sync {
     /// Stores a token, over an earlier one of the same id, and forgets those that are over.
     ///
     /// # Errors
-    /// [`StoreError::LimitReached`]; see the trait.
+    /// [`StoreError::LimitReached`].
     fn put_token(&self, token: &EnrolmentToken, now: Timestamp) -> Result<(), StoreError>;
 
     /// Takes a token out: of any number of simultaneous calls exactly one gets it. One that is
     /// over is absent.
-    ///
-    /// # Errors
-    /// See the trait.
     fn take_token(&self, id: &str, now: Timestamp) -> Result<Option<EnrolmentToken>, StoreError>;
 
     /// Reads a token and leaves it in place.
-    ///
-    /// # Errors
-    /// See the trait.
     fn peek_token(&self, id: &str, now: Timestamp) -> Result<Option<EnrolmentToken>, StoreError>;
 }

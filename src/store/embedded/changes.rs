@@ -15,7 +15,7 @@ const GONE_REMEMBERED: i64 = 1000;
 const AGENT: &str = "agent";
 const FUNCTION: &str = "function";
 
-/// Of the last change.
+/// The revision of the last change.
 pub(super) fn revision(connection: &Connection) -> Outcome<Revision> {
     counter(connection, "revision")
 }
@@ -62,7 +62,7 @@ pub(super) fn since(connection: &Connection, since: Revision) -> Outcome<Changes
     Ok(Changes::These(changes.collect::<Outcome<_>>()?))
 }
 
-/// For columns that hold a revision.
+/// A revision as columns hold it.
 pub(super) fn to_column(revision: Revision) -> i64 {
     crate::store::rows::to_column(revision.0)
 }

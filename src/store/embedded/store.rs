@@ -29,7 +29,7 @@ use crate::store::values::{EnrolmentToken, Revision, Route, Stored};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// See the directory's text.
+/// The fleet's state in one directory: a database, and the archives beside it.
 pub struct EmbeddedStore {
     database: Database,
     archives: Arc<ArchiveDirectory>,

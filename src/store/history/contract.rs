@@ -15,7 +15,7 @@ use crate::store::error::StoreError;
 /// # Errors
 /// Every method of every subject: [`StoreError::Unavailable`] when the store cannot be reached,
 /// [`StoreError::Full`] when it cannot take a write, [`StoreError::Corrupt`] when an entry it has
-/// to read is broken.
+/// to read is broken. A method names those that it has besides.
 pub trait HistoryStore: RecordStore + OutputStore + EndStore {
     /// Whether the store answers; cheap enough for a probe every second.
     ///
@@ -31,11 +31,11 @@ pub trait HistoryStore: RecordStore + OutputStore + EndStore {
 /// Which records to list.
 #[derive(Debug, Clone, Default)]
 pub struct RecordFilter {
-    /// Of this function only.
+    /// Only those of this function.
     pub function: Option<FunctionName>,
-    /// In this status only.
+    /// Only those in this status.
     pub status: Option<Status>,
-    /// Whose id sorts before this one only.
+    /// Only those whose id sorts before this one.
     pub before: Option<ExecutionId>,
 }
 
@@ -43,29 +43,26 @@ pub struct RecordFilter {
 /// of everything else that ended before another.
 #[derive(Debug, Clone, Copy)]
 pub struct Due {
-    /// By which reprieves are over.
+    /// The time by which reprieves count as over.
     pub now: Timestamp,
-    /// Of successes.
+    /// Successes that ended before this are due.
     pub successes_before: Timestamp,
-    /// Of everything else.
+    /// Everything else that ended before this is due.
     pub others_before: Timestamp,
 }
 
 /// Records of executions that ended.
 ///
 /// # Errors
-/// See [`HistoryStore`].
+/// Those of every method of [`HistoryStore`].
 pub trait RecordStore: Send + Sync {
     /// Keeps an execution without waiting for the disk: it is read back at once, survives the end of
     /// this process from the next [`HistoryStore::flush`] on, and is on disk with the next write that
-    /// is. Should its write fail, that is logged and it is forgotten. One that is kept already stays as it is, but for an
-    /// output that was not here yet.
+    /// is. Should its write fail, that is logged and it is forgotten. One that is kept already stays
+    /// as it is, but for an output that was not here yet.
     fn keep_lazily(&self, ended: Ended);
 
-    /// The same, on disk when this returns.
-    ///
-    /// # Errors
-    /// See the trait; none of them is kept then.
+    /// The same, on disk when this returns. On an error none of them is kept.
     fn keep(&self, ended: Vec<Ended>) -> Result<(), StoreError>;
 
     /// The record of an execution.
@@ -113,7 +110,7 @@ pub struct KeptOutput {
     pub wholeness: Wholeness,
     /// Bytes that can be read here.
     pub bytes: u64,
-    /// Of these.
+    /// Which of these bytes belong to which stream.
     pub segments: Segments,
 }
 
@@ -147,7 +144,7 @@ impl KeptOutput {
 /// What executions wrote.
 ///
 /// # Errors
-/// See [`HistoryStore`].
+/// Those of every method of [`HistoryStore`].
 pub trait OutputStore: Send + Sync {
     /// What is kept of the output of an execution that is kept.
     fn output(&self, id: &ExecutionId) -> Result<Option<KeptOutput>, StoreError>;
@@ -181,7 +178,7 @@ pub trait OutputStore: Send + Sync {
 /// How far each agent's ends are kept.
 ///
 /// # Errors
-/// See [`HistoryStore`].
+/// Those of every method of [`HistoryStore`].
 pub trait EndStore: Send + Sync {
     /// Up to where the ends of an agent are kept; `None` when none are.
     fn mark(&self, agent: &AgentId) -> Result<Option<Mark>, StoreError>;

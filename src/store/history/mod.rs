@@ -5,7 +5,7 @@
 //! what is open or desired, which is in the store beside it, and decisions about what to keep how
 //! long: it says what is due and forgets what it is told to.
 //! Invariants: the first record of an execution stays; a mark never says more than what is kept with
-//! it. The properties that every implementation has are `tests/store_conformance`.
+//! it. The properties that every implementation has are `tests/system/store_conformance`.
 
 mod contract;
 mod sqlite;

@@ -9,12 +9,13 @@ tests![
     no_text_leaves_out_the_causes_of_an_error,
     nothing_else_follows_an_error_to_its_causes,
     an_error_is_a_statement,
+    what_did_not_work_is_said_in_one_way,
     the_checks_of_causes_see_what_they_are_against,
 ];
 
 const LOG: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// What errors are called, and nothing else is.
-const ERRORS: [&str; 3] = ["error", "err", "e"];
+const ERRORS: [&str; 4] = ["error", "errno", "err", "e"];
 /// The only place that follows an error to its causes.
 const HOME: &str = "src/base/causes.rs";
 
@@ -41,6 +42,11 @@ fn an_error_is_a_statement() {
     none_of(&in_every_source(orders, "is no statement"));
 }
 
+/// Logs say "cannot remove /x", as errors do, and not "failed to remove /x".
+fn what_did_not_work_is_said_in_one_way() {
+    none_of(&in_every_source(failures, "say cannot"));
+}
+
 /// Where `look` finds something, with what that is.
 fn in_every_source(look: fn(&[Token]) -> Vec<String>, what: &str) -> Vec<String> {
     let all = sources::of_src().iter();
@@ -55,6 +61,7 @@ fn the_checks_of_causes_see_what_they_are_against() {
     for text in [
         r#"log::warn!("x: {error}")"#,
         r#"log::warn!("x: {}", error)"#,
+        r#"log::warn!("x: {errno}")"#,
         r#"log::debug!("x: {}: {error}", with_causes(&other))"#,
         r#"log::debug!("{}: {}", &err, 1)"#,
         r#"format!("{e:?}")"#,
@@ -63,7 +70,6 @@ fn the_checks_of_causes_see_what_they_are_against() {
     }
     for text in [
         r#"log::warn!("x: {}", with_causes(&error))"#,
-        r#"log::warn!("x: {errno}")"#,
         r#"panic!("x: {error}")"#,
     ] {
         assert!(bare(&tokens(text)).is_empty(), "{text}");
@@ -72,6 +78,8 @@ fn the_checks_of_causes_see_what_they_are_against() {
         assert_eq!(followed(&tokens(text)).len(), 1, "{text}");
     }
     assert!(followed(&tokens("error.source.kind()")).is_empty());
+    assert_eq!(failures(&tokens(r#"f("failed to open")"#)).len(), 1);
+    assert!(failures(&tokens(r#"f("cannot open")"#)).is_empty());
     for text in [
         r#"#[error("open {path}")]"#,
         r#"#[error("{action} {path}")]"#,
@@ -155,6 +163,13 @@ fn orders(code: &[Token]) -> Vec<String> {
         })
     });
     found.map(|at| line(&code[at])).collect()
+}
+
+/// The lines of texts that say "failed to".
+fn failures(code: &[Token]) -> Vec<String> {
+    let texts = code.iter().filter(|token| token.kind == Kind::String);
+    let found = texts.filter(|token| token.text.contains("failed to "));
+    found.map(line).collect()
 }
 
 fn line(token: &Token) -> String {

@@ -1,6 +1,8 @@
-//! ARCHITECTURE.md and the code say the same: its tables are read, and compared.
+//! ARCHITECTURE.md and the code say the same: its tables are read, and compared. What it and the other
+//! texts name is there.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use super::sources::{self, begins, none_of, root, text_of};
 use super::tokens::{Kind, Token};
@@ -9,11 +11,20 @@ use crate::runner::tests;
 tests![
     every_folder_is_in_the_table_and_every_folder_of_the_table_exists,
     every_path_that_is_named_exists,
+    every_path_that_other_texts_name_exists,
+    the_check_of_paths_sees_what_it_is_against,
+    the_room_that_is_kept_is_empty,
     every_thread_is_in_the_tables_and_every_thread_of_the_tables_is_spawned,
     every_thread_has_its_name_where_it_is_started,
 ];
 
 const MAP: &str = "ARCHITECTURE.md";
+/// What comes below is not built.
+const ROOM: &str = "## Room that is kept";
+/// Those of the project that texts name files of.
+const FOLDERS: [&str; 10] = [
+    "benches", "conf", "debian", "docs", "examples", "fuzz", "proto", "scripts", "src", "tests",
+];
 
 /// "| Folder | What it is |": and what the rows of folders name in them.
 fn every_folder_is_in_the_table_and_every_folder_of_the_table_exists() {
@@ -38,7 +49,6 @@ fn every_folder_is_in_the_table_and_every_folder_of_the_table_exists() {
 
 /// Whatever stands in backticks and looks like a place in the sources: `rpc/legacy.rs`, `fleet/`.
 fn every_path_that_is_named_exists() {
-    let text = text_of(MAP);
     let mut wrong = Vec::new();
     // Of the folder whose row of the table it is.
     for row in table("| Folder |") {
@@ -52,12 +62,77 @@ fn every_path_that_is_named_exists() {
             }
         }
     }
-    for name in quoted(&text) {
-        if (name.ends_with(".rs") || is_below_src(&name)) && !exists_anywhere(&name) {
-            wrong.push(format!("there is no {name}"));
-        }
-    }
+    let text = text_of(MAP);
+    let (built, _) = text.split_once(ROOM).expect("the section on room");
+    wrong.extend(absent(built));
     none_of(&wrong);
+}
+
+/// The same in the other documents, and in what opens each module.
+fn every_path_that_other_texts_name_exists() {
+    let documents = documents().into_iter().map(|path| {
+        let text = text_of(&path);
+        (path, text)
+    });
+    let heads = sources::of_src().iter().map(|source| {
+        let lines = source.text.lines().filter(|line| line.starts_with("//!"));
+        (source.path.clone(), lines.collect::<Vec<_>>().join("\n"))
+    });
+    let all = documents.chain(heads).flat_map(|(path, text)| {
+        let absent = absent(&text);
+        absent.into_iter().map(move |it| format!("{path}: {it}"))
+    });
+    none_of(&all.collect::<Vec<_>>());
+}
+
+fn the_check_of_paths_sees_what_it_is_against() {
+    for text in [
+        "`base/no_such.rs`",
+        "`no_such.rs`",
+        "`tests/no_such`",
+        "`store/no_such/`",
+    ] {
+        assert_eq!(absent(text).len(), 1, "{text}");
+    }
+    for text in [
+        "`base/process.rs`",
+        "`tests/system`",
+        "`./flux.yaml`",
+        "`/etc/flux`",
+    ] {
+        assert!(absent(text).is_empty(), "{text}");
+    }
+}
+
+fn documents() -> Vec<String> {
+    let docs = fs::read_dir(root().join("docs")).expect("docs");
+    let names = docs.map(|entry| entry.expect("an entry").file_name());
+    let texts = names.filter_map(|name| name.into_string().ok());
+    let mut all: Vec<String> = texts
+        .filter(|name| name.ends_with(".md"))
+        .map(|name| format!("docs/{name}"))
+        .collect();
+    all.extend(["README.md", "CHANGELOG.md"].map(str::to_owned));
+    all
+}
+
+/// What "Room that is kept" has a row for is not there: once it is, the table of folders has it.
+fn the_room_that_is_kept_is_empty() {
+    let rows = table("| Part | Folder |");
+    let folders = rows
+        .iter()
+        .flat_map(|row| quoted(row.split('|').nth(2).unwrap_or_default()));
+    let built = folders.filter(|it| root().join("src").join(it).is_dir());
+    let built: Vec<_> = built.map(|it| format!("{it} is built")).collect();
+    none_of(&built);
+}
+
+/// What a text names that looks like a place of this project and is not there.
+fn absent(text: &str) -> Vec<String> {
+    let names = quoted(text).into_iter();
+    let places = names.filter(|name| name.ends_with(".rs") || is_in_the_project(name));
+    let absent = places.filter(|name| !exists_anywhere(name));
+    absent.map(|name| format!("there is no {name}")).collect()
 }
 
 /// In the rows of `control/` and `agent/`, every word in backticks is a file or a folder.
@@ -68,19 +143,23 @@ fn is_a_place(name: &str, folder: &str) -> bool {
     is_word && (name.ends_with('/') || ["control/", "agent/"].contains(&folder))
 }
 
-fn is_below_src(name: &str) -> bool {
+/// A path that begins in one of the folders of `src`, or of the project.
+fn is_in_the_project(name: &str) -> bool {
     let mut parts = name.split('/');
     let first = parts.next().unwrap_or_default();
     let is_path = name
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
-    is_path && name.contains('/') && root().join("src").join(first).is_dir()
+    let is_folder = FOLDERS.contains(&first) || root().join("src").join(first).is_dir();
+    // Not `/etc/flux` nor `./flux.yaml`, which are on users' machines.
+    is_path && name.contains('/') && !name.starts_with(['/', '.']) && is_folder
 }
 
 fn exists_anywhere(name: &str) -> bool {
     exists(name) || exists(&format!("src/{name}")) || {
         let end = format!("/{name}");
-        sources::of_src().iter().any(|it| it.path.ends_with(&end))
+        let mut all = sources::of_src().iter().chain(sources::of_tests());
+        all.any(|it| it.path.ends_with(&end))
     }
 }
 

@@ -204,7 +204,7 @@ fn the_number_of_files_is_limited() {
     let guest = host();
     let record = ended(&guest, "keeper", "seq 10500 | xargs touch; sleep 60");
     // The next one was refused.
-    expect_out_of_disk(&record, "made 10001 files, limit 10000");
+    expect_out_of_disk(&record, "made 10001 files, and its limit is 10000");
     expect_no_project_left(&guest);
 }
 

@@ -124,7 +124,7 @@ impl Worker for Double {
         };
         match name.as_str() {
             "echo" | "another" => {
-                self.on_thread(move || on_done(done(Some(Ending::Exited(0)), b"ab".into())))
+                self.on_thread(move || on_done(done(Some(Ending::Exited(0)), b"ab".into())));
             }
             "fails" => self.on_thread(move || on_done(done(Some(Ending::Exited(3)), b"no".into()))),
             "big" => {

@@ -228,7 +228,7 @@ fn many_empty_files_are_stopped(mode: Mode) {
     let place = mode.place();
     let script = format!("seq 10500 | xargs touch; {FOREVER}");
     let (outcome, _) = place.run(&shell(&place, 4, &script));
-    assert_stopped(&outcome, "files, limit 10000");
+    assert_stopped(&outcome, "files, and its limit is 10000");
 }
 
 fn directories_deeper_than_can_be_named_are_stopped() {

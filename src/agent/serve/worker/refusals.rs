@@ -26,7 +26,7 @@ pub(super) fn journal_error(error: JournalError) -> WorkerError {
         JournalError::Exists { id } => WorkerError::new(ErrorKind::ExecutionExists, id),
         JournalError::AlreadyEnded { .. }
         | JournalError::WrongStage { .. }
-        | JournalError::Corrupt { .. }
+        | JournalError::Corrupt(_)
         | JournalError::Storage(_) => {
             WorkerError::new(ErrorKind::Storage, "the journal").because(error)
         }

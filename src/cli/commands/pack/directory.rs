@@ -14,6 +14,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::ignore::IgnoreRules;
 use crate::archive::ArchiveLimits;
+use crate::cli::platform::is_executable;
 
 /// Directories below each other; no source tree comes near.
 const MAX_DEPTH: usize = 32;
@@ -135,18 +136,6 @@ impl Walk {
         }
         Ok(())
     }
-}
-
-#[cfg(unix)]
-fn is_executable(metadata: &fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o111 != 0
-}
-
-/// Windows has no such mark, so whatever is deployed from there counts as executable.
-#[cfg(not(unix))]
-fn is_executable(_: &fs::Metadata) -> bool {
-    true
 }
 
 #[cfg(all(test, unix))]

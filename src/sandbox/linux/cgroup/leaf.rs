@@ -28,7 +28,7 @@ const CPU_QUOTA_MIN_US: u64 = 1_000;
 /// Between two looks where the kernel should have told of the change: a net, not the way.
 const RECHECK: Duration = Duration::from_millis(100);
 
-/// In a subtree.
+/// The cgroup of one execution, in the subtree.
 #[derive(Debug)]
 pub(in super::super) struct Leaf<'a> {
     subtree: &'a Subtree,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::base::units::Mib;
 
-/// Of the limit for each file: the default of mke2fs(8), so that a limit's share of the inodes of a
+/// How much of the limit allows one file: the default of mke2fs(8), so that a limit's share of the inodes of a
 /// file system is its share of the space.
 const BYTES_PER_ENTRY: u64 = 16 * 1024;
 /// Files that the smallest limit allows: the top level of a release, as links, is among them.
@@ -24,14 +24,14 @@ pub(in super::super) enum Excess {
     Depth { limit: usize },
 }
 
-/// Of one execution.
+/// How much an execution may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Limit {
     disk: Mib,
     entries: u64,
 }
 
-/// After "it".
+/// As the execution's record says it, which says what the execution did: `killed by SIGTERM`, `made 3 files`.
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -43,7 +43,9 @@ impl fmt::Display for Excess {
                 let used = Mib(used.div_ceil(Mib(1).bytes()));
                 write!(f, "used {used} of its disk limit of {limit}")
             }
-            Excess::Entries { made, limit } => write!(f, "made {made} files, limit {limit}"),
+            Excess::Entries { made, limit } => {
+                write!(f, "made {made} files, and its limit is {limit}")
+            }
             Excess::Depth { limit } => {
                 write!(f, "made directories more than {limit} deep in each other")
             }
@@ -110,6 +112,9 @@ mod tests {
             assert_eq!(excess.to_string(), said);
         }
         let excess = limit.check(0, ENTRIES_LEAST + 1).expect_err("a file more");
-        assert_eq!(excess.to_string(), "made 10001 files, limit 10000");
+        assert_eq!(
+            excess.to_string(),
+            "made 10001 files, and its limit is 10000"
+        );
     }
 }

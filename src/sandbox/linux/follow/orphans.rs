@@ -68,7 +68,7 @@ pub(in crate::sandbox) fn reap() {
     match procfs::processes() {
         Ok(processes) => reap_among(&processes),
         Err(error) => log::warn!(
-            "failed to read /proc, ended orphans are left for later: {}",
+            "cannot read /proc, ended orphans are left for later: {}",
             with_causes(&error)
         ),
     }

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
+use crate::base::causes::with_causes;
 use crate::model::output::Stream;
 use crate::sandbox::OutputSink;
 
@@ -140,7 +141,8 @@ impl Reader {
             }
             Err(Errno::EAGAIN | Errno::EINTR) => 0,
             Err(errno) => {
-                log::error!("failed to read {}: {errno}", self.stream.as_str());
+                let why = with_causes(&io::Error::from(errno));
+                log::error!("cannot read {}: {why}", self.stream.as_str());
                 self.fd = None;
                 0
             }

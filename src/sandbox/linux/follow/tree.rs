@@ -16,11 +16,11 @@ use crate::sandbox::platform::start::clone::Birthplace;
 /// is stuck in it (a dead network file system, a broken disk) can take for ever.
 pub(in crate::sandbox) const DEATH_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Of one execution.
+/// The processes of one execution.
 #[derive(Debug)]
 pub(in crate::sandbox) enum Tree<'a> {
     Cgroup(Leaf<'a>),
-    /// Below which directory its `TMPDIR` is.
+    /// The directory that its `TMPDIR` is below.
     Processes(PathBuf),
 }
 

@@ -1,6 +1,7 @@
 //! Follows one running execution to the point where its tree is to be ended: one loop over its two
 //! pipes, its leader, its control, its clock and its disk limit.
 
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use super::control::Control;
 use super::leader::Leader;
 use super::pipes::Pipes;
 use super::tree::Tree;
+use crate::base::causes::with_causes;
 use crate::model::output::Stream;
 use crate::sandbox::platform::disk::{DiskWatch, Excess};
 use crate::sandbox::{OutputSink, Spec, StopReason};
@@ -216,7 +218,10 @@ fn wait(
     match ppoll(&mut fds, timeout, None) {
         Ok(_) | Err(Errno::EINTR) => {}
         // EINVAL and EFAULT are out of question; ENOMEM passes.
-        Err(errno) => log::error!("failed to poll an execution: {errno}"),
+        Err(errno) => log::error!(
+            "cannot poll an execution: {}",
+            with_causes(&io::Error::from(errno))
+        ),
     }
     let is_ready = |index: usize| fds[index].revents().is_some_and(|flags| !flags.is_empty());
     Ready {

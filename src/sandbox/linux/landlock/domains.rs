@@ -33,7 +33,7 @@ const DEVICES: [&str; 6] = [
     "/dev/tty",
 ];
 
-/// Of one sandbox.
+/// What one sandbox makes its children's domains from.
 #[derive(Debug)]
 pub(in super::super) struct Domains {
     version: i64,
@@ -49,7 +49,7 @@ struct Place {
     rights: u64,
 }
 
-/// For one child.
+/// The domain of one child.
 #[derive(Debug)]
 pub(in super::super) enum Domain<'a> {
     /// That of all executions without rules for files.
@@ -138,7 +138,7 @@ impl Domains {
 }
 
 impl Domain<'_> {
-    /// For landlock_restrict_self(2).
+    /// The descriptor that landlock_restrict_self(2) takes.
     pub(in super::super) fn raw(&self) -> i32 {
         match self {
             Domain::Shared(ruleset) => ruleset.as_raw_fd(),

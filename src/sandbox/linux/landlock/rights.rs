@@ -22,11 +22,11 @@ const FIRST: u64 = (1 << 13) - 1;
 /// The rights that can be given on what is no directory; others are refused there.
 const OF_FILES: u64 = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV;
 
-/// To read and execute.
+/// Reading and executing.
 pub(super) const READ: u64 = EXECUTE | READ_FILE | READ_DIR;
 /// Everything but devices.
 pub(super) const WRITE: u64 = !(MAKE_CHAR | MAKE_BLOCK | IOCTL_DEV);
-/// To use a device.
+/// Using a device.
 pub(super) const USE: u64 = READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV;
 
 /// All that a kernel of this version knows.

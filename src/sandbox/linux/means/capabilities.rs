@@ -4,7 +4,7 @@ use std::fs;
 
 /// Capability that lets a process drop others from its bounding set (capabilities(7)).
 const CAP_SETPCAP: u32 = 8;
-/// To become any other user.
+/// Capability that lets a process become any other user.
 pub(in crate::sandbox) const CAP_SETUID: u32 = 7;
 /// To make namespaces, among much else.
 pub(in crate::sandbox) const CAP_SYS_ADMIN: u32 = 21;

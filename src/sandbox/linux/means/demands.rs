@@ -18,15 +18,19 @@ pub(in crate::sandbox) struct Demands {
 /// Why a specification is not run.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(in crate::sandbox) enum Refusal {
-    #[error("nothing runs as root or in its group")]
+    #[error("no execution may run as root or in its group")]
     Root,
-    #[error("it names no user, and this agent runs nothing as its own")]
+    #[error("the execution names no user, and none runs as this agent's own")]
     NoUser,
-    #[error("user {uid} in group {gid} is none of those that this agent has for executions")]
+    #[error("user {uid} in group {gid} is not one of those that this agent has for executions")]
     Stranger { uid: u32, gid: u32 },
-    #[error("it asks for no network, which cannot be had here: {reason}")]
+    #[error(
+        "the execution asks for no network, and one of its own cannot be made for it here: {reason}"
+    )]
     NoNetwork { reason: String },
-    #[error("it asks for all system calls, and the thread that should start it has given some up")]
+    #[error(
+        "the execution asks for all system calls, but the thread that would start it has given some up"
+    )]
     ContainedThread,
 }
 

@@ -162,7 +162,7 @@ const PERSONALITIES: &[Case] = &[
     &[(0, u32::MAX)],
 ];
 
-/// By call.
+/// What each call is answered with.
 type Answers = Vec<(c_long, Answer)>;
 
 /// Each call that does not simply pass, once.

@@ -33,7 +33,7 @@ pub(super) enum Answer {
 /// Arguments by index, and the value that each must have.
 pub(super) type Case = &'static [(usize, u32)];
 
-/// Of a system call.
+/// How many arguments a system call has.
 const ARGUMENTS: usize = 6;
 
 /// The index of an argument's upper half.

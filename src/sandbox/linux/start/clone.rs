@@ -28,7 +28,7 @@ pub enum SpawnWay {
     Clone,
 }
 
-/// Of one sandbox.
+/// How the children of one sandbox are cloned: by which call, once that is known.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Cloner {
     way: AtomicU8,

@@ -46,7 +46,7 @@ impl ChildStack {
         unsafe { self.base.as_ptr().add(GUARD) }
     }
 
-    /// In bytes; a multiple of 16.
+    /// Bytes, a multiple of 16.
     pub(in crate::sandbox) const fn size(&self) -> usize {
         SIZE
     }

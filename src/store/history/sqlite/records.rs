@@ -1,19 +1,19 @@
 //! Records of executions.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
 use super::outputs;
 use crate::base::clock::Timestamp;
-use crate::base::sqlite::{all, first, run};
+use crate::base::sqlite::{all, run};
 use crate::model::ends::{Ended, EndedOutput};
 use crate::model::execution::{ExecutionRecord, Status};
 use crate::model::ids::ExecutionId;
 use crate::store::history::contract::{Due, KeptOutput, RecordFilter, Wholeness};
 use crate::store::rows::{Change, corrupt, to_column};
-use crate::stored::record::{decode, encode};
+use crate::stored::record::encode;
+use crate::stored::record_table::{self, Selection};
 
-/// Sorts behind every execution id, which are letters, digits, `_` and `-`.
-const BEHIND_EVERY_ID: &str = "~";
+const TABLE: &str = "records";
 
 /// Keeps one, unless it is kept; takes up an output that was not here yet. `sequence` 0 = not known.
 pub(super) fn keep(connection: &Connection, ended: &Ended, sequence: u64) -> Change<()> {
@@ -65,14 +65,7 @@ pub(super) fn keep(connection: &Connection, ended: &Ended, sequence: u64) -> Cha
 }
 
 pub(super) fn get(connection: &Connection, id: &ExecutionId) -> Change<Option<ExecutionRecord>> {
-    first(
-        connection,
-        "SELECT id, body FROM records WHERE id = ?1",
-        [id.as_str()],
-        id_and_body,
-    )?
-    .map(decode_row)
-    .transpose()
+    record_table::get(connection, TABLE, id)
 }
 
 pub(super) fn list(
@@ -80,42 +73,12 @@ pub(super) fn list(
     filter: &RecordFilter,
     limit: usize,
 ) -> Change<Vec<ExecutionRecord>> {
-    let before = filter
-        .before
-        .as_ref()
-        .map_or(BEHIND_EVERY_ID, ExecutionId::as_str);
-    let limit = limit as i64;
-    // One statement for each combination, so that each has its index.
-    let rows = match (&filter.function, filter.status) {
-        (None, None) => all(
-            connection,
-            "SELECT id, body FROM records WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
-            params![before, limit],
-            id_and_body,
-        ),
-        (Some(function), None) => all(
-            connection,
-            "SELECT id, body FROM records WHERE id < ?1 AND function = ?3
-             ORDER BY id DESC LIMIT ?2",
-            params![before, limit, function.as_str()],
-            id_and_body,
-        ),
-        (None, Some(status)) => all(
-            connection,
-            "SELECT id, body FROM records WHERE id < ?1 AND status = ?3
-             ORDER BY id DESC LIMIT ?2",
-            params![before, limit, status.as_str()],
-            id_and_body,
-        ),
-        (Some(function), Some(status)) => all(
-            connection,
-            "SELECT id, body FROM records WHERE id < ?1 AND function = ?3 AND status = ?4
-             ORDER BY id DESC LIMIT ?2",
-            params![before, limit, function.as_str(), status.as_str()],
-            id_and_body,
-        ),
+    let selection = Selection {
+        function: filter.function.as_ref(),
+        status: filter.status,
+        before: filter.before.as_ref(),
     };
-    rows?.into_iter().map(decode_row).collect()
+    record_table::list(connection, TABLE, &selection, limit)
 }
 
 pub(super) fn due(connection: &Connection, due: &Due, limit: usize) -> Change<Vec<ExecutionId>> {
@@ -187,12 +150,4 @@ pub(super) fn ids(texts: Vec<String>) -> Change<Vec<ExecutionId>> {
         .into_iter()
         .map(|id| ExecutionId::new(&id).map_err(corrupt("execution", &id)))
         .collect()
-}
-
-fn id_and_body(row: &Row<'_>) -> rusqlite::Result<(String, String)> {
-    Ok((row.get(0)?, row.get(1)?))
-}
-
-fn decode_row((id, body): (String, String)) -> Change<ExecutionRecord> {
-    decode(&body).map_err(corrupt("execution", &id))
 }

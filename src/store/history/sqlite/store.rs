@@ -20,7 +20,7 @@ use crate::store::rows::Change;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// The history in one file; it stands for the database and its one writer.
+/// The history in one database, `history.db`.
 pub struct SqliteHistory {
     database: Database,
     lazy: Arc<LazyRecords>,

@@ -8,6 +8,7 @@
 //! been yet: then it has found both, which were never there at once. The second begins when the first has ended,
 //! with nothing counted.
 
+use std::io;
 use std::mem;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use super::super::limit::{Excess, Limit};
 use super::held;
 use super::tally::Tally;
 use super::walk::{Progress, Walk};
+use crate::base::causes::with_causes;
 use crate::sandbox::Spec;
 
 /// Between two looks. Without a cgroup, where `/proc` has to be searched for the processes, the smallest takes a
@@ -31,7 +33,7 @@ const REST: u32 = 10;
 /// Of a look, between two looks at pipes, clock and control.
 const SLICE: Duration = Duration::from_millis(1);
 
-/// Those at one run.
+/// The looks at the directory of one execution.
 pub(in super::super) struct Looks<'a> {
     spec: &'a Spec,
     limit: Limit,
@@ -141,7 +143,8 @@ impl<'a> Looks<'a> {
     fn complain(&mut self, errno: Errno) {
         if !self.is_blind {
             let path = self.spec.cwd.display();
-            log::warn!("failed to measure {path}, whose disk limit is not held meanwhile: {errno}");
+            let why = with_causes(&io::Error::from(errno));
+            log::warn!("cannot measure {path}, whose disk limit is not held meanwhile: {why}");
         }
         self.is_blind = true;
     }

@@ -17,7 +17,7 @@ const BLOCK_BYTES: u64 = 512;
 /// a slash for each name).
 pub(super) const DEPTH_MOST: usize = 2048;
 
-/// Of one look.
+/// What one look has counted.
 #[derive(Debug)]
 pub(super) struct Tally {
     limit: Limit,

@@ -13,7 +13,7 @@ use crate::sandbox::Spec;
 /// refused, and how short a peak is not seen.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Those at one run.
+/// The looks at the directory of one execution.
 pub(in super::super) struct Looks<'a> {
     project: &'a Project,
     limit: Option<Limit>,

@@ -70,8 +70,8 @@ impl Projects {
     /// Why there can be none, in words.
     pub(in super::super::super) fn find(work_root: &Path) -> Result<Projects, String> {
         let path = work_root.display();
-        let directory =
-            open_nearest(work_root).map_err(|errno| format!("{path} cannot be opened: {errno}"))?;
+        let directory = open_nearest(work_root)
+            .map_err(|errno| format!("{path} cannot be opened: {}", words(errno)))?;
         match quotactl::enforces(directory.as_fd()) {
             Ok(true) => {}
             Ok(false) | Err(Errno::ENOSYS) => {
@@ -80,12 +80,22 @@ impl Projects {
                      mounted with prjquota, from Linux 5.14 on"
                 ));
             }
-            Err(errno) => return Err(format!("quotas of {path} cannot be asked for: {errno}")),
+            Err(errno) => {
+                return Err(format!(
+                    "quotas of {path} cannot be asked for: {}",
+                    words(errno)
+                ));
+            }
         }
         match attributes::project_of(directory.as_fd()) {
             Ok(0) => {}
             Ok(other) => return Err(format!("{path} belongs to project {other} already")),
-            Err(errno) => return Err(format!("the project of {path} is unknown: {errno}")),
+            Err(errno) => {
+                return Err(format!(
+                    "the project of {path} is unknown: {}",
+                    words(errno)
+                ));
+            }
         }
         let projects = Projects::new(directory, work_root)
             .map_err(|error| format!("{path} has no figures: {}", with_causes(&error)))?;
@@ -195,7 +205,7 @@ impl Shared {
     /// Without its limits from now on.
     pub(super) fn release(&self, id: u32) {
         if let Err(errno) = quotactl::limit(self.file_system(), id, Bounds::NONE) {
-            log::warn!("failed to clear the quota of project {id}: {errno}");
+            log::warn!("cannot clear the quota of project {id}: {}", words(errno));
         }
         lock(&self.ids).released.push_back(id);
     }
@@ -229,6 +239,10 @@ fn slice_of(work_root: &Path) -> (u32, u32) {
 }
 
 /// The directory, or before the first start the one that it will be made in.
+fn words(errno: Errno) -> String {
+    with_causes(&io::Error::from(errno))
+}
+
 fn open_nearest(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     match (open(path, flags, Mode::empty()), path.parent()) {

@@ -55,7 +55,7 @@ const STATV_VERSION1: i8 = 1;
 const PROJECTS_COUNTED: u16 = 1 << 4;
 const PROJECTS_LIMITED: u16 = 1 << 5;
 
-/// Of one project.
+/// What one project may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Figures {
     /// Reserved ones included.
@@ -100,7 +100,7 @@ pub(super) fn enforces(file_system: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(state.flags & needed == needed)
 }
 
-/// Of a project that may have none.
+/// The figures of a project that may have none.
 ///
 /// # Errors
 /// The system's.

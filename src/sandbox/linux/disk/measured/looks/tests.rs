@@ -12,7 +12,7 @@ use crate::sandbox::{FileAccess, ResourceLimits, Stdin};
 
 const MIB: u64 = 1 << 20;
 
-/// With a limit of 3 MiB.
+/// A specification with a limit of 3 MiB.
 fn spec(directory: &Path) -> Spec {
     Spec {
         execution_id: ExecutionId::generate(),
