@@ -103,9 +103,9 @@ impl Outputs {
                 match self.fetch(client, &id) {
                     Ok(()) => {}
                     Err(error) if error.concerns_one() => {
-                        let error = with_causes(&error);
+                        let why = with_causes(&error);
                         first.get_or_insert_with(|| {
-                            format!("the output of execution {id} stays there: {error}")
+                            format!("the output of execution {id} stays there: {why}")
                         });
                         passed_over.insert(id);
                     }
