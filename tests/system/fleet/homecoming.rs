@@ -97,6 +97,8 @@ fn output_that_could_not_be_fetched_is_fetched_later_without_another_end() {
         let complaint = format!("the output of execution {id} stays there");
         fleet.flux.log().contains(&complaint).then_some(())
     });
+    // What begins with a connection is over then, and nothing but probes asks for it.
+    await_probes(&fleet, 5);
     broken.mend();
     await_home(&fleet, &[&id]);
 }
@@ -273,6 +275,16 @@ fn what_a_key_stands_for_is_answered_when_its_agent_is_gone() {
     accepted.expect_error(409, "idempotency_key_reused");
     fleet.api.delete("/agents/agent-1").expect(200);
     assert_eq!(keyed("/execute/once").expect(200), first);
+}
+
+/// Until the agent has answered that many more of them.
+#[track_caller]
+fn await_probes(fleet: &Fleet, count: usize) {
+    let last = || fleet.agent("agent-1").expect("listed")["last_heartbeat"].clone();
+    for _ in 0..count {
+        let before = last();
+        eventually("it answers a probe", || (last() != before).then_some(()));
+    }
 }
 
 /// An execution of "long" that ends while the control plane is away, and whose output its agent cannot
