@@ -63,6 +63,7 @@ impl Collector {
             links: Arc::clone(&links),
             complaints: Complaints::default(),
             shutdown: supervisor.shutdown(),
+            passed_over: Mutex::default(),
         });
         let for_fetches = Arc::clone(&outputs);
         let fetches = PerAgent::new("fetch", FETCHERS, supervisor, move |agent| {
@@ -221,6 +222,9 @@ impl Shared {
                 Err(RpcError::Unimplemented) => return Ok(false),
                 Err(error) => return Err(error.into()),
             };
+            if ends.ended.is_empty() && query.after.as_ref() == Some(&ends.mark) {
+                return Ok(true);
+            }
             let more = ends.more;
             self.records.keep_ends(agent, ends)?;
             if !more {

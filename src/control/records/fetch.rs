@@ -1,15 +1,18 @@
 //! Fetches output that was too long to come along with its end.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
 use super::complaints::Complaints;
 use super::keep::Records;
+use crate::base::backoff::Backoff;
 use crate::base::cancel::Cancel;
 use crate::base::causes::with_causes;
+use crate::base::clock::Moment;
+use crate::base::threads::lock;
 use crate::control::links::Links;
 use crate::model::ids::{AgentId, ExecutionId};
 use crate::model::output::Segments;
@@ -22,9 +25,12 @@ use crate::wire::output::FollowEvent;
 
 /// Outputs that are looked for at once.
 const PORTION: usize = 64;
-/// Outputs that are passed over in one go because they cannot be had: with more, something else is
-/// wrong with the agent.
+/// Outputs that are passed over because they cannot be had: with more, something else is wrong with the
+/// agents.
 const MOST_PASSED_OVER: usize = 256;
+/// Before such an output is tried again, from its beginning.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Bytes that are written at once.
 const PIECE_BYTES: usize = 256 << 10;
 /// An agent that says nothing for this long while it has something to send is tried again later.
@@ -35,6 +41,22 @@ pub(super) struct Outputs {
     pub links: Arc<Links>,
     pub complaints: Complaints,
     pub shutdown: Cancel,
+    pub passed_over: Mutex<HashMap<ExecutionId, PassedOver>>,
+}
+
+/// An output that could not be had.
+pub(super) struct PassedOver {
+    pauses: Backoff,
+    until: Moment,
+}
+
+/// What a go came to.
+enum Progress {
+    All,
+    /// None failed, and some that did are to be tried later.
+    SomeWait,
+    /// What is to be said of the first that cannot be had.
+    NotAll(String),
 }
 
 /// Why an output was not fetched. It is tried again.
@@ -73,48 +95,69 @@ impl Outputs {
             .map_err(FetchError::from)
             .and_then(|client| self.fetch_all(agent, &client));
         let complaint = match fetched {
-            Ok(None) => {
+            Ok(Progress::All) => {
                 self.complaints.settle(agent);
                 return true;
             }
-            Ok(Some(first)) => first,
+            Ok(Progress::SomeWait) => return false,
+            Ok(Progress::NotAll(first)) => first,
             Err(error) => format!("output stays there: {}", with_causes(&error)),
         };
         self.complaints.raise(agent, complaint);
         false
     }
 
-    /// What is to be said of the first output that cannot be had; it does not hold back the others.
-    fn fetch_all(
-        &self,
-        agent: &AgentId,
-        client: &AgentClient,
-    ) -> Result<Option<String>, FetchError> {
-        let mut first = None;
-        let mut passed_over = HashSet::new();
-        while passed_over.len() <= MOST_PASSED_OVER {
-            let limit = PORTION + passed_over.len();
+    /// An output that cannot be had does not hold back the others.
+    fn fetch_all(&self, agent: &AgentId, client: &AgentClient) -> Result<Progress, FetchError> {
+        let (mut first, mut failed) = (None, 0);
+        while failed <= MOST_PASSED_OVER {
+            let limit = PORTION + lock(&self.passed_over).len();
             let mut ids = self.records.history.outputs_at(agent, limit)?;
-            ids.retain(|id| !passed_over.contains(id));
+            ids.retain(|id| self.is_due(id));
             if ids.is_empty() {
                 break;
             }
             for id in ids {
                 match self.fetch(client, &id) {
-                    Ok(()) => {}
+                    Ok(()) => drop(lock(&self.passed_over).remove(&id)),
                     Err(error) if error.concerns_one() => {
                         let why = with_causes(&error);
                         first.get_or_insert_with(|| {
                             format!("the output of execution {id} stays there: {why}")
                         });
-                        passed_over.insert(id);
+                        failed += 1;
+                        self.pass_over(id);
                     }
                     Err(error) => return Err(error),
                 }
             }
         }
         self.records.refresh_marks(agent)?;
-        Ok(first)
+        Ok(match first {
+            Some(first) => Progress::NotAll(first),
+            None if self.records.history.outputs_at(agent, 1)?.is_empty() => Progress::All,
+            None => Progress::SomeWait,
+        })
+    }
+
+    fn is_due(&self, id: &ExecutionId) -> bool {
+        let passed_over = lock(&self.passed_over);
+        let until = passed_over.get(id).map(|it| it.until);
+        until.is_none_or(|until| self.records.clock.moment() >= until)
+    }
+
+    fn pass_over(&self, id: ExecutionId) {
+        let mut passed_over = lock(&self.passed_over);
+        if passed_over.len() >= MOST_PASSED_OVER {
+            // Of agents that are gone, for the most part; the others are tried again now.
+            passed_over.clear();
+        }
+        let now = self.records.clock.moment();
+        let entry = passed_over.entry(id).or_insert_with(|| PassedOver {
+            pauses: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            until: now,
+        });
+        entry.until = now + entry.pauses.next_pause();
     }
 
     fn fetch(&self, client: &AgentClient, id: &ExecutionId) -> Result<(), FetchError> {

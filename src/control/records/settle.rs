@@ -50,6 +50,10 @@ impl Records {
                     self.forget_route(route)?;
                     continue;
                 }
+                // It may have been turned down and handed to another agent since it was listed.
+                if self.store.get_route(&route.execution)?.as_ref() != Some(route) {
+                    continue;
+                }
                 match self.settle(client, route)? {
                     Settled::Running => {}
                     Settled::Ended(record) => {
