@@ -34,7 +34,7 @@ pub(super) struct Begun {
 /// Which records are forgotten.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expiry {
-    /// Those that ended before this.
+    /// Records of executions that ended before this.
     pub ended_before: Timestamp,
     /// Unless no control plane has kept them, and they ended after this.
     pub unkept_before: Timestamp,

@@ -23,7 +23,7 @@ type Result<T> = std::result::Result<T, JournalError>;
 /// nothing.
 const NEVER: u64 = u64::MAX;
 
-/// See the directory's text. Shared by all threads of the agent.
+/// The journal in its database. Shared by all threads of the agent.
 pub struct Journal {
     database: Database,
     boot_id: String,

@@ -21,7 +21,7 @@ pub(crate) struct Listing {
     pub function: Option<FunctionName>,
     /// Only in this state.
     pub status: Option<Status>,
-    /// At the most.
+    /// How many records to list at the most.
     pub limit: usize,
     /// Only those older than this one.
     pub before: Option<ExecutionId>,

@@ -36,9 +36,9 @@ pub(crate) struct Executions {
 
 /// Where an execution is.
 pub(super) enum Whereabouts {
-    /// Its end is here.
+    /// It has ended and come home.
     Kept(Box<KeptExecution>),
-    /// With this agent.
+    /// This agent has it, or should have it.
     At {
         agent: Box<AgentView>,
         route: Option<Route>,
