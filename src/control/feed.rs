@@ -4,11 +4,12 @@
 //! One thread takes the events of all agents. A feed begins with what runs and goes on with what
 //! ends; its end is mended by beginning again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
+use crossbeam_channel::{Receiver, Sender, TrySendError, after, bounded, never, select};
 
 use super::fleet::Fleet;
 use super::links::Links;
@@ -24,6 +25,9 @@ use crate::wire::watch::WatchEvent;
 
 /// Events of all agents that may wait for the thread; more, and a feed is begun again.
 const MAX_WAITING_EVENTS: usize = 65_536;
+/// Ends of an agent are gathered for this long before they are asked for: bringing them home costs a sync of the
+/// disk, which acceptances wait for too.
+const GATHERING: Duration = Duration::from_millis(100);
 
 pub(crate) struct Feeds {
     fleet: Arc<Fleet>,
@@ -158,17 +162,25 @@ impl Feeds {
 
 impl Listener {
     fn listen(&self, events: &Receiver<Event>, shutdown: &Cancel) {
+        let mut ended = Gathered::default();
         loop {
+            let due = ended.due.clone();
             let event = select! {
                 recv(events) -> event => event,
+                recv(due) -> _ => {
+                    for agent in std::mem::take(&mut ended).agents {
+                        self.collector.ask(&agent);
+                    }
+                    continue;
+                }
                 recv(shutdown.receiver()) -> _ => return,
             };
             let Ok(event) = event else { return };
-            self.take(event);
+            self.take(event, &mut ended);
         }
     }
 
-    fn take(&self, event: Event) {
+    fn take(&self, event: Event, ended: &mut Gathered) {
         let Event {
             agent,
             generation,
@@ -179,7 +191,7 @@ impl Listener {
             return;
         }
         match news {
-            Ok(event) => self.apply(&agent, event),
+            Ok(event) => self.apply(&agent, event, ended),
             Err(error) => {
                 log::debug!("agent {agent}: its feed ended: {}", with_causes(&error));
                 close(&self.open, &agent, generation);
@@ -187,7 +199,7 @@ impl Listener {
         }
     }
 
-    fn apply(&self, agent: &AgentId, event: WatchEvent) {
+    fn apply(&self, agent: &AgentId, event: WatchEvent, ended: &mut Gathered) {
         match event {
             WatchEvent::Running(running) => {
                 self.fleet.replace_running(agent, running);
@@ -196,9 +208,34 @@ impl Listener {
             }
             WatchEvent::Ended(execution, _) => {
                 self.fleet.vacate(agent, &execution);
-                self.collector.ask(agent);
+                ended.add(agent);
             }
         }
+    }
+}
+
+/// Agents where something has ended since their ends were last asked for.
+struct Gathered {
+    agents: HashSet<AgentId>,
+    /// When they are to be asked.
+    due: Receiver<Instant>,
+}
+
+impl Default for Gathered {
+    fn default() -> Gathered {
+        Gathered {
+            agents: HashSet::new(),
+            due: never(),
+        }
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, agent: &AgentId) {
+        if self.agents.is_empty() {
+            self.due = after(GATHERING);
+        }
+        self.agents.insert(agent.clone());
     }
 }
 
