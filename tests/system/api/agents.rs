@@ -19,6 +19,12 @@ tests![
     a_late_probe_does_not_bring_a_removed_agent_back,
 ];
 
+#[track_caller]
+fn agents_listed(fleet: &Fleet) -> usize {
+    let listed = fleet.api.get("/agents").expect(200);
+    listed.as_array().expect("a list").len()
+}
+
 fn registering_dials_the_agent_and_answers_with_its_id_and_figures() {
     let mut fleet = Fleet::with(&FleetOptions::default());
     let agent = fleet.start_agent("agent-1", &AgentOptions::default());
@@ -35,15 +41,7 @@ fn registering_dials_the_agent_and_answers_with_its_id_and_figures() {
     fleet.await_status("agent-1", "online");
     // Once more is no change.
     fleet.api.post_json("/agents/register", &body).expect(201);
-    assert_eq!(
-        fleet
-            .api
-            .get("/agents")
-            .expect(200)
-            .as_array()
-            .map(Vec::len),
-        Some(1)
-    );
+    assert_eq!(agents_listed(&fleet), 1);
 
     // The same id elsewhere is somebody else, or a mistake.
     let (_, port) = agent.address.rsplit_once(':').expect("port");
@@ -61,12 +59,7 @@ fn registering_dials_the_agent_and_answers_with_its_id_and_figures() {
 
 fn an_address_where_no_agent_of_this_fleet_answers_is_502_and_nothing_is_added() {
     let fleet = plain();
-    let agents = fleet
-        .api
-        .get("/agents")
-        .expect(200)
-        .as_array()
-        .map(Vec::len);
+    let agents = agents_listed(&fleet);
     let closed = TcpListener::bind("127.0.0.1:0")
         .expect("bind")
         .local_addr()
@@ -90,15 +83,7 @@ fn an_address_where_no_agent_of_this_fleet_answers_is_502_and_nothing_is_added()
         .api
         .post_json("/agents/register", &body)
         .expect_error(502, "agent_unreachable");
-    assert_eq!(
-        fleet
-            .api
-            .get("/agents")
-            .expect(200)
-            .as_array()
-            .map(Vec::len),
-        agents
-    );
+    assert_eq!(agents_listed(&fleet), agents);
 }
 
 fn an_agent_of_another_fleet_is_refused() {

@@ -1,7 +1,5 @@
 //! The commands that ask once and show the answer.
 
-use std::process::Stdio;
-
 use serde_json::{Value, json};
 
 use super::double::Double;
@@ -270,16 +268,8 @@ fn a_server_cannot_move_the_terminals_cursor() {
 fn a_closed_stdout_is_a_quiet_end() {
     let double = Double::start();
     double.json("GET /agents", 200, json!([]));
-    let (reader, writer) = std::io::pipe().expect("a pipe");
-    drop(reader);
-    let output = Flux::at(double.url())
-        .command(["agents"])
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .output()
-        .expect("flux starts");
-    assert_eq!(output.status.code(), Some(141));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let ran = Flux::at(double.url()).run_unread(&["agents"]);
+    assert_eq!(ran.exits(141).stderr, "");
 }
 
 fn completions_and_help_need_no_control_plane() {

@@ -226,16 +226,8 @@ fn a_reader_that_goes_away_cancels_the_execution_quietly() {
     double.events(EVENTS, &output("stdout", 0, "nobody reads this\n"));
     let cancelled = json!({"status": "cancelled", "execution_id": "e1"});
     double.json("DELETE /executions/e1", 200, cancelled);
-    let (reader, writer) = std::io::pipe().expect("a pipe");
-    drop(reader);
-    let output = flux
-        .command(["exec", "hello"])
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .output()
-        .expect("flux starts");
-    assert_eq!(output.status.code(), Some(141));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let ran = flux.run_unread(&["exec", "hello"]);
+    assert_eq!(ran.exits(141).stderr, "");
     double.requests();
 }
 

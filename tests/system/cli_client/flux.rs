@@ -49,6 +49,15 @@ impl Flux {
         Ran::new(self.command(args).output().expect("flux starts"))
     }
 
+    /// While nobody reads its standard output.
+    pub fn run_unread(&self, args: &[&str]) -> Ran {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = self.command(args);
+        command.stdout(writer).stderr(Stdio::piped());
+        Ran::new(command.output().expect("flux starts"))
+    }
+
     pub fn run_with_stdin(&self, args: &[&str], stdin: &[u8]) -> Ran {
         let mut child = self
             .command(args)

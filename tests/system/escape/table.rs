@@ -5,6 +5,30 @@ use std::collections::BTreeMap;
 /// What the probe prints last; without it, it did not get there.
 const END: &str = "end of the table";
 
+/// Held back by a network of its own alone: an ordinary function does not try them.
+pub const OF_A_NETWORK: [&str; 7] = [
+    "socket.abstract",
+    "network.interfaces",
+    "network.routes",
+    "network.elsewhere",
+    "network.agent_port",
+    "network.control_port",
+    "network.abstract_sockets",
+];
+
+/// For a function that has one, what to try: all that could lead out of it.
+pub fn only_of_a_network() -> impl Iterator<Item = String> {
+    let lines = [
+        "network.",
+        "socket.abstract",
+        "socket.any",
+        "rpc.",
+        "control.",
+    ];
+    let only = lines.map(|line| format!("only={line}"));
+    std::iter::once("network=none".to_owned()).chain(only)
+}
+
 /// Name to (word, text).
 #[derive(Debug)]
 pub struct Table {

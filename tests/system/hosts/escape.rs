@@ -4,7 +4,7 @@
 use super::debs::flux;
 use super::machine::Machine;
 use super::prober::{LIMIT, STATUS_MARK, execute, host, knowledge, main_process, said, words};
-use crate::escape::table::Table;
+use crate::escape::table::{OF_A_NETWORK, Table, only_of_a_network};
 use crate::harness::notes;
 use crate::runner::tests;
 
@@ -24,14 +24,6 @@ const SKIPPED: &[&str] = &[
     "limit.file_size",
     "socket.redis",
     "program.sudo",
-    // Held back by a network of its own alone.
-    "socket.abstract",
-    "network.interfaces",
-    "network.routes",
-    "network.elsewhere",
-    "network.agent_port",
-    "network.control_port",
-    "network.abstract_sockets",
 ];
 
 /// Where root outside is no better off than a function.
@@ -95,7 +87,7 @@ fn every_attempt_of_a_function_is_denied() {
             .as_str()
             .unwrap_or_else(|| panic!("{record}")),
     );
-    table.expect_denied(SKIPPED);
+    table.expect_denied(&[SKIPPED, &OF_A_NETWORK].concat());
     notes::add(&format!(
         "hosts: {} in {} ms",
         table.summary(),
@@ -128,9 +120,7 @@ fn every_attempt_succeeds_for_root_outside() {
 fn a_function_without_a_network_reaches_nothing_of_the_hosts() {
     let guest = host();
     let mut arguments = knowledge(&guest);
-    arguments.extend(words(
-        "network=none only=network. only=socket.abstract only=socket.any only=rpc. only=control.",
-    ));
+    arguments.extend(only_of_a_network());
     arguments.push(format!("abstract={}", said(&guest, "abstract")));
     let record = execute(&guest, "lonely", &arguments);
     let table = Table::parse(
