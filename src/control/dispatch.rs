@@ -61,7 +61,7 @@ pub(crate) enum DispatchError {
     #[error("the client left")]
     ClientGone,
     /// The store failed before anything was started.
-    #[error("the route could not be stored")]
+    #[error("the route could not be written")]
     Store(#[from] StoreError),
 }
 
@@ -107,16 +107,9 @@ impl Dispatcher {
     /// # Errors
     /// See [`DispatchError`].
     pub(crate) fn start(&self, id: &ExecutionId, call: &Call) -> Result<(), DispatchError> {
-        let mut has_route = false;
-        let result = self.offer(id, call, |reservation, client, request| {
-            self.start_there(&mut has_route, reservation, client, request)
-        });
-        match &result {
-            Ok(()) | Err(DispatchError::Unknown { .. }) => {}
-            Err(_) if has_route => self.forget_route(id),
-            Err(_) => {}
-        }
-        result
+        self.offer(id, call, |reservation, client, request| {
+            self.start_there(reservation, client, request)
+        })
     }
 
     fn offer<T>(
@@ -200,7 +193,6 @@ impl Dispatcher {
 
     fn start_there(
         &self,
-        has_route: &mut bool,
         reservation: Reservation,
         client: &AgentClient,
         request: ExecuteRequest,
@@ -217,7 +209,6 @@ impl Dispatcher {
         if let Err(error) = self.store.put_route(&route) {
             return Offer::Failed(error.into());
         }
-        *has_route = true;
         let accepted = client
             .start_execute(
                 ExecuteRequest {
@@ -242,17 +233,20 @@ impl Dispatcher {
                 self.touch_failed(&agent);
                 self.settle(&route, reservation, client)
             }
-            // Whether it started is unknown: the route stays.
+            // Whether it started is unknown: the route stays until the agent is asked, which is not while its
+            // slot is held.
             Err(error @ (RpcError::Answer(_) | RpcError::Status { .. })) => {
-                self.turned_down(&id, reservation, &error)
+                let unknown = self.turned_down(&id, reservation, &error);
+                self.contacts.collector.ask_and_settle(&agent);
+                unknown
             }
             Err(error) => {
                 // While its slot is held nobody asks that agent what became of it. Without one, the call may wait
                 // for another agent, and must not be settled as lost by the one that turned it down.
                 if let Err(error) = self.store.forget_routes(std::slice::from_ref(&id)) {
+                    // Left behind it is harmless: the execution is settled as lost.
                     return Offer::Failed(error.into());
                 }
-                *has_route = false;
                 self.turned_down(&id, reservation, &error)
             }
         }
@@ -323,13 +317,6 @@ impl Dispatcher {
         self.fleet.record_miss(agent);
         if let Err(error) = self.fleet.transition(agent, AgentEvent::Missed) {
             log::debug!("agent {agent}: {}", with_causes(&error));
-        }
-    }
-
-    fn forget_route(&self, id: &ExecutionId) {
-        // Left behind it is harmless: the execution is then settled as lost instead of unknown.
-        if let Err(error) = self.store.forget_routes(std::slice::from_ref(id)) {
-            log::warn!("execution {id}: its route stays: {}", with_causes(&error));
         }
     }
 }

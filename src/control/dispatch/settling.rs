@@ -109,6 +109,8 @@ impl Dispatcher {
                 }
             }
         }
+        // While it is held, nobody asks the agent.
+        drop(reservation);
         self.contacts.collector.ask_and_settle(&route.agent);
         Offer::Failed(DispatchError::Unknown {
             agent: route.agent.clone(),

@@ -122,20 +122,7 @@ impl Executions {
         let Some(route) = route else {
             return Err(ExecutionError::NotFound(id.clone()));
         };
-        let client = self
-            .contacts
-            .links
-            .client_to_ask(&agent.agent)
-            .map_err(|error| unreachable(&agent.agent.id, error))?;
-        let settled =
-            self.contacts
-                .records
-                .settle(&client, &route)
-                .map_err(|error| match error {
-                    RecordsError::Agent(source) => unreachable(&agent.agent.id, source),
-                    RecordsError::Store(source) => source.into(),
-                })?;
-        let record = match settled {
+        let record = match self.settled(agent, &route)? {
             Settled::Ended(record) => {
                 self.contacts.collector.ask(&agent.agent.id);
                 *record
@@ -152,6 +139,25 @@ impl Executions {
         Ok(Executed {
             record,
             output: Output::default(),
+        })
+    }
+
+    fn settled(&self, agent: &AgentView, route: &Route) -> Result<Settled, ExecutionError> {
+        let records = &self.contacts.records;
+        if !records.still_stands(route)? {
+            return match self.fleet.whereabouts(&route.execution) {
+                Some(_) => Ok(Settled::Running),
+                // It was turned down, and waits.
+                None => Err(ExecutionError::NotFound(route.execution.clone())),
+            };
+        }
+        let unreachable = |error| unreachable(&agent.agent.id, error);
+        let client = self.contacts.links.client_to_ask(&agent.agent);
+        let client = client.map_err(unreachable)?;
+        let settled = records.settle(&client, route);
+        settled.map_err(|error| match error {
+            RecordsError::Agent(source) => unreachable(source),
+            RecordsError::Store(source) => source.into(),
         })
     }
 

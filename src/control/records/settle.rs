@@ -43,15 +43,11 @@ impl Records {
         let mut ended = 0;
         self.each_route(agent, |routes| {
             for route in routes {
-                if self.fleet.whereabouts(&route.execution).is_some() {
+                if !self.still_stands(route)? {
                     continue;
                 }
                 if self.history.get_record(&route.execution)?.is_some() {
                     self.forget_route(route)?;
-                    continue;
-                }
-                // It may have been turned down and handed to another agent since it was listed.
-                if self.store.get_route(&route.execution)?.as_ref() != Some(route) {
                     continue;
                 }
                 match self.settle(client, route)? {
@@ -68,6 +64,17 @@ impl Records {
             Ok::<(), RecordsError>(())
         })?;
         Ok(ended)
+    }
+
+    /// Whether a route is open, and no call is about it: else its agent may have turned it down since it was read,
+    /// and must not be asked what became of it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) fn still_stands(&self, route: &Route) -> Result<bool, StoreError> {
+        // In this order: a route is written and forgotten while a slot is held.
+        let is_under_way = self.fleet.whereabouts(&route.execution).is_some();
+        Ok(!is_under_way && self.store.get_route(&route.execution)?.as_ref() == Some(route))
     }
 
     /// Its agent does not remember it any more. It was accepted, so it has ended as lost: without a
