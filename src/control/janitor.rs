@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::retention;
+use super::retention::{self, Forgotten};
 use crate::base::causes::with_causes;
 use crate::base::clock::{Clock, Moment, Timestamp};
 use crate::base::threads::{Lasting, Supervisor};
@@ -32,6 +32,8 @@ pub(crate) struct Chores {
     history: Arc<dyn HistoryStore>,
     retention: Retention,
     next_cleaning: Option<Moment>,
+    /// What the cleaning that is under way has forgotten so far.
+    forgotten: Option<Forgotten>,
 }
 
 impl Janitor {
@@ -73,6 +75,7 @@ impl Chores {
             history,
             retention,
             next_cleaning: None,
+            forgotten: None,
         }
     }
 
@@ -111,36 +114,46 @@ impl Chores {
         }
     }
 
-    /// Whether there is more to remove.
-    fn clean(&self, now: Timestamp) -> bool {
-        let report = |what: &str, result: Result<usize, StoreError>| match result {
-            Ok(0) => {}
-            Ok(count) => log::debug!("removed {count} {what}"),
-            // What stays is tried again in the next round.
-            Err(error) => log::warn!("{what} were not removed: {}", with_causes(&error)),
-        };
-        // The records after the keys that stand for them.
-        report("idempotency keys", self.store.expire_idempotent(now));
-        let forgotten = retention::forget(&*self.history, &*self.store, &self.retention, now);
-        let is_unfinished = matches!(&forgotten, Ok(forgotten) if forgotten.is_unfinished);
-        match forgotten {
-            Ok(forgotten) => {
-                report("records whose time was over", Ok(forgotten.by_age));
-                let for_room = forgotten.outputs_for_room + forgotten.records_for_room;
-                if for_room > 0 {
-                    log::warn!(
-                        "the history is full: {} outputs and {} records made room before their time",
-                        forgotten.outputs_for_room,
-                        forgotten.records_for_room
-                    );
-                }
+    /// One round of a cleaning. Whether it takes more of them.
+    fn clean(&mut self, now: Timestamp) -> bool {
+        let so_far = self.forgotten.take().unwrap_or_else(|| {
+            // The records after the keys that stand for them.
+            report("idempotency keys", self.store.expire_idempotent(now));
+            report(
+                "archives",
+                self.store.collect_archives(now.before(ARCHIVE_GRACE)),
+            );
+            Forgotten::default()
+        });
+        let round = match retention::forget(&*self.history, &*self.store, &self.retention, now) {
+            Ok(round) => round,
+            Err(error) => {
+                report("records", Err(error));
+                Forgotten::default()
             }
-            Err(error) => report("records", Err(error)),
+        };
+        let forgotten = so_far.and(round);
+        if forgotten.is_unfinished {
+            self.forgotten = Some(forgotten);
+            return true;
         }
-        report(
-            "archives",
-            self.store.collect_archives(now.before(ARCHIVE_GRACE)),
-        );
-        is_unfinished
+        report("records whose time was over", Ok(forgotten.by_age));
+        if forgotten.outputs_for_room + forgotten.records_for_room > 0 {
+            log::warn!(
+                "the history is full: {} outputs and {} records made room before their time",
+                forgotten.outputs_for_room,
+                forgotten.records_for_room
+            );
+        }
+        false
+    }
+}
+
+fn report(what: &str, removed: Result<usize, StoreError>) {
+    match removed {
+        Ok(0) => {}
+        Ok(count) => log::debug!("removed {count} {what}"),
+        // What stays is tried again in the next cleaning.
+        Err(error) => log::warn!("{what} were not removed: {}", with_causes(&error)),
     }
 }

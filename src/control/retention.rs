@@ -28,6 +28,18 @@ pub(crate) struct Forgotten {
     pub is_unfinished: bool,
 }
 
+impl Forgotten {
+    /// This and what the next round came to.
+    pub(crate) fn and(self, next: Forgotten) -> Forgotten {
+        Forgotten {
+            by_age: self.by_age + next.by_age,
+            outputs_for_room: self.outputs_for_room + next.outputs_for_room,
+            records_for_room: self.records_for_room + next.records_for_room,
+            is_unfinished: next.is_unfinished,
+        }
+    }
+}
+
 /// Forgets what has been kept long enough, then what is too much: the oldest output first, then the
 /// oldest records. What a key stands for comes last, and loses its output at the most. Stops after a
 /// bounded number of portions.
