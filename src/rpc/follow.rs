@@ -10,13 +10,16 @@ use super::client::{AgentClient, Patience};
 use super::error::RpcError;
 use super::wait::{Waited, wait_for};
 use crate::base::cancel::Cancel;
-use crate::model::ids::ExecutionId;
+use crate::model::ids::{AgentId, ExecutionId};
+use crate::wire::execution::check_origin;
 use crate::wire::output::{FollowEvent, event_from_proto};
 use crate::wire::proto;
 
 /// A stream of events. Dropping it ends the call; the execution goes on.
 pub struct Follower {
     stream: ClientSStreamReceiver<proto::FollowEvent>,
+    execution: ExecutionId,
+    agent: AgentId,
     is_over: bool,
 }
 
@@ -51,6 +54,8 @@ impl AgentClient {
             .map_err(RpcError::of_start)?;
         Ok(Follower {
             stream,
+            execution: execution.clone(),
+            agent: self.agent().clone(),
             is_over: false,
         })
     }
@@ -89,7 +94,11 @@ impl Follower {
         let event = event.ok_or_else(|| RpcError::Interrupted {
             message: "the agent ended the stream without a record".to_owned(),
         })?;
-        Ok(event_from_proto(event.map_err(RpcError::of_call)?)?)
+        let event = event_from_proto(event.map_err(RpcError::of_call)?)?;
+        if let FollowEvent::Ended(record) = &event {
+            check_origin(record, &self.execution, &self.agent)?;
+        }
+        Ok(event)
     }
 }
 
