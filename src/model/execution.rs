@@ -203,6 +203,13 @@ pub struct Executed {
 }
 
 impl ExecutionRecord {
+    /// Whether `bytes` of output are less than it has written, though it does not say that it is truncated: a file
+    /// is gone, or a power cut has taken the last of it. Of one that was lost nobody has counted.
+    pub fn is_missing_output(&self, bytes: u64) -> bool {
+        let is_counted = self.ending != Some(Ending::Lost) && !self.truncated;
+        is_counted && bytes < self.stdout_bytes + self.stderr_bytes
+    }
+
     /// Of an execution that was accepted at `at`: it runs, and nothing is known of it yet.
     pub fn accepted(
         id: ExecutionId,

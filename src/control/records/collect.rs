@@ -130,10 +130,14 @@ impl Collector {
 
     /// Brings everything home that an agent has, before it is removed; `at_most` twice so long.
     pub(crate) fn secure(&self, agent: &AgentId, at_most: Duration) {
-        let is_home =
-            self.collect_now(agent, at_most) && self.shared.fetches.ask_and_wait(agent, at_most);
+        let has_told = self.collect_now(agent, at_most);
+        // There is no later for what waits to be tried again.
+        self.shared.outputs.try_all_again();
+        let is_home = has_told && self.shared.fetches.ask_and_wait(agent, at_most);
         if !is_home {
-            log::warn!("agent {agent}: not everything that ended there has come home");
+            log::warn!(
+                "agent {agent} is removed without having told all that ended there: what has not come home is lost"
+            );
         }
     }
 

@@ -73,13 +73,23 @@ enum FetchError {
 }
 
 impl FetchError {
-    /// Whether it may well be otherwise with the next output.
-    fn concerns_one(&self) -> bool {
+    /// Whether this output is to be tried later, and others first.
+    fn passes_over(&self) -> bool {
         match self {
-            FetchError::Rpc(error) => !matches!(error, RpcError::Unreachable | RpcError::Deadline),
+            FetchError::Rpc(error) => !matches!(error, RpcError::Unreachable),
             FetchError::Store(error) => matches!(error, StoreError::Corrupt { .. }),
-            FetchError::Silence | FetchError::ShuttingDown => false,
+            FetchError::Silence => true,
+            FetchError::ShuttingDown => false,
         }
+    }
+
+    /// Whether it may well be otherwise with the next output, and nobody has to wait for that.
+    fn concerns_one(&self) -> bool {
+        let took_long = matches!(
+            self,
+            FetchError::Silence | FetchError::Rpc(RpcError::Deadline)
+        );
+        self.passes_over() && !took_long
     }
 }
 
@@ -107,9 +117,25 @@ impl Outputs {
         false
     }
 
-    /// An output that cannot be had does not hold back the others.
     fn fetch_all(&self, agent: &AgentId, client: &AgentClient) -> Result<Progress, FetchError> {
-        let (mut first, mut failed) = (None, 0);
+        let fetched = self.fetch_due(agent, client);
+        // Also for what came before something failed.
+        self.records.refresh_marks(agent)?;
+        Ok(match fetched? {
+            Some(complaint) => Progress::NotAll(complaint),
+            None if self.records.history.outputs_at(agent, 1)?.is_empty() => Progress::All,
+            None => Progress::SomeWait,
+        })
+    }
+
+    /// An output that cannot be had does not hold back the others. What is to be said of the first that could be
+    /// had so far.
+    fn fetch_due(
+        &self,
+        agent: &AgentId,
+        client: &AgentClient,
+    ) -> Result<Option<String>, FetchError> {
+        let (mut complaint, mut failed) = (None, 0);
         while failed <= MOST_PASSED_OVER {
             let limit = PORTION + lock(&self.passed_over).len();
             let mut ids = self.records.history.outputs_at(agent, limit)?;
@@ -120,24 +146,27 @@ impl Outputs {
             for id in ids {
                 match self.fetch(client, &id) {
                     Ok(()) => drop(lock(&self.passed_over).remove(&id)),
-                    Err(error) if error.concerns_one() => {
+                    Err(error) => {
                         let why = with_causes(&error);
-                        first.get_or_insert_with(|| {
-                            format!("the output of execution {id} stays there: {why}")
-                        });
+                        if error.passes_over() && self.pass_over(&id) {
+                            complaint.get_or_insert_with(|| {
+                                format!("the output of execution {id} stays there: {why}")
+                            });
+                        }
+                        if !error.concerns_one() {
+                            return complaint.map_or(Err(error), |said| Ok(Some(said)));
+                        }
                         failed += 1;
-                        self.pass_over(id);
                     }
-                    Err(error) => return Err(error),
                 }
             }
         }
-        self.records.refresh_marks(agent)?;
-        Ok(match first {
-            Some(first) => Progress::NotAll(first),
-            None if self.records.history.outputs_at(agent, 1)?.is_empty() => Progress::All,
-            None => Progress::SomeWait,
-        })
+        Ok(complaint)
+    }
+
+    /// Whatever was passed over is tried with the next fetch.
+    pub(super) fn try_all_again(&self) {
+        lock(&self.passed_over).clear();
     }
 
     fn is_due(&self, id: &ExecutionId) -> bool {
@@ -146,18 +175,21 @@ impl Outputs {
         until.is_none_or(|until| self.records.clock.moment() >= until)
     }
 
-    fn pass_over(&self, id: ExecutionId) {
+    /// Whether it was not passed over before.
+    fn pass_over(&self, id: &ExecutionId) -> bool {
         let mut passed_over = lock(&self.passed_over);
-        if passed_over.len() >= MOST_PASSED_OVER {
+        let is_new = !passed_over.contains_key(id);
+        if is_new && passed_over.len() >= MOST_PASSED_OVER {
             // Of agents that are gone, for the most part; the others are tried again now.
             passed_over.clear();
         }
         let now = self.records.clock.moment();
-        let entry = passed_over.entry(id).or_insert_with(|| PassedOver {
+        let entry = passed_over.entry(id.clone()).or_insert_with(|| PassedOver {
             pauses: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             until: now,
         });
         entry.until = now + entry.pauses.next_pause();
+        is_new
     }
 
     fn fetch(&self, client: &AgentClient, id: &ExecutionId) -> Result<(), FetchError> {
@@ -178,8 +210,12 @@ impl Outputs {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let FollowEvent::Output(mut chunk) = event else {
-                break Wholeness::Whole;
+            let mut chunk = match event {
+                FollowEvent::Output(chunk) => chunk,
+                FollowEvent::Ended(record) if record.is_missing_output(fetched.bytes) => {
+                    break Wholeness::Partial;
+                }
+                FollowEvent::Ended(_) => break Wholeness::Whole,
             };
             let room = self.records.longest_output.saturating_sub(fetched.bytes);
             let is_cut = chunk.data.len() as u64 > room;

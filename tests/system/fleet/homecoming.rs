@@ -15,6 +15,7 @@ tests![
     long_output_comes_home_whole_with_its_streams_apart,
     output_that_could_not_be_fetched_is_fetched_later_without_another_end,
     output_that_cannot_be_fetched_holds_back_no_other,
+    output_that_waits_for_another_try_gets_it_before_its_agent_is_removed,
     output_that_was_not_fetched_before_its_agent_left_is_gone_and_its_record_stays,
     an_accepted_execution_that_its_agent_has_forgotten_is_lost_and_not_unknown,
     removing_an_agent_keeps_what_ended_there_and_its_return_changes_nothing,
@@ -113,15 +114,35 @@ fn output_that_cannot_be_fetched_holds_back_no_other() {
     await_home(&fleet, &[&id]);
     let record = fleet.api.get(&format!("/executions/{broken_id}"));
     record.expect_error(503, "agent_unreachable");
+    // Time for another try, which comes after two seconds at the most.
+    await_probes(&fleet, 15);
     let complaint = format!("the output of execution {broken_id} stays there");
     let said = fleet.flux.log().matches(&complaint).count();
-    assert_eq!(said, 1, "with every probe");
+    assert_eq!(said, 1, "with every try");
 
     fleet.api.delete("/agents/agent-1").expect(200);
     let log = fleet.flux.log();
-    assert!(log.contains("agent-1: not everything"), "{log}");
+    assert!(
+        log.contains("agent-1 is removed without having told all"),
+        "{log}"
+    );
     let record = fleet.api.get(&format!("/executions/{broken_id}"));
     assert_eq!(record.expect(200)["truncated"], true);
+}
+
+fn output_that_waits_for_another_try_gets_it_before_its_agent_is_removed() {
+    let mut fleet = fleet(1);
+    fleet.deploy_script("long", "", LONG);
+    let (id, broken) = end_with_broken_output(&mut fleet);
+    fleet.restart_flux();
+    eventually("it could not be fetched", || {
+        let complaint = format!("the output of execution {id} stays there");
+        fleet.flux.log().contains(&complaint).then_some(())
+    });
+    broken.mend();
+    fleet.api.delete("/agents/agent-1").expect(200);
+    let record = fleet.api.get(&format!("/executions/{id}")).expect(200);
+    assert_eq!(record["truncated"], false, "{record}");
 }
 
 fn output_that_was_not_fetched_before_its_agent_left_is_gone_and_its_record_stays() {

@@ -81,8 +81,7 @@ pub(super) fn settle(
 fn output_along(context: &Context, record: &ExecutionRecord) -> EndedOutput {
     // Of one that was lost nobody has counted what it wrote.
     let is_counted = record.ending != Some(Ending::Lost);
-    let counted = record.stdout_bytes + record.stderr_bytes;
-    if is_counted && counted == 0 {
+    if is_counted && record.stdout_bytes + record.stderr_bytes == 0 {
         return EndedOutput::Whole(Output::default());
     }
     let read = || {
@@ -90,10 +89,9 @@ fn output_along(context: &Context, record: &ExecutionRecord) -> EndedOutput {
         if log.recorded() > OUTPUT_ALONG {
             return Ok(EndedOutput::AtAgent);
         }
-        // Its file may be gone, or a power cut has taken the last of it.
-        let is_short = is_counted && !record.truncated && log.recorded() < counted;
+        let is_missing = record.is_missing_output(log.recorded());
         let output = log.read_all()?;
-        Ok(if is_short {
+        Ok(if is_missing {
             EndedOutput::Cut(output)
         } else {
             EndedOutput::Whole(output)
