@@ -102,7 +102,7 @@ impl Records {
         Ok(Some(KeptExecution { record, output }))
     }
 
-    /// Keeps what the answer to a call says, and forgets the call's route. `durably`: on disk when
+    /// Keeps what the answer to a call says. `durably`: on disk when
     /// this returns, because a repetition of the call gets this answer; otherwise nobody waits, and
     /// the agent has it too.
     pub(crate) fn keep_answer(&self, executed: &Executed, durably: bool) {

@@ -212,6 +212,7 @@ mod tests {
         per_agent.forget(&id);
         open.send(()).expect("under way");
         drop(open);
+        let deadline = Instant::now() + Duration::from_secs(20);
         while per_agent
             .shared
             .turns
@@ -219,6 +220,7 @@ mod tests {
             .expect("turns")
             .contains_key(&id)
         {
+            assert!(Instant::now() < deadline, "its turn stays");
             thread::yield_now();
         }
         assert!(begins.is_empty(), "nobody asked again");

@@ -238,11 +238,11 @@ fn slice_of(work_root: &Path) -> (u32, u32) {
     (first, first + (SLICE - 1))
 }
 
-/// The directory, or before the first start the one that it will be made in.
 fn words(errno: Errno) -> String {
     with_causes(&io::Error::from(errno))
 }
 
+/// The directory, or before the first start the one that it will be made in.
 fn open_nearest(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     match (open(path, flags, Mode::empty()), path.parent()) {
