@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::functions::Functions;
 use super::journal::{ExecutionFilter, Journal, JournalError, MAX_LISTED};
-use super::output::{clear_orphans, create_spool_dir};
+use super::output::{OutputLog, clear_orphans, create_spool_dir};
 use super::release::{ReleaseError, Releases};
 use super::run::admission::Admission;
 use super::run::context::Context;
@@ -287,7 +287,11 @@ fn clear_up(
     now: Timestamp,
 ) -> Result<(), StartError> {
     let killed = sandbox.clear_leftovers()?;
-    let lost = journal.mark_lost(now, "the agent ended while it ran")?;
+    let recorded = {
+        let spool_dir = spool_dir.to_owned();
+        move |id: &ExecutionId| recorded_bytes(&spool_dir, id)
+    };
+    let lost = journal.mark_lost(now, "the agent ended while it ran", recorded)?;
     if killed > 0 || !lost.is_empty() {
         log::warn!(
             "ended {killed} leftover processes; {} executions are lost",
@@ -299,6 +303,20 @@ fn clear_up(
         log::warn!("output without a record stays: {}", with_causes(&error));
     }
     Ok(())
+}
+
+/// Of stdout and of stderr: what an execution wrote that nobody has counted to its end.
+fn recorded_bytes(spool_dir: &Path, id: &ExecutionId) -> [u64; 2] {
+    match OutputLog::reopen(spool_dir, id) {
+        Ok(log) => {
+            let totals = log.totals();
+            [totals.stdout_bytes, totals.stderr_bytes]
+        }
+        Err(error) => {
+            log::warn!("{}", with_causes(&error));
+            [0, 0]
+        }
+    }
 }
 
 fn recorded_ids(journal: &Journal) -> Result<HashSet<ExecutionId>, JournalError> {

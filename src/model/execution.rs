@@ -204,10 +204,9 @@ pub struct Executed {
 
 impl ExecutionRecord {
     /// Whether `bytes` of output are less than it has written, though it does not say that it is truncated: a file
-    /// is gone, or a power cut has taken the last of it. Of one that was lost nobody has counted.
+    /// is gone, or a power cut has taken the last of it.
     pub fn is_missing_output(&self, bytes: u64) -> bool {
-        let is_counted = self.ending != Some(Ending::Lost) && !self.truncated;
-        is_counted && bytes < self.stdout_bytes + self.stderr_bytes
+        !self.truncated && bytes < self.stdout_bytes + self.stderr_bytes
     }
 
     /// Of an execution that was accepted at `at`: it runs, and nothing is known of it yet.

@@ -100,7 +100,7 @@ fn a_mark_stays_good_after_a_restart_of_the_agent() {
     drop(journal);
     let journal = Journal::open(directory.path()).expect("open");
     journal
-        .mark_lost(at(3000), "the agent ended")
+        .mark_lost(at(3000), "the agent ended", |_| [0, 0])
         .expect("mark");
     finish(&journal, "c");
     assert_ne!(journal.boot_id(), before.boot_id);

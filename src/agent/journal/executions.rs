@@ -116,6 +116,7 @@ pub(super) fn mark_lost(
     connection: &Connection,
     now: Timestamp,
     error: &str,
+    recorded: impl Fn(&ExecutionId) -> [u64; 2],
     mut next_sequence: impl FnMut() -> u64,
 ) -> Change<Vec<ExecutionId>> {
     let running = all(
@@ -131,6 +132,7 @@ pub(super) fn mark_lost(
         record.error = error.to_owned();
         record.status_at = now;
         record.duration = now.since(record.started_at);
+        [record.stdout_bytes, record.stderr_bytes] = recorded(&record.id);
         write(connection, &record, Some(next_sequence()))?;
         lost.push(record.id);
     }

@@ -216,16 +216,24 @@ impl Journal {
     }
 
     /// At start: ends as lost, with `error`, whatever an earlier process left running, and names
-    /// it. On disk when this returns.
+    /// it. `recorded`: how many bytes of stdout and of stderr are there of one. On disk when this
+    /// returns.
     ///
     /// # Errors
     /// [`JournalError::Storage`], [`JournalError::Corrupt`].
-    pub fn mark_lost(&self, now: Timestamp, error: &str) -> Result<Vec<ExecutionId>> {
+    pub fn mark_lost(
+        &self,
+        now: Timestamp,
+        error: &str,
+        recorded: impl Fn(&ExecutionId) -> [u64; 2] + Send + 'static,
+    ) -> Result<Vec<ExecutionId>> {
         let (error, latest) = (error.to_owned(), Arc::clone(&self.latest));
         self.write(
             "end lost executions in",
             Commit::Synced,
-            move |connection| executions::mark_lost(connection, now, &error, || next(&latest)),
+            move |connection| {
+                executions::mark_lost(connection, now, &error, recorded, || next(&latest))
+            },
         )
     }
 

@@ -196,7 +196,7 @@ fn what_is_found_running_ends_as_lost_exactly_once() {
     drop(journal);
     let journal = Journal::open(directory.path()).expect("reopen");
     let lost = journal
-        .mark_lost(at(4000), "the agent ended")
+        .mark_lost(at(4000), "the agent ended", |_| [7, 2])
         .expect("mark");
     assert_eq!(lost, [id("e1"), id("e3")]);
     let expected = ExecutionRecord {
@@ -204,11 +204,15 @@ fn what_is_found_running_ends_as_lost_exactly_once() {
         error: "the agent ended".to_owned(),
         status_at: at(4000),
         duration: Duration::from_secs(3),
+        stdout_bytes: 7,
+        stderr_bytes: 2,
         ..running("e1")
     };
     assert_eq!(journal.get(&id("e1")).expect("get"), Some(expected));
     assert_eq!(journal.get(&id("e2")).expect("get"), Some(kept));
-    let again = journal.mark_lost(at(5000), "again").expect("mark");
+    let again = journal
+        .mark_lost(at(5000), "again", |_| [0, 0])
+        .expect("mark");
     assert_eq!(again, []);
     assert_eq!(expire(&journal, 4000 + RETENTION).len(), 3);
 }

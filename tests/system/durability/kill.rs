@@ -61,13 +61,16 @@ fn everything_ends_once(journal: &Journal) {
         ..ExecutionFilter::default()
     };
     let running = journal.list(&filter, 1000).expect("list");
-    let lost = journal.mark_lost(at(5), "lost").expect("mark");
+    let lost = journal.mark_lost(at(5), "lost", |_| [0, 0]).expect("mark");
     assert_eq!(lost.len(), running.len());
     for execution in &lost {
         let record = journal.get(execution).expect("get").expect("there");
         assert_eq!(record.ending, Some(Ending::Lost));
     }
-    assert_eq!(journal.mark_lost(at(6), "lost").expect("mark"), []);
+    assert_eq!(
+        journal.mark_lost(at(6), "lost", |_| [0, 0]).expect("mark"),
+        []
+    );
     assert!(journal.list(&filter, 1000).expect("list").is_empty());
 }
 

@@ -79,7 +79,7 @@ pub(super) fn settle(
 }
 
 fn output_along(context: &Context, record: &ExecutionRecord) -> EndedOutput {
-    // Of one that was lost nobody has counted what it wrote.
+    // Earlier releases did not count what a lost one wrote.
     let is_counted = record.ending != Some(Ending::Lost);
     if is_counted && record.stdout_bytes + record.stderr_bytes == 0 {
         return EndedOutput::Whole(Output::default());

@@ -144,6 +144,7 @@ fn an_agent_that_was_killed_says_lost_of_what_ran_and_leaves_no_orphans() {
         (&json!("failed"), &json!("lost"))
     );
     assert_eq!(record["output"], "grown\n", "what it wrote is kept");
+    assert_eq!(record["stdout_bytes"], 6, "and counted");
     eventually("nothing is counted as active", || {
         (fleet.agent("agent-1")?["active_count"] == 0).then_some(())
     });
