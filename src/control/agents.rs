@@ -125,10 +125,14 @@ impl Agents {
             .get(id)
             .ok_or_else(|| FleetError::UnknownAgent(id.clone()))?;
         match view.agent.state {
-            AgentState::Syncing | AgentState::Online | AgentState::Draining => {
+            // An offline one may be there again, or was not asked yet.
+            AgentState::Syncing
+            | AgentState::Online
+            | AgentState::Draining
+            | AgentState::Offline => {
                 self.contacts.collector.secure(id, SECURING_TIME);
             }
-            AgentState::Provisioning | AgentState::Offline | AgentState::Gone => {}
+            AgentState::Provisioning | AgentState::Gone => {}
         }
         self.fleet.transition(id, AgentEvent::Removed)?;
         self.contacts.part_with(id);

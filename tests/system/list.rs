@@ -49,7 +49,7 @@ pub fn tests() -> Vec<Test> {
         escape: [endings, leftovers, lines, planted],
         fleet: [
             broken_links, daemons, deploys, drain, homecoming, identity, losses, no_access_lists, offline, outage,
-            placement, queue, removal, restarts, unconfirmed,
+            placement, queue, removal, restarts, told_ends, unconfirmed,
         ],
         http_server: [gone, overload, refusals, requests, shutdown, slow_clients, streams, tls],
         rpc: [calls, connection, keepalive, legacy, security, streams],

@@ -47,7 +47,11 @@ impl Executions {
                 | RpcError::Source(_)) => unreachable(&agent.agent.id, error),
             })?;
         match outcome {
-            CancelOutcome::Cancelled => Ok(()),
+            CancelOutcome::Cancelled => {
+                // Its end comes home, so that it stays so.
+                let _ = self.get(id);
+                Ok(())
+            }
             CancelOutcome::AlreadyEnded | CancelOutcome::UnknownExecution => {
                 Err(ExecutionError::Ended {
                     id: id.clone(),

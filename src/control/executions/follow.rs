@@ -42,6 +42,7 @@ pub(crate) enum Followed {
 /// Output as it comes; ends with the final record.
 pub(crate) struct Follow {
     source: Source,
+    records: Arc<Records>,
     client_gone: Cancel,
 }
 
@@ -117,6 +118,7 @@ impl Executions {
         };
         Ok(Follow {
             source,
+            records: Arc::clone(&self.contacts.records),
             client_gone,
         })
     }
@@ -182,7 +184,12 @@ impl Follow {
                 // Falls silent now and then, so that the caller can tell its client that all is well.
                 let event =
                     match follower.next(&self.client_gone, Some(Instant::now() + HEARTBEAT))? {
-                        Next::Event(event) => Followed::Event(event),
+                        Next::Event(event) => {
+                            if let FollowEvent::Ended(record) = &event {
+                                self.records.keep_told([&**record]);
+                            }
+                            Followed::Event(event)
+                        }
                         Next::TimedOut => Followed::Silence,
                         Next::Over | Next::Cancelled => Followed::Over,
                     };
@@ -278,9 +285,11 @@ mod tests {
         let output = EndedOutput::Whole(Output::of_stdout(vec![0; 100_000]));
         history.keep(vec![Ended { record, output }]).expect("keep");
         let kept = records.find(&id).expect("find").expect("kept");
+        let records = Arc::new(records);
         let mut follow = Follow {
+            records: Arc::clone(&records),
             source: Source::Kept(KeptOutputReader {
-                records: Arc::new(records),
+                records,
                 kept,
                 cursor: Cursor::default(),
                 offset: 0,

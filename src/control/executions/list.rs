@@ -48,7 +48,7 @@ impl Executions {
         // One more than shown, to know whether there are more.
         let wanted = limit + 1;
         // First the agents, then the history: what comes home in between is in both, never in none.
-        let (running, unreachable) = self.list_at_agents(listing, wanted);
+        let (at_agents, unreachable) = self.list_at_agents(listing, wanted);
         let filter = RecordFilter {
             function: listing.function.clone(),
             status: listing.status,
@@ -59,15 +59,23 @@ impl Executions {
             .records
             .history()
             .list_records(&filter, wanted)?;
-        let mut by_id: HashMap<_, _> = running
-            .into_iter()
-            .map(|record| (record.id.clone(), record))
-            .collect();
-        by_id.extend(kept.into_iter().map(|record| (record.id.clone(), record)));
-        let mut records: Vec<_> = by_id.into_values().collect();
-        records.sort_by(|a, b| b.id.cmp(&a.id));
-        let more = records.len() > limit;
-        records.truncate(limit);
+        let at_agents = at_agents.into_iter().map(|record| (record, false));
+        let kept = kept.into_iter().map(|record| (record, true));
+        let mut by_id: HashMap<_, _> = HashMap::new();
+        by_id.extend(
+            at_agents
+                .chain(kept)
+                .map(|listed| (listed.0.id.clone(), listed)),
+        );
+        let mut listed: Vec<_> = by_id.into_values().collect();
+        listed.sort_by(|(a, _), (b, _)| b.id.cmp(&a.id));
+        let more = listed.len() > limit;
+        listed.truncate(limit);
+        let not_home = listed.iter().filter(|(_, is_home)| !is_home);
+        self.contacts
+            .records
+            .keep_told(not_home.map(|(record, _)| record));
+        let records: Vec<_> = listed.into_iter().map(|(record, _)| record).collect();
         let next = records
             .last()
             .filter(|_| more)

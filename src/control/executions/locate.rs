@@ -111,12 +111,17 @@ impl Executions {
         for (agent, answer) in self.ask_all(move |_, client| client.get_execution(&wanted)) {
             match answer {
                 Ok(Some(executed)) => {
-                    // What has ended there is on its way home, or was forgotten here in its time.
+                    // What has ended there is on its way home, or was forgotten here in its time: once all
+                    // are home that is known.
+                    let collector = &self.contacts.collector;
                     if executed.record.ending.is_some()
                         && self.contacts.records.kept_mark(&agent).is_some()
+                        && collector.collect_now(&agent, HOMECOMING_TIME)
                     {
-                        self.contacts.collector.collect_now(&agent, HOMECOMING_TIME);
                         continue;
+                    }
+                    if let Some(kept) = self.contacts.records.find(id)? {
+                        return Ok(Whereabouts::Kept(Box::new(kept)));
                     }
                     if let Some(agent) = self.fleet.get(&agent) {
                         return Ok(Whereabouts::At {

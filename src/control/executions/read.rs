@@ -33,6 +33,7 @@ impl Executions {
                     if executed.record.ending.is_some() {
                         // Its signal is on the way; whoever is told of the end may count on its slot.
                         self.fleet.vacate(&agent.agent.id, id);
+                        self.contacts.records.keep_told([&executed.record]);
                     }
                     Ok(executed)
                 }
@@ -90,13 +91,7 @@ impl Executions {
         }
         let history = self.contacts.records.history();
         let bytes = history.read_output(&kept.record.id, 0..kept.output.bytes)?;
-        Ok(Executed {
-            record: kept.shown_record(),
-            output: Output {
-                bytes,
-                segments: kept.output.segments.clone(),
-            },
-        })
+        Ok(kept_execution(kept, bytes))
     }
 
     fn ask(&self, agent: &AgentView, id: &ExecutionId) -> Result<Option<Executed>, ExecutionError> {
@@ -199,6 +194,18 @@ impl Executions {
     }
 }
 
+/// As it is shown with the `bytes` that are there: fewer than were kept where it is being forgotten.
+fn kept_execution(kept: &KeptExecution, bytes: Vec<u8>) -> Executed {
+    let mut record = kept.shown_record();
+    record.truncated |= (bytes.len() as u64) < kept.output.bytes;
+    let mut output = Output {
+        bytes,
+        segments: kept.output.segments.clone(),
+    };
+    output.truncate(output.bytes.len());
+    Executed { record, output }
+}
+
 /// From a whole record, for an agent that gives no pieces.
 fn piece_of(executed: &Executed, stream: Option<Stream>, offset: u64) -> OutputPiece {
     let Output { bytes, segments } = &executed.output;
@@ -216,5 +223,38 @@ fn piece_of(executed: &Executed, stream: Option<Stream>, offset: u64) -> OutputP
         data: data.collect(),
         total: stream.map_or(length, |stream| segments.bytes_of(stream, length)),
         ended: executed.record.ending.is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Timestamp;
+    use crate::model::execution::Ending;
+    use crate::model::ids::{AgentId, FunctionName};
+    use crate::store::history::KeptOutput;
+
+    #[test]
+    fn an_output_of_which_less_is_there_than_was_kept_counts_as_truncated() {
+        let accepted = ExecutionRecord::accepted(
+            ExecutionId::new("e").expect("id"),
+            AgentId::new("a").expect("id"),
+            FunctionName::new("f").expect("name"),
+            1,
+            Timestamp::from_millis(0),
+        );
+        let output = Output::of_stdout(b"all".to_vec());
+        let kept = KeptExecution {
+            record: ExecutionRecord {
+                ending: Some(Ending::Exited(0)),
+                ..accepted
+            },
+            output: KeptOutput::whole(&output),
+        };
+        let whole = kept_execution(&kept, b"all".to_vec());
+        assert_eq!((whole.record.truncated, whole.output), (false, output));
+        let torn = kept_execution(&kept, b"a".to_vec());
+        assert!(torn.record.truncated);
+        assert_eq!(torn.output, Output::of_stdout(b"a".to_vec()));
     }
 }

@@ -118,6 +118,42 @@ impl Records {
         self.keep_ended(record, self.within_bounds(output.clone()), durably);
     }
 
+    /// Keeps ends that a client is about to be told, before the turn of their agent has come: what becomes of that
+    /// agent cannot change them any more. Where they cannot be kept, they are told all the same.
+    pub(crate) fn keep_told<'a>(&self, records: impl IntoIterator<Item = &'a ExecutionRecord>) {
+        if let Err(error) = self.try_to_keep(records) {
+            // Whoever collects them complains of it.
+            log::debug!(
+                "ends that are told are not kept yet: {}",
+                with_causes(&error)
+            );
+        }
+    }
+
+    fn try_to_keep<'a>(
+        &self,
+        records: impl IntoIterator<Item = &'a ExecutionRecord>,
+    ) -> Result<(), StoreError> {
+        let mut told = Vec::new();
+        for record in records {
+            let has_ended = record.ending.is_some();
+            // The output of others, which number no ends, would never be fetched.
+            if has_ended
+                && self.history.mark(&record.agent)?.is_some()
+                && self.is_its_own(&record.agent, record)?
+            {
+                told.push(Ended {
+                    record: record.clone(),
+                    output: EndedOutput::AtAgent,
+                });
+            }
+        }
+        if told.is_empty() {
+            return Ok(());
+        }
+        self.history.keep(told)
+    }
+
     fn keep_ended(&self, record: &ExecutionRecord, output: EndedOutput, durably: bool) {
         let ended = Ended {
             record: record.clone(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::scenes::{agent_of, text};
+use super::scenes::text;
 use crate::harness::fleet::FLUX;
 use crate::harness::{AgentOptions, Fleet, FleetOptions, eventually, function_yaml};
 use crate::runner::{Need, needs, tests};
@@ -64,7 +64,14 @@ fn a_full_disk_is_never_an_empty_list_nor_an_acceptance() {
     assert!(functions.to_string().contains("echo"), "{functions}");
     assert!(fleet.agent("agent-1").is_some());
     // The way of a synchronous call waits for no disk.
-    assert_eq!(agent_of(&fleet.execute("echo", &[])), "agent-1");
+    // Nor does its record vanish when it cannot be kept.
+    let record = fleet.execute("echo", &[]).expect(200);
+    eventually("nothing can be kept", || {
+        let said = "what nobody waits for was not stored";
+        fleet.flux.log().contains(said).then_some(())
+    });
+    let path = format!("/executions/{}", text(&record, "execution_id"));
+    assert_eq!(fleet.api.get(&path).expect(200), record);
 
     std::fs::remove_file(&filler).expect("room again");
     let id = fleet.execute_async("echo", &[]);
