@@ -12,7 +12,7 @@ use crate::config::server::Retention;
 use crate::store::history::HistoryStore;
 use crate::store::{Store, StoreError};
 
-/// Between two cleanings at the most; what they remove is only a matter of space.
+/// Between two cleanings at the most. What outgrows its room does not wait for them.
 const CLEANING_INTERVAL: Duration = Duration::from_secs(60);
 /// How long what nobody waits for may be in memory only. The agents can be asked for what a crash takes
 /// of it.
@@ -32,8 +32,10 @@ pub(crate) struct Chores {
     history: Arc<dyn HistoryStore>,
     retention: Retention,
     next_cleaning: Option<Moment>,
-    /// What the cleaning that is under way has forgotten so far.
-    forgotten: Option<Forgotten>,
+    /// Of records, since that was said last.
+    forgotten: Forgotten,
+    /// Whether the store, and the history, did not store what nobody waits for when they were asked last.
+    fails: [bool; 2],
 }
 
 impl Janitor {
@@ -75,25 +77,32 @@ impl Chores {
             history,
             retention,
             next_cleaning: None,
-            forgotten: None,
+            forgotten: Forgotten::default(),
+            fails: [false; 2],
         }
     }
 
     /// Does what is to be done now, as far as it takes a short while. Whether there is more of it.
     pub(crate) fn tick(&mut self, clock: &Clock) -> bool {
         self.flush();
-        let now = clock.moment();
-        if self.next_cleaning.is_some_and(|next| now < next) {
-            return false;
+        let (moment, now) = (clock.moment(), clock.now());
+        let is_due = self.next_cleaning.is_none_or(|next| moment >= next);
+        if is_due {
+            self.next_cleaning = Some(moment + self.cleaning_interval());
+            // The records after the keys that stand for them.
+            report("idempotency keys", self.store.expire_idempotent(now));
+            let unused = self.store.collect_archives(now.before(ARCHIVE_GRACE));
+            report("archives", unused);
         }
-        let is_unfinished = self.clean(clock.now());
-        let pause = if is_unfinished {
-            Duration::ZERO
-        } else {
-            self.cleaning_interval()
-        };
-        self.next_cleaning = Some(now + pause);
-        is_unfinished
+        if is_due || self.forgotten.is_unfinished || self.is_full() {
+            self.forget(now);
+        }
+        if is_due {
+            self.report_forgotten();
+        }
+        let shrunk = self.history.shrink(self.retention.total.bytes());
+        report("unused pages", shrunk.map(|()| 0));
+        self.forgotten.is_unfinished
     }
 
     /// A short retention is kept to more closely.
@@ -103,49 +112,53 @@ impl Chores {
     }
 
     /// Hands over to the system what is written without anybody waiting for it.
-    fn flush(&self) {
-        for flushed in [self.store.flush(), self.history.flush()] {
-            if let Err(error) = flushed {
-                log::warn!(
-                    "what nobody waits for was not stored: {}",
+    fn flush(&mut self) {
+        let flushed = [self.store.flush(), self.history.flush()];
+        for (flushed, fails) in flushed.into_iter().zip(&mut self.fails) {
+            let failed = std::mem::replace(fails, flushed.is_err());
+            match flushed {
+                Err(error) if !failed => log::warn!(
+                    "what nobody waits for is not stored: {}",
                     with_causes(&error)
-                );
+                ),
+                Ok(()) if failed => log::info!("what nobody waits for is stored again"),
+                Ok(()) | Err(_) => {}
             }
         }
     }
 
-    /// One round of a cleaning. Whether it takes more of them.
-    fn clean(&mut self, now: Timestamp) -> bool {
-        let so_far = self.forgotten.take().unwrap_or_else(|| {
-            // The records after the keys that stand for them.
-            report("idempotency keys", self.store.expire_idempotent(now));
-            report(
-                "archives",
-                self.store.collect_archives(now.before(ARCHIVE_GRACE)),
-            );
-            Forgotten::default()
-        });
-        let round = match retention::forget(&*self.history, &*self.store, &self.retention, now) {
-            Ok(round) => round,
+    /// What cannot be measured is left to the next cleaning.
+    fn is_full(&self) -> bool {
+        let used = self.history.used_bytes();
+        used.is_ok_and(|used| used > self.retention.total.bytes())
+    }
+
+    /// One round of it.
+    fn forget(&mut self, now: Timestamp) {
+        match retention::forget(&*self.history, &*self.store, &self.retention, now) {
+            Ok(round) => self.forgotten = self.forgotten.and(round),
             Err(error) => {
                 report("records", Err(error));
-                Forgotten::default()
+                self.forgotten.is_unfinished = false;
             }
-        };
-        let forgotten = so_far.and(round);
-        if forgotten.is_unfinished {
-            self.forgotten = Some(forgotten);
-            return true;
         }
+    }
+
+    /// Not with each round: a full history stays full, and makes room with every tick.
+    fn report_forgotten(&mut self) {
+        let forgotten = self.forgotten;
+        self.forgotten = Forgotten {
+            is_unfinished: forgotten.is_unfinished,
+            ..Forgotten::default()
+        };
         report("records whose time was over", Ok(forgotten.by_age));
-        if forgotten.outputs_for_room + forgotten.records_for_room > 0 {
+        if forgotten.has_made_room() {
             log::warn!(
                 "the history is full: {} outputs and {} records made room before their time",
                 forgotten.outputs_for_room,
                 forgotten.records_for_room
             );
         }
-        false
     }
 }
 

@@ -29,6 +29,11 @@ pub(crate) struct Forgotten {
 }
 
 impl Forgotten {
+    /// Whether anything had to make room.
+    pub(crate) fn has_made_room(&self) -> bool {
+        self.outputs_for_room + self.records_for_room > 0
+    }
+
     /// This and what the next round came to.
     pub(crate) fn and(self, next: Forgotten) -> Forgotten {
         Forgotten {
@@ -40,9 +45,9 @@ impl Forgotten {
     }
 }
 
-/// Forgets what has been kept long enough, then what is too much: the oldest output first, then the
-/// oldest records. What a key stands for comes last, and loses its output at the most. Stops after a
-/// bounded number of portions.
+/// Forgets what has been kept long enough, then as much as is too much: the oldest output, that which a
+/// key stands for last, then the oldest records, but none that a key stands for. Stops after a bounded
+/// number of portions.
 ///
 /// # Errors
 /// The stores'; the next round goes on.
@@ -85,29 +90,43 @@ impl Round<'_> {
         };
         let ids = history.due_records(&due, RECORDS_AT_ONCE)?;
         if !ids.is_empty() {
-            let ids = self.without_claimed(ids)?;
-            self.forgotten.by_age += history.forget_records(&ids)?;
+            let ids = ids.into_iter().map(|id| (id, 0)).collect();
+            let free: Vec<_> = self
+                .without_claimed(ids)?
+                .into_iter()
+                .map(|(id, _)| id)
+                .collect();
+            self.forgotten.by_age += history.forget_records(&free)?;
             return Ok(true);
         }
-        if history.used_bytes()? <= retention.total.bytes() {
+        let excess = history
+            .used_bytes()?
+            .saturating_sub(retention.total.bytes());
+        if excess == 0 {
             return Ok(false);
         }
-        let ids = history.oldest_outputs(now, OUTPUTS_AT_ONCE)?;
-        if !ids.is_empty() {
-            let ids = self.without_claimed(ids)?;
-            return self.forget_outputs(&ids);
+        self.make_room(excess)
+    }
+
+    /// Whether there was anything to forget.
+    fn make_room(&mut self, excess: u64) -> Result<bool, StoreError> {
+        let (history, now) = (self.history, self.now);
+        let outputs = history.oldest_outputs(now, OUTPUTS_AT_ONCE)?;
+        if !outputs.is_empty() {
+            let free = self.without_claimed(outputs)?;
+            return self.forget_outputs(&just_enough(free, excess));
         }
-        let ids = history.oldest_records(now, RECORDS_AT_ONCE)?;
-        if !ids.is_empty() {
-            let ids = self.without_claimed(ids)?;
-            self.forgotten.records_for_room += history.forget_records(&ids)?;
-            return Ok(true);
+        let outputs = history.oldest_outputs(Timestamp::MAX, OUTPUTS_AT_ONCE)?;
+        if !outputs.is_empty() {
+            return self.forget_outputs(&just_enough(outputs, excess));
         }
-        let ids = history.oldest_outputs(Timestamp::MAX, OUTPUTS_AT_ONCE)?;
-        if !ids.is_empty() {
-            return self.forget_outputs(&ids);
+        let records = history.oldest_records(now, RECORDS_AT_ONCE)?;
+        if records.is_empty() {
+            return Ok(false);
         }
-        Ok(false)
+        let free = just_enough(self.without_claimed(records)?, excess);
+        self.forgotten.records_for_room += history.forget_records(&free)?;
+        Ok(true)
     }
 
     fn forget_outputs(&mut self, ids: &[ExecutionId]) -> Result<bool, StoreError> {
@@ -117,18 +136,32 @@ impl Round<'_> {
     }
 
     /// Those that no idempotency key stands for; the others are reprieved as long as theirs does.
-    fn without_claimed(&self, ids: Vec<ExecutionId>) -> Result<Vec<ExecutionId>, StoreError> {
-        let mut free = Vec::with_capacity(ids.len());
-        for id in ids {
+    fn without_claimed(
+        &self,
+        of: Vec<(ExecutionId, u64)>,
+    ) -> Result<Vec<(ExecutionId, u64)>, StoreError> {
+        let mut free = Vec::with_capacity(of.len());
+        for (id, bytes) in of {
             match self.keys.claimed_until(&id, self.now)? {
                 Some(until) => {
                     self.history.reprieve(&id, until)?;
                 }
-                None => free.push(id),
+                None => free.push((id, bytes)),
             }
         }
         Ok(free)
     }
+}
+
+/// The first ones, until they have `bytes`.
+fn just_enough(of: Vec<(ExecutionId, u64)>, bytes: u64) -> Vec<ExecutionId> {
+    let mut sum = 0;
+    let taken = of.into_iter().take_while(|(_, bytes_of_one)| {
+        let is_short = sum < bytes;
+        sum += bytes_of_one;
+        is_short
+    });
+    taken.map(|(id, _)| id).collect()
 }
 
 #[cfg(test)]
@@ -255,6 +288,32 @@ mod tests {
         assert_eq!((forgotten.by_age, forgotten.records_for_room), (0, 0));
         assert_eq!(bench.kept().len(), 6);
         assert!(bench.history.used_bytes().expect("measure") <= Mib(4).bytes());
+    }
+
+    #[test]
+    fn no_more_output_goes_than_has_to() {
+        let mut bench = Bench::new();
+        for i in 0..6 {
+            bench.keep(&format!("e{i}"), Ending::Exited(0), 1 << 20);
+        }
+        bench.retention.total = Mib(5);
+        let forgotten = bench.forget(Duration::ZERO);
+        // What the records take besides makes it two.
+        assert_eq!(forgotten.outputs_for_room, 2);
+        assert_eq!(bench.wholeness("e2"), Wholeness::Whole);
+    }
+
+    #[test]
+    fn output_that_a_key_stands_for_goes_before_any_record() {
+        let mut bench = Bench::new();
+        bench.keep("keyed", Ending::Exited(0), 2 << 20);
+        bench.claim("keyed", DAY);
+        bench.keep("other", Ending::Exited(0), 0);
+        bench.retention.total = Mib(1);
+        let forgotten = bench.forget(Duration::ZERO);
+        let counts = (forgotten.outputs_for_room, forgotten.records_for_room);
+        assert_eq!(counts, (1, 0));
+        assert_eq!(bench.kept(), ["other", "keyed"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::base::sqlite::Schema;
 pub(super) const SCHEMA: Schema = Schema {
     // "FlxJ" in ASCII: not to be confused with the control plane's database.
     application_id: 0x466c_784a,
+    gives_room_back: false,
     migrations: &[FORMAT_1],
 };
 

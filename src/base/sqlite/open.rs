@@ -34,6 +34,9 @@ const STATEMENT_CACHE: usize = 64;
 pub(crate) struct Schema {
     /// Distinguishes our files from other programs' (`PRAGMA application_id`).
     pub application_id: i32,
+    /// Whether a new file is made so that room which nothing uses any more can be given back to the
+    /// system (`PRAGMA auto_vacuum`), which costs each change a little.
+    pub gives_room_back: bool,
     /// SQL that leads from format n to n + 1, from the empty file on. Its length is the format
     /// this program writes (`PRAGMA user_version`). Released entries never change.
     pub migrations: &'static [&'static str],
@@ -55,6 +58,12 @@ pub(super) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Sq
     let at = SqliteError::at("open", path);
     let mut connection = connect(path).map_err(&at)?;
     let found = recognise(&connection, path, schema)?;
+    if found == 0 && schema.gives_room_back {
+        // Before anything is written, which the next line does.
+        connection
+            .pragma_update(None, "auto_vacuum", "INCREMENTAL")
+            .map_err(&at)?;
+    }
     // WAL: readers and the writer do not wait for each other. https://sqlite.org/wal.html
     let mode: String = connection
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))

@@ -13,10 +13,12 @@ use super::{Commit, Database, Failure, Schema, SqliteError};
 
 const SCHEMA: Schema = Schema {
     application_id: 0x466c_7578,
+    gives_room_back: false,
     migrations: &["CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;"],
 };
 
 const NEXT_SCHEMA: Schema = Schema {
+    gives_room_back: false,
     application_id: SCHEMA.application_id,
     migrations: &[
         SCHEMA.migrations[0],

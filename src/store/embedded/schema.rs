@@ -5,6 +5,7 @@ use crate::base::sqlite::Schema;
 pub(super) const SCHEMA: Schema = Schema {
     // "Flux" in ASCII.
     application_id: 0x466c_7578,
+    gives_room_back: false,
     migrations: &[FORMAT_1],
 };
 

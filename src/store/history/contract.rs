@@ -79,8 +79,13 @@ pub trait RecordStore: Send + Sync {
     /// Up to `limit` executions that have been kept long enough and are not reprieved.
     fn due_records(&self, due: &Due, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
 
-    /// Up to `limit` executions that ended longest ago and are not reprieved at `now`.
-    fn oldest_records(&self, now: Timestamp, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
+    /// Up to `limit` executions that ended longest ago and are not reprieved at `now`, each with about
+    /// how many bytes its record takes.
+    fn oldest_records(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(ExecutionId, u64)>, StoreError>;
 
     /// Keeps an execution from being due or among the oldest until then; whether it is kept.
     fn reprieve(&self, id: &ExecutionId, until: Timestamp) -> Result<bool, StoreError>;
@@ -90,6 +95,10 @@ pub trait RecordStore: Send + Sync {
 
     /// Bytes that everything here takes, the store's own bookkeeping among them.
     fn used_bytes(&self) -> Result<u64, StoreError>;
+
+    /// Gives some of the room that nothing uses back to the system, where that and what is used are
+    /// more than `to` bytes together: as much as takes a short while.
+    fn shrink(&self, to: u64) -> Result<(), StoreError>;
 }
 
 /// How much of an execution's output is kept here.
@@ -168,8 +177,13 @@ pub trait OutputStore: Send + Sync {
     /// Up to `limit` executions whose output is still at `agent`, those first that ended first.
     fn outputs_at(&self, agent: &AgentId, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
 
-    /// Up to `limit` executions that ended longest ago, are not reprieved at `now`, and have output.
-    fn oldest_outputs(&self, now: Timestamp, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
+    /// Up to `limit` executions that ended longest ago, are not reprieved at `now`, and have output, each
+    /// with how many bytes of it.
+    fn oldest_outputs(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(ExecutionId, u64)>, StoreError>;
 
     /// Forgets the output of executions, and keeps their records.
     fn forget_outputs(&self, ids: &[ExecutionId]) -> Result<(), StoreError>;

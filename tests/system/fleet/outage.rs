@@ -2,12 +2,13 @@
 //! is still told.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::scenes::text;
 use crate::harness::fleet::FLUX;
-use crate::harness::{AgentOptions, Fleet, FleetOptions, eventually, function_yaml};
+use crate::harness::{AgentOptions, Fleet, FleetOptions, eventually, function_yaml, process};
 use crate::runner::{Need, needs, tests};
 
 tests![a_full_disk_is_never_an_empty_list_nor_an_acceptance,];
@@ -67,13 +68,25 @@ fn a_full_disk_is_never_an_empty_list_nor_an_acceptance() {
     // Nor does its record vanish when it cannot be kept.
     let record = fleet.execute("echo", &[]).expect(200);
     eventually("nothing can be kept", || {
-        let said = "what nobody waits for was not stored";
+        let said = "what nobody waits for is not stored";
         fleet.flux.log().contains(said).then_some(())
     });
     let path = format!("/executions/{}", text(&record, "execution_id"));
     assert_eq!(fleet.api.get(&path).expect(200), record);
 
+    process::pause(Duration::from_secs(3));
+    let said = fleet
+        .flux
+        .log()
+        .matches("nobody waits for is not stored")
+        .count();
+    // By the store and by the history.
+    assert!(said <= 2, "{said} times, with every try");
     std::fs::remove_file(&filler).expect("room again");
+    eventually("it says that things are well again", || {
+        let said = "what nobody waits for is stored again";
+        fleet.flux.log().contains(said).then_some(())
+    });
     let id = fleet.execute_async("echo", &[]);
     assert_eq!(text(&fleet.await_end(&id), "status"), "success");
 }

@@ -76,14 +76,13 @@ fn an_agent_that_was_not_reached_yet_is_asked_before_it_is_removed() {
     fleet.agents[0].daemon.signal(Signal::SIGSTOP);
     fleet.restart_flux();
     assert_eq!(fleet.agent("agent-1").expect("listed")["status"], "offline");
-    let removal = thread::spawn({
-        let api = fleet.api.clone();
-        move || api.delete("/agents/agent-1")
+    thread::scope(|scope| {
+        let removal = scope.spawn(|| fleet.api.delete("/agents/agent-1"));
+        // Time for it to be answered, were the agent not waited for.
+        process::pause(Duration::from_millis(500));
+        fleet.agents[0].daemon.signal(Signal::SIGCONT);
+        removal.join().expect("an answer").expect(200);
     });
-    // Time for it to be answered, were the agent not waited for.
-    process::pause(Duration::from_millis(500));
-    fleet.agents[0].daemon.signal(Signal::SIGCONT);
-    removal.join().expect("an answer").expect(200);
     let record = fleet.api.get(&format!("/executions/{id}")).expect(200);
     assert_eq!(
         (&record["status"], &record["output"]),

@@ -114,8 +114,8 @@ pub fn forgotten_output_leaves_its_record(bench: &dyn HistoryBench) {
         .keep(vec![ended_with("e1", whole), ended("silent")])
         .expect("keep");
     let oldest = history.oldest_outputs(at(i64::MAX), 9).expect("oldest");
-    assert_eq!(oldest, [execution("e1")], "there is none of the other");
-    history.forget_outputs(&oldest).expect("forget");
+    assert_eq!(oldest, [(execution("e1"), 3)], "there is none of the other");
+    history.forget_outputs(&[execution("e1")]).expect("forget");
     let gone = KeptOutput {
         wholeness: Wholeness::Partial,
         bytes: 0,

@@ -12,6 +12,7 @@ mod lazy;
 mod marks;
 mod outputs;
 mod records;
+mod room;
 mod schema;
 mod store;
 

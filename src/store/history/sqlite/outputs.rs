@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::records::ids;
+use super::records::{ids, ids_with_bytes};
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{all, first, run};
 use crate::model::ids::{AgentId, ExecutionId};
@@ -124,13 +124,13 @@ pub(super) fn oldest(
     connection: &Connection,
     now: Timestamp,
     limit: usize,
-) -> Change<Vec<ExecutionId>> {
-    ids(all(
+) -> Change<Vec<(ExecutionId, u64)>> {
+    ids_with_bytes(all(
         connection,
-        "SELECT id FROM records WHERE reprieved_until <= ?1 AND output_bytes > 0
+        "SELECT id, output_bytes FROM records WHERE reprieved_until <= ?1 AND output_bytes > 0
          ORDER BY ended_at LIMIT ?2",
         params![now.as_millis(), limit as i64],
-        |row| row.get(0),
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?)
 }
 

@@ -103,12 +103,13 @@ pub(super) fn oldest(
     connection: &Connection,
     now: Timestamp,
     limit: usize,
-) -> Change<Vec<ExecutionId>> {
-    ids(all(
+) -> Change<Vec<(ExecutionId, u64)>> {
+    ids_with_bytes(all(
         connection,
-        "SELECT id FROM records WHERE reprieved_until <= ?1 ORDER BY ended_at LIMIT ?2",
+        "SELECT id, length(body) FROM records WHERE reprieved_until <= ?1
+         ORDER BY ended_at LIMIT ?2",
         params![now.as_millis(), limit as i64],
-        |row| row.get(0),
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?)
 }
 
@@ -138,16 +139,17 @@ pub(super) fn forget(connection: &Connection, ids: &[ExecutionId]) -> Change<usi
     Ok(forgotten)
 }
 
-/// Pages that hold something, times their size.
-pub(super) fn used_bytes(connection: &Connection) -> Change<u64> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let pages = pragma("page_count")? - pragma("freelist_count")?;
-    Ok(pages.unsigned_abs() * pragma("page_size")?.unsigned_abs())
-}
-
 pub(super) fn ids(texts: Vec<String>) -> Change<Vec<ExecutionId>> {
     texts
         .into_iter()
         .map(|id| ExecutionId::new(&id).map_err(corrupt("execution", &id)))
         .collect()
+}
+
+pub(super) fn ids_with_bytes(rows: Vec<(String, i64)>) -> Change<Vec<(ExecutionId, u64)>> {
+    let (texts, bytes): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    Ok(ids(texts)?
+        .into_iter()
+        .zip(bytes.into_iter().map(i64::unsigned_abs))
+        .collect())
 }

@@ -5,6 +5,7 @@ use crate::base::sqlite::Schema;
 pub(super) const SCHEMA: Schema = Schema {
     // "FlxH" in ASCII.
     application_id: 0x466c_7848,
+    gives_room_back: true,
     migrations: &[FORMAT_1],
 };
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::lazy::LazyRecords;
 use super::schema::SCHEMA;
-use super::{marks, outputs, records};
+use super::{marks, outputs, records, room};
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::{Commit, Database};
 use crate::model::ends::{Ended, EndedOutput, Ends, Mark};
@@ -105,7 +105,7 @@ impl RecordStore for SqliteHistory {
         })
     }
 
-    fn oldest_records(&self, now: Timestamp, limit: usize) -> Result<Vec<ExecutionId>> {
+    fn oldest_records(&self, now: Timestamp, limit: usize) -> Result<Vec<(ExecutionId, u64)>> {
         self.database.read("look for what is old in", |connection| {
             records::oldest(connection, now, limit)
         })
@@ -128,7 +128,16 @@ impl RecordStore for SqliteHistory {
     }
 
     fn used_bytes(&self) -> Result<u64> {
-        self.database.read("measure", records::used_bytes)
+        Ok(self.database.read("measure", room::measure)?.used())
+    }
+
+    fn shrink(&self, to: u64) -> Result<()> {
+        if self.database.read("measure", room::measure)?.spare(to) == 0 {
+            return Ok(());
+        }
+        self.write("shrink", Commit::Written, move |connection| {
+            room::give_back(connection, to)
+        })
     }
 }
 
@@ -173,7 +182,7 @@ impl OutputStore for SqliteHistory {
         })
     }
 
-    fn oldest_outputs(&self, now: Timestamp, limit: usize) -> Result<Vec<ExecutionId>> {
+    fn oldest_outputs(&self, now: Timestamp, limit: usize) -> Result<Vec<(ExecutionId, u64)>> {
         self.database.read("look for what is old in", |connection| {
             outputs::oldest(connection, now, limit)
         })
