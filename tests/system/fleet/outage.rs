@@ -19,24 +19,11 @@ const ON_A_SMALL_DISK: &str =
 
 fn a_full_disk_is_never_an_empty_list_nor_an_acceptance() {
     needs(&[Need::MountNamespace]);
-    let mut fleet = Fleet::with(&FleetOptions::default());
-    assert!(fleet.flux.stop().success());
-    let state = fleet.directory().join("state");
-    let args = [
-        "--mount",
-        "--map-root-user",
-        "sh",
-        "-c",
-        ON_A_SMALL_DISK,
-        "sh",
-        FLUX,
-    ];
-    let args = [&args[..], &[state.to_str().expect("UTF-8")]].concat();
-    fleet.restart_flux_as("unshare", &args, &[]);
-    fleet.add_agent(&AgentOptions::default());
+    let fleet = fleet_on_a_small_disk();
     fleet.deploy_script("echo", "", "echo hello");
 
     // The way into its namespace.
+    let state = state_of(&fleet);
     let seen_there = PathBuf::from(format!(
         "/proc/{}/root{}",
         fleet.flux.pid(),
@@ -89,6 +76,30 @@ fn a_full_disk_is_never_an_empty_list_nor_an_acceptance() {
     });
     let id = fleet.execute_async("echo", &[]);
     assert_eq!(text(&fleet.await_end(&id), "status"), "success");
+}
+
+#[track_caller]
+fn fleet_on_a_small_disk() -> Fleet {
+    let mut fleet = Fleet::with(&FleetOptions::default());
+    assert!(fleet.flux.stop().success());
+    let state = state_of(&fleet);
+    let args = [
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        ON_A_SMALL_DISK,
+        "sh",
+        FLUX,
+    ];
+    let args = [&args[..], &[state.to_str().expect("UTF-8")]].concat();
+    fleet.restart_flux_as("unshare", &args, &[]);
+    fleet.add_agent(&AgentOptions::default());
+    fleet
+}
+
+fn state_of(fleet: &Fleet) -> PathBuf {
+    fleet.directory().join("state")
 }
 
 /// Writes until nothing more goes in.
