@@ -34,9 +34,9 @@ impl Server {
         let agent = AgentId::new(AGENT).expect("an id");
         let issued = authority.issue_agent_with_key(&agent).expect("issued");
         for (name, bytes) in [
-            ("ca", &issued.ca),
-            ("certificate", &issued.certificate),
-            ("key", &issued.key),
+            ("ca.pem", &issued.ca),
+            ("certificate.pem", &issued.certificate),
+            ("key.pem", &issued.key),
         ] {
             std::fs::write(directory.path().join(name), bytes).expect("written");
         }
@@ -84,7 +84,8 @@ impl Drop for Server {
 /// As the parent has left it there.
 pub fn identity_in(directory: &Path) -> TlsIdentity {
     let read = |name| std::fs::read(directory.join(name)).expect("a file of the parent's");
-    TlsIdentity::new(&read("ca"), &read("certificate"), &read("key")).expect("an identity")
+    TlsIdentity::new(&read("ca.pem"), &read("certificate.pem"), &read("key.pem"))
+        .expect("an identity")
 }
 
 fn tls(identity: &Identity) -> TlsIdentity {
