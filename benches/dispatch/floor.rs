@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use flux::base::threads::Supervisor;
 use flux::model::ids::AgentId;
 use flux::pki::Authority;
 use flux::rpc::{AgentClient, Channels, TlsIdentity};
@@ -81,7 +82,7 @@ impl Unary {
         let identity = authority.control();
         let identity = TlsIdentity::new(&identity.ca, &identity.certificate, &identity.key)
             .expect("the control plane's identity");
-        let channels = Channels::new(Some(identity));
+        let channels = Channels::new(Some(identity), &Supervisor::new());
         let id = AgentId::new(&agent.id).expect("id");
         let client = channels
             .client(&id, &agent.address, true)

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use flux::base::cancel::Cancel;
 use flux::base::clock::Timestamp;
+use flux::base::threads::Supervisor;
 use flux::model::ids::{AgentId, ExecutionId, FunctionName};
 use flux::rpc::follow::Next;
 use flux::rpc::{AgentClient, Channels};
@@ -20,7 +21,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(server: &Server) -> Client {
-        let channels = Channels::new(Some(server.control.clone()));
+        let channels = Channels::new(Some(server.control.clone()), &Supervisor::new());
         let id = AgentId::new(AGENT).expect("an id");
         let agent = channels.client(&id, &server.address.to_string(), true);
         Client {

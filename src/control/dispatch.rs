@@ -288,6 +288,7 @@ impl Dispatcher {
             | RpcError::TooLarge { .. }
             | RpcError::Address(_)
             | RpcError::NoIdentity
+            | RpcError::Tls(_)
             | RpcError::Source(_) => {
                 return Offer::Failed(DispatchError::Invalid(with_causes(error)));
             }
@@ -296,6 +297,7 @@ impl Dispatcher {
             RpcError::Interrupted { .. }
             | RpcError::Deadline
             | RpcError::Answer(_)
+            | RpcError::Garbled { .. }
             | RpcError::Status { .. } => {
                 log::error!("execution {id}: agent {agent}: {}", with_causes(error));
                 return Offer::Failed(DispatchError::Unknown {

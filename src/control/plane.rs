@@ -85,7 +85,7 @@ impl ControlPlane {
         clock: &Clock,
         supervisor: &Supervisor,
     ) -> Result<ControlPlane, StartError> {
-        let ground = Ground::open(config, clock)?;
+        let ground = Ground::open(config, clock, supervisor)?;
         let (store, history, fleet) = (&ground.store, &ground.history, &ground.fleet);
         let limits = &config.limits;
         let contacts = Contacts::start(
@@ -213,7 +213,11 @@ struct Ground {
 }
 
 impl Ground {
-    fn open(config: &ServerConfig, clock: &Clock) -> Result<Ground, StartError> {
+    fn open(
+        config: &ServerConfig,
+        clock: &Clock,
+        supervisor: &Supervisor,
+    ) -> Result<Ground, StartError> {
         // The store first: its lock is the directory's.
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&config.state_dir)?);
         let history: Arc<dyn HistoryStore> = Arc::new(SqliteHistory::open(&config.state_dir)?);
@@ -221,7 +225,7 @@ impl Ground {
         let identity = authority.as_deref().map(identity_of).transpose()?;
         // Before anything is read: what is written meanwhile is news.
         let read_since = store.revision()?;
-        let links = Links::new(Channels::new(identity), clock.clone());
+        let links = Links::new(Channels::new(identity, supervisor), clock.clone());
         let queues = QueueLimits {
             per_function: config.limits.queue_per_function as usize,
             in_all: MAX_WAITERS_IN_ALL,

@@ -197,8 +197,10 @@ fn broke_off(error: &RpcError, client: &AgentClient) -> bool {
         | RpcError::TooLarge { .. }
         | RpcError::Address(_)
         | RpcError::NoIdentity
+        | RpcError::Tls(_)
         | RpcError::Source(_)
         | RpcError::Answer(_)
+        | RpcError::Garbled { .. }
         | RpcError::Status { .. } => false,
     }
 }

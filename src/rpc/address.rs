@@ -1,4 +1,4 @@
-//! Where an agent is: `host:port`, and nothing that the gRPC library would read as another
+//! Where an agent is: `host:port`, and nothing that somebody else's gRPC would read as another
 //! scheme, such as `unix:/run/some.sock`.
 
 use std::fmt;
@@ -48,16 +48,6 @@ impl Address {
         };
         (host, self.port)
     }
-
-    /// With a scheme, so that the library guesses none. It takes no bare brackets in a URI.
-    pub(super) fn target(&self) -> String {
-        let port = self.port;
-        match &self.host {
-            Host::Ip(IpAddr::V4(ip)) => format!("ipv4:{ip}:{port}"),
-            Host::Ip(IpAddr::V6(ip)) => format!("ipv6:%5B{ip}%5D:{port}"),
-            Host::Name(name) => format!("dns:///{name}:{port}"),
-        }
-    }
 }
 
 impl fmt::Display for Address {
@@ -102,20 +92,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_become_targets_with_an_explicit_scheme() {
-        for (text, target) in [
-            ("10.0.0.7:50052", "ipv4:10.0.0.7:50052"),
-            ("[::1]:1", "ipv6:%5B::1%5D:1"),
-            ("Node_7.example:65535", "dns:///node_7.example:65535"),
-        ] {
+    fn an_address_is_written_as_it_is_read() {
+        for text in ["10.0.0.7:50052", "[::1]:1", "node_7.example:65535"] {
             let address: Address = text.parse().expect(text);
-            assert_eq!(address.target(), target);
-            assert_eq!(address.to_string().parse(), Ok(address));
+            assert_eq!(address.to_string(), text);
         }
+        let address: Address = "Node_7.example:1".parse().expect("an address");
+        assert_eq!(address.host_and_port(), ("node_7.example".to_owned(), 1));
     }
 
     #[test]
-    fn what_the_library_would_read_as_another_scheme_is_no_address() {
+    fn what_is_no_host_and_port_is_no_address() {
         for text in [
             "",
             ":1",

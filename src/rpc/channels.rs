@@ -6,32 +6,26 @@
 //! it for an attack; which kind it talks to, a connection learns from the first node status.
 
 use std::collections::HashMap;
-use std::ffi::CString;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use grpcio::{Channel, ChannelBuilder, ChannelCredentials};
-
-use super::address::Address;
-use super::client::{AgentClient, Patience};
-use super::environment::PollThreads;
+use super::channel::{Channel, Target, Threads};
+use super::client::AgentClient;
 use super::error::RpcError;
-use super::limits::{
-    KEEPALIVE_TIME_GENTLE, Keepalive, MAX_MESSAGE_BYTES, PROBE_BOUND, RECONNECT_FIRST,
-    RECONNECT_MOST,
-};
+use super::h2::keepalive;
+use super::limits::{KEEPALIVE_TIME_GENTLE, Keepalive, PROBE_BOUND};
 use super::probe::{ProbeError, probe_identity};
-use super::tls::TlsIdentity;
-use crate::base::threads::lock;
+use super::tls::{ClientTls, TlsIdentity};
+use crate::base::threads::{Supervisor, lock};
 use crate::model::ids::AgentId;
 use crate::wire::names::agent_name;
 
-/// The connections to all agents. Dropping it joins its threads, once no call runs any more.
+/// See the module's text. Dropping it ends what still runs on its connections, and joins their threads.
 pub struct Channels {
     state: Mutex<State>,
     keepalive: Keepalive,
     // Last: everything above uses it.
-    threads: PollThreads,
+    threads: Arc<Threads>,
 }
 
 struct State {
@@ -57,20 +51,24 @@ enum Manners {
 
 impl Channels {
     /// Without an identity only agents without TLS can be dialled.
-    pub fn new(identity: Option<TlsIdentity>) -> Channels {
-        Channels::with_keepalive(identity, Keepalive::default())
+    pub fn new(identity: Option<TlsIdentity>, supervisor: &Supervisor) -> Channels {
+        Channels::with_keepalive(identity, Keepalive::default(), supervisor)
     }
 
     /// The same, for tests that have no time.
     #[doc(hidden)]
-    pub fn with_keepalive(identity: Option<TlsIdentity>, keepalive: Keepalive) -> Channels {
+    pub fn with_keepalive(
+        identity: Option<TlsIdentity>,
+        keepalive: Keepalive,
+        supervisor: &Supervisor,
+    ) -> Channels {
         Channels {
             state: Mutex::new(State {
                 identity,
                 entries: HashMap::new(),
             }),
             keepalive,
-            threads: PollThreads::start("rpc-client"),
+            threads: Arc::new(Threads::new(supervisor.clone())),
         }
     }
 
@@ -113,6 +111,25 @@ impl Channels {
         lock(&self.state).entries.remove(id);
     }
 
+    /// Shows another identity from the next connection on, to every agent; what is under way goes on where it is.
+    ///
+    /// # Errors
+    /// [`RpcError::Tls`]: OpenSSL cannot use it, and nothing has changed.
+    pub fn replace_identity(&self, identity: TlsIdentity) -> Result<(), RpcError> {
+        let mut state = lock(&self.state);
+        let with_tls = state.entries.iter().filter(|(_, entry)| entry.tls);
+        let replaced = with_tls.map(|(id, entry)| {
+            let tls = ClientTls::new(&identity, agent_name(id)).map_err(RpcError::Tls)?;
+            Ok((entry.client.clone(), tls))
+        });
+        let replaced = replaced.collect::<Result<Vec<_>, RpcError>>()?;
+        state.identity = Some(identity);
+        for (client, tls) in replaced {
+            client.channel().replace_tls(tls);
+        }
+        Ok(())
+    }
+
     /// Who serves at an address, before anything about it is known: with TLS from its
     /// certificate, which must be under our CA; without, from its own word. Takes at most
     /// [`PROBE_BOUND`] and the system's time to resolve the name.
@@ -127,7 +144,7 @@ impl Channels {
             return probe_identity(&address, &identity, Instant::now() + PROBE_BOUND);
         }
         let channel = self.dial(&lock(&self.state), address, None, Manners::Gentle)?;
-        Ok(AgentClient::plain_identity(channel, Patience::UntilBound)?)
+        Ok(AgentClient::plain_identity(&channel)?)
     }
 
     /// `agent` is whose certificate the peer must show; without one there is no TLS.
@@ -138,57 +155,37 @@ impl Channels {
         agent: Option<&AgentId>,
         manners: Manners,
     ) -> Result<Channel, RpcError> {
-        let address: Address = address.parse()?;
-        let builder = ChannelBuilder::new(self.threads.environment());
-        let builder = tuned(builder, manners, self.keepalive);
-        let builder = match agent {
+        let tls = match agent {
             Some(id) => {
                 let identity = state.identity.as_ref().ok_or(RpcError::NoIdentity)?;
-                builder
-                    .override_ssl_target(agent_name(id))
-                    .set_credentials(identity.channel_credentials())
+                Some(ClientTls::new(identity, agent_name(id)).map_err(RpcError::Tls)?)
             }
-            None => builder.set_credentials(ChannelCredentials::insecure()),
+            None => None,
         };
-        Ok(builder.connect(&address.target()))
+        let target = Target {
+            address: address.parse()?,
+            tls,
+            keepalive: asking(manners, self.keepalive),
+        };
+        Ok(Channel::new(target, Arc::clone(&self.threads)))
     }
 }
 
-fn tuned(builder: ChannelBuilder, manners: Manners, keepalive: Keepalive) -> ChannelBuilder {
+impl Drop for Channels {
+    fn drop(&mut self) {
+        self.threads.close();
+    }
+}
+
+fn asking(manners: Manners, keepalive: Keepalive) -> keepalive::Keepalive {
     let (time, when_idle) = match manners {
         Manners::Brisk => (keepalive.time, true),
         Manners::Gentle => (KEEPALIVE_TIME_GENTLE, false),
     };
-    let message_bytes = i32::try_from(MAX_MESSAGE_BYTES).unwrap_or(i32::MAX);
-    builder
-        .max_receive_message_len(message_bytes)
-        .max_send_message_len(message_bytes)
-        .keepalive_time(time)
-        .keepalive_timeout(keepalive.timeout)
-        .keepalive_permit_without_calls(when_idle)
-        // Pings on an idle connection are what keepalive is for; the default stops after two.
-        .http2_max_pings_without_data(0)
-        .initial_reconnect_backoff(RECONNECT_FIRST)
-        .max_reconnect_backoff(RECONNECT_MOST)
-        // One attempt to connect, which the library otherwise gives 20 s.
-        .raw_cfg_int(
-            argument(c"grpc.min_reconnect_backoff_ms"),
-            millis(RECONNECT_MOST),
-        )
-        // Agents are addressed directly; a proxy in the environment is not meant for them.
-        .enable_http_proxy(false)
-        // No TXT lookups in the name service for a configuration that nobody publishes.
-        .raw_cfg_int(argument(c"grpc.service_config_disable_resolution"), 1)
-        // A dropped channel must close its connection, also when another has the same target.
-        .use_local_subchannel_pool(true)
-        // Whether a call was sent is ours to know.
-        .enable_retry(false)
-}
-
-fn argument(name: &std::ffi::CStr) -> CString {
-    name.to_owned()
-}
-
-fn millis(duration: std::time::Duration) -> i32 {
-    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+    keepalive::Keepalive {
+        time,
+        timeout: keepalive.timeout,
+        when_idle,
+        tolerated: None,
+    }
 }

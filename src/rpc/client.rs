@@ -2,19 +2,16 @@
 //! sent only on a connection that is there: what fails before is `Unreachable`, what fails after
 //! is `Interrupted`.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_executor::block_on;
-use grpcio::{CallOption, Channel, ClientUnaryReceiver, ConnectivityState};
 use prost::Message;
 
+use super::call::Sending;
+use super::channel::{Channel, Patience};
 use super::error::RpcError;
-use super::limits::{
-    CALL_DEADLINE, CANCEL_DEADLINE, CONNECT_BOUND, MAX_MESSAGE_BYTES, STATUS_DEADLINE,
-};
+use super::limits::{CALL_DEADLINE, CANCEL_DEADLINE, MAX_MESSAGE_BYTES, STATUS_DEADLINE};
 use crate::base::clock::Timestamp;
 use crate::model::ends::Mark;
 use crate::model::execution::{Executed, ExecutionRecord};
@@ -25,9 +22,10 @@ use crate::wire::cancel::CancelOutcome;
 use crate::wire::drain::DrainState;
 use crate::wire::function::HeldFunction;
 use crate::wire::listing::ExecutionQuery;
+use crate::wire::method::Method;
 use crate::wire::node::NodeReport;
 use crate::wire::output::{OutputPiece, OutputQuery};
-use crate::wire::proto::{self, AgentServiceClient};
+use crate::wire::proto;
 
 /// What an agent says about its health.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,15 +34,6 @@ pub struct Health {
     pub healthy: bool,
     /// Of its program.
     pub version: String,
-}
-
-/// How to treat a connection whose last attempt failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// It is unreachable now: another agent may be quicker.
-    FailFast,
-    /// Wait for further attempts, up to the bound.
-    UntilBound,
 }
 
 /// A connection to one agent. Cheap to clone.
@@ -56,19 +45,16 @@ pub struct AgentClient {
 
 struct Inner {
     agent: AgentId,
-    stub: AgentServiceClient,
+    channel: Channel,
     is_legacy: AtomicBool,
 }
-
-type Start<Q, A> =
-    fn(&AgentServiceClient, &Q, CallOption) -> grpcio::Result<ClientUnaryReceiver<A>>;
 
 impl AgentClient {
     pub(super) fn new(agent: AgentId, channel: Channel, is_legacy: bool) -> AgentClient {
         AgentClient {
             inner: Arc::new(Inner {
                 agent,
-                stub: AgentServiceClient::new(channel),
+                channel,
                 is_legacy: AtomicBool::new(is_legacy),
             }),
             patience: Patience::UntilBound,
@@ -99,8 +85,8 @@ impl AgentClient {
     /// # Errors
     /// See [`RpcError`].
     pub fn health(&self) -> Result<Health, RpcError> {
-        let answer = self.unary(
-            AgentServiceClient::health_check_async_opt,
+        let answer = self.call(
+            proto::HEALTH_CHECK,
             &proto::HealthCheckRequest {},
             STATUS_DEADLINE,
         )?;
@@ -117,9 +103,9 @@ impl AgentClient {
     pub fn node_status(&self, now: Timestamp, kept: Option<&Mark>) -> Result<NodeReport, RpcError> {
         // A probe that waited for further attempts would take longer than the pause between two
         // probes, and a dead agent would count as alive for all that time.
-        self.ready(Patience::FailFast)?;
-        let answer = self.unary(
-            AgentServiceClient::report_node_status_async_opt,
+        let answer = self.call_by(
+            Patience::FailFast,
+            proto::REPORT_NODE_STATUS,
             &proto::NodeStatusRequest {
                 kept: kept.map(wire::ends::mark_to_proto),
             },
@@ -144,8 +130,8 @@ impl AgentClient {
     /// See [`RpcError`].
     pub fn register_function(&self, config: &FunctionConfig) -> Result<String, RpcError> {
         let request = wire::function::config_to_proto(config);
-        let start = AgentServiceClient::register_function_async_opt;
-        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        let start = proto::REGISTER_FUNCTION;
+        let answer = self.call(start, &request, CALL_DEADLINE)?;
         acknowledged(answer.success, answer.message)?;
         Ok(answer.remark)
     }
@@ -158,8 +144,8 @@ impl AgentClient {
         let request = proto::RemoveFunctionRequest {
             function_name: function.to_string(),
         };
-        let start = AgentServiceClient::remove_function_async_opt;
-        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        let start = proto::REMOVE_FUNCTION;
+        let answer = self.call(start, &request, CALL_DEADLINE)?;
         acknowledged(answer.success, answer.message)
     }
 
@@ -168,8 +154,8 @@ impl AgentClient {
     /// # Errors
     /// See [`RpcError`].
     pub fn list_functions(&self) -> Result<Option<Vec<HeldFunction>>, RpcError> {
-        let start = AgentServiceClient::list_functions_async_opt;
-        match self.unary(start, &proto::ListFunctionsRequest {}, CALL_DEADLINE) {
+        let start = proto::LIST_FUNCTIONS;
+        match self.call(start, &proto::ListFunctionsRequest {}, CALL_DEADLINE) {
             Ok(answer) => {
                 let functions = answer.functions.into_iter();
                 let held = functions.map(wire::function::held_from_proto);
@@ -188,8 +174,8 @@ impl AgentClient {
         let request = proto::CancelRequest {
             execution_id: execution.to_string(),
         };
-        let start = AgentServiceClient::cancel_execution_async_opt;
-        let answer = self.unary(start, &request, CANCEL_DEADLINE)?;
+        let start = proto::CANCEL_EXECUTION;
+        let answer = self.call(start, &request, CANCEL_DEADLINE)?;
         wire::cancel::cancel_from_proto(&answer).ok_or(RpcError::Rejected {
             message: answer.message,
         })
@@ -204,8 +190,8 @@ impl AgentClient {
         let request = proto::GetExecutionRequest {
             execution_id: execution.to_string(),
         };
-        let start = AgentServiceClient::get_execution_async_opt;
-        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        let start = proto::GET_EXECUTION;
+        let answer = self.call(start, &request, CALL_DEADLINE)?;
         if !answer.found {
             return Ok(None);
         }
@@ -220,8 +206,8 @@ impl AgentClient {
     /// See [`RpcError`]; [`RpcError::Unimplemented`] from a legacy agent.
     pub fn read_output(&self, query: &OutputQuery) -> Result<Option<OutputPiece>, RpcError> {
         let request = wire::output::query_to_proto(query);
-        let start = AgentServiceClient::read_output_async_opt;
-        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        let start = proto::READ_OUTPUT;
+        let answer = self.call(start, &request, CALL_DEADLINE)?;
         Ok(wire::output::piece_from_proto(answer)?)
     }
 
@@ -234,8 +220,8 @@ impl AgentClient {
         query: &ExecutionQuery,
     ) -> Result<Vec<ExecutionRecord>, RpcError> {
         let request = wire::listing::list_to_proto(query);
-        let start = AgentServiceClient::list_executions_async_opt;
-        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        let start = proto::LIST_EXECUTIONS;
+        let answer = self.call(start, &request, CALL_DEADLINE)?;
         let records = answer.executions.into_iter().map(|record| {
             let record = wire::execution::record_from_proto(record)?;
             wire::execution::check_agent(&record, &self.inner.agent)?;
@@ -250,44 +236,51 @@ impl AgentClient {
     /// See [`RpcError`]; [`RpcError::Unimplemented`] from a legacy agent.
     pub fn drain(&self, drain: bool) -> Result<DrainState, RpcError> {
         let request = proto::DrainRequest { drain };
-        let start = AgentServiceClient::drain_async_opt;
-        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        let start = proto::DRAIN;
+        let answer = self.call(start, &request, CALL_DEADLINE)?;
         Ok(wire::drain::drain_from_proto(&answer)?)
     }
 
     /// Who answers at the other end of a connection without TLS.
-    pub(super) fn plain_identity(
-        channel: Channel,
-        patience: Patience,
-    ) -> Result<AgentId, RpcError> {
-        ready(&channel, patience)?;
-        let stub = AgentServiceClient::new(channel);
-        let option = CallOption::default().timeout(STATUS_DEADLINE);
-        let answer = stub
-            .report_node_status_opt(&proto::NodeStatusRequest::default(), option)
-            .map_err(RpcError::of_call)?;
+    pub(super) fn plain_identity(channel: &Channel) -> Result<AgentId, RpcError> {
+        let link = channel.ready(Patience::UntilBound)?;
+        let request = proto::NodeStatusRequest::default();
+        let answer = Sending::new(channel, proto::REPORT_NODE_STATUS)
+            .within(STATUS_DEADLINE)
+            .call(&link, &request)?;
         Ok(wire::node::from_proto(answer, Timestamp::default())?.agent)
     }
 
-    pub(super) fn stub(&self) -> &AgentServiceClient {
-        &self.inner.stub
+    pub(super) fn channel(&self) -> &Channel {
+        &self.inner.channel
     }
 
-    pub(super) fn ready(&self, patience: Patience) -> Result<(), RpcError> {
-        ready(self.inner.stub.client.channel(), patience)
-    }
-
-    pub(super) fn unary<Q: Message, A: Unpin>(
+    /// Makes any call that has one request and one answer, within `deadline`.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub fn call<Q: Message, A: Message + Default>(
         &self,
-        start: Start<Q, A>,
+        method: Method<Q, A>,
+        request: &Q,
+        deadline: Duration,
+    ) -> Result<A, RpcError> {
+        self.call_by(self.patience, method, request, deadline)
+    }
+
+    fn call_by<Q: Message, A: Message + Default>(
+        &self,
+        patience: Patience,
+        method: Method<Q, A>,
         request: &Q,
         deadline: Duration,
     ) -> Result<A, RpcError> {
         fits(request)?;
-        self.ready(self.patience)?;
-        let option = CallOption::default().timeout(deadline);
-        let receiver = start(&self.inner.stub, request, option).map_err(RpcError::of_start)?;
-        block_on(receiver).map_err(RpcError::of_call)
+        let channel = &self.inner.channel;
+        let link = channel.ready(patience)?;
+        Sending::new(channel, method)
+            .within(deadline)
+            .call(&link, request)
     }
 }
 
@@ -309,35 +302,4 @@ pub(super) fn acknowledged(success: bool, message: String) -> Result<(), RpcErro
     } else {
         Err(RpcError::Rejected { message })
     }
-}
-
-/// Returns once the connection is up; until then nothing is sent.
-fn ready(channel: &Channel, patience: Patience) -> Result<(), RpcError> {
-    let mut state = channel.check_connectivity_state(true);
-    if state == ConnectivityState::GRPC_CHANNEL_READY {
-        return Ok(());
-    }
-    let deadline = Instant::now() + CONNECT_BOUND;
-    loop {
-        match state {
-            ConnectivityState::GRPC_CHANNEL_READY => return Ok(()),
-            ConnectivityState::GRPC_CHANNEL_SHUTDOWN => return Err(RpcError::Unreachable),
-            ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE if patience == Patience::FailFast => {
-                return Err(RpcError::Unreachable);
-            }
-            ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE
-            | ConnectivityState::GRPC_CHANNEL_IDLE
-            | ConnectivityState::GRPC_CHANNEL_CONNECTING => {}
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || !changed(channel.wait_for_state_change(state, left)) {
-            return Err(RpcError::Unreachable);
-        }
-        state = channel.check_connectivity_state(true);
-    }
-}
-
-/// The library's own timer ends this future.
-fn changed(change: impl Future<Output = bool>) -> bool {
-    block_on(change)
 }

@@ -8,7 +8,7 @@ use crate::wire::ends::{
     EndsQuery, SettleQuery, ends_from_proto, query_to_proto, settle_to_proto, settled_from_proto,
 };
 use crate::wire::execution::check_origin;
-use crate::wire::proto::AgentServiceClient;
+use crate::wire::proto;
 
 impl AgentClient {
     /// The next ends, in order.
@@ -17,8 +17,8 @@ impl AgentClient {
     /// See [`RpcError`]; [`RpcError::Unimplemented`] from a legacy agent.
     pub fn read_ends(&self, query: &EndsQuery) -> Result<Ends, RpcError> {
         let request = query_to_proto(query);
-        let start = AgentServiceClient::read_ends_async_opt;
-        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        let start = proto::READ_ENDS;
+        let answer = self.call(start, &request, CALL_DEADLINE)?;
         Ok(ends_from_proto(answer)?)
     }
 
@@ -29,8 +29,8 @@ impl AgentClient {
     /// See [`RpcError`]; [`RpcError::Unimplemented`] from a legacy agent.
     pub fn settle(&self, query: &SettleQuery) -> Result<Settled, RpcError> {
         let request = settle_to_proto(query);
-        let start = AgentServiceClient::settle_execution_async_opt;
-        let answer = self.unary(start, &request, CALL_DEADLINE)?;
+        let start = proto::SETTLE_EXECUTION;
+        let answer = self.call(start, &request, CALL_DEADLINE)?;
         let settled = settled_from_proto(answer)?;
         if let Settled::Ended(record) = &settled {
             check_origin(record, &query.execution, self.agent())?;

@@ -2,17 +2,19 @@
 
 use std::io;
 
-use grpcio::{RpcStatus, RpcStatusCode};
+use openssl::error::ErrorStack;
 use thiserror::Error;
 
 use super::address::InvalidAddress;
+use super::grpc::status::{Code, Status};
+use super::h2::calls::Failure;
 use super::status::Refusal;
 use crate::wire::error::{ErrorKind, WireError};
 
 /// See each variant for what is known after it.
 #[derive(Debug, Error)]
 pub enum RpcError {
-    /// No connection: the call was never sent, and nothing has started.
+    /// No connection, or one on which the call was not taken: nothing has started.
     #[error("the agent cannot be reached")]
     Unreachable,
     /// The connection broke after the call was started on it: whether the agent did it is
@@ -52,6 +54,15 @@ pub enum RpcError {
     /// TLS was asked for and this side has no certificate; nothing was sent.
     #[error("TLS is asked for and this control plane has no certificate")]
     NoIdentity,
+    /// OpenSSL could not be set up with this side's certificate; nothing was sent.
+    #[error("TLS could not be set up")]
+    Tls(#[source] ErrorStack),
+    /// The answer is no message of its kind: whether the agent did it is unknown.
+    #[error("the agent's answer cannot be decoded")]
+    Garbled {
+        /// What makes it none.
+        source: prost::DecodeError,
+    },
     /// The archive to be sent cannot be read; the agent has discarded what it got.
     #[error("the archive cannot be read")]
     Source(#[source] io::Error),
@@ -77,7 +88,8 @@ impl RpcError {
             | RpcError::Unimplemented
             | RpcError::TooLarge { .. }
             | RpcError::Address(_)
-            | RpcError::NoIdentity => true,
+            | RpcError::NoIdentity
+            | RpcError::Tls(_) => true,
             RpcError::Refused(refusal) => !matches!(
                 refusal.kind,
                 // It was accepted before, or nobody knows how far the disk came.
@@ -88,6 +100,7 @@ impl RpcError {
             | RpcError::Deadline
             | RpcError::Source(_)
             | RpcError::Answer(_)
+            | RpcError::Garbled { .. }
             | RpcError::Status { .. } => false,
         }
     }
@@ -101,55 +114,43 @@ impl RpcError {
     }
 
     /// Of a call that was started on a ready connection.
-    pub(super) fn of_call(error: grpcio::Error) -> RpcError {
-        match error {
-            grpcio::Error::RpcFailure(status) | grpcio::Error::RpcFinished(Some(status)) => {
-                RpcError::of_status(&status)
-            }
-            grpcio::Error::RpcFinished(None) | grpcio::Error::RemoteStopped => {
-                RpcError::Interrupted {
-                    message: "the agent closed the call".to_owned(),
-                }
-            }
-            other => RpcError::Status {
-                code: "CLIENT".to_owned(),
-                // Has its cause in its text already.
-                message: other.to_string(),
-            },
+    pub(super) fn of_failure(failure: Failure) -> RpcError {
+        match failure {
+            Failure::Status(status) => RpcError::of_status(status),
+            Failure::Deadline => RpcError::Deadline,
+            Failure::NotTaken => RpcError::Unreachable,
+            Failure::Broken(message) => RpcError::Interrupted { message },
         }
     }
 
-    /// Of a call that could not even be handed to the transport.
-    pub(super) fn of_start(error: grpcio::Error) -> RpcError {
-        match error {
-            // The channel is being taken down.
-            grpcio::Error::QueueShutdown | grpcio::Error::CallFailure(_) => RpcError::Unreachable,
-            other => RpcError::of_call(other),
-        }
-    }
-
-    fn of_status(status: &RpcStatus) -> RpcError {
-        if let Some(refusal) = Refusal::from_status(status) {
+    fn of_status(status: Status) -> RpcError {
+        if let Some(refusal) = Refusal::from_status(&status) {
             return RpcError::Refused(refusal);
         }
-        let message = status.message().to_owned();
-        match status.code() {
-            RpcStatusCode::UNIMPLEMENTED => RpcError::Unimplemented,
-            RpcStatusCode::DEADLINE_EXCEEDED => RpcError::Deadline,
-            RpcStatusCode::UNAVAILABLE | RpcStatusCode::CANCELLED => {
-                RpcError::Interrupted { message }
-            }
-            // The gRPC library drops the details of a call that is refused before its method is
+        let message = status.message;
+        match status.code {
+            Code::Unimplemented => RpcError::Unimplemented,
+            Code::DeadlineExceeded => RpcError::Deadline,
+            Code::Unavailable | Code::Cancelled => RpcError::Interrupted { message },
+            // Servers on the gRPC core drop the details of a call that is refused before its method is
             // reached; nothing else answers with these codes.
-            RpcStatusCode::PERMISSION_DENIED | RpcStatusCode::UNAUTHENTICATED => {
-                RpcError::Refused(Refusal {
-                    kind: ErrorKind::NotAuthorised,
-                    subject: String::new(),
-                    message,
-                })
-            }
-            code => RpcError::Status {
-                code: code.to_string(),
+            Code::PermissionDenied | Code::Unauthenticated => RpcError::Refused(Refusal {
+                kind: ErrorKind::NotAuthorised,
+                subject: String::new(),
+                message,
+            }),
+            Code::Ok
+            | Code::Unknown
+            | Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::ResourceExhausted
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Internal
+            | Code::DataLoss => RpcError::Status {
+                code: status.code.name().to_owned(),
                 message,
             },
         }

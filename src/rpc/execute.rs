@@ -3,12 +3,17 @@
 
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded, select};
-use futures_util::future::{AbortHandle, Abortable};
-use grpcio::CallOption;
+use std::sync::Arc;
 
-use super::client::{AgentClient, Patience, fits};
+use crossbeam_channel::{Receiver, select};
+
+use super::call::{Answered, Sending, leave, taken_down, understood};
+use super::channel::{Channel, Patience};
+use super::client::{AgentClient, fits};
 use super::error::RpcError;
+use super::h2::calls::Calls;
+use super::h2::link::Link;
+use super::h2::session::StreamId;
 use super::legacy::{self, Asked};
 use super::limits::{ACCEPT_DEADLINE, EXECUTE_MARGIN};
 use crate::base::cancel::Cancel;
@@ -22,30 +27,30 @@ use crate::wire::proto;
 /// A call that is on its way. Dropping it gives up on the answer; the execution itself goes on
 /// until it ends or is cancelled.
 pub struct PendingExecution {
-    answer: Receiver<Result<Executed, RpcError>>,
-    abort: AbortHandle,
+    answer: Receiver<Answered>,
+    asked: Asked,
+    link: Arc<Link<Calls>>,
+    stream: StreamId,
+    /// Kept open.
+    _channel: Channel,
 }
 
 impl PendingExecution {
-    /// For `select!`: gets exactly one value, or is disconnected when the client is taken down,
-    /// which means the same as [`RpcError::Interrupted`].
-    pub fn receiver(&self) -> &Receiver<Result<Executed, RpcError>> {
-        &self.answer
-    }
-
-    /// Waits for the answer; `None` once `cancel` is pulled.
-    pub fn wait(&self, cancel: &Cancel) -> Option<Result<Executed, RpcError>> {
-        select! {
-            recv(self.answer) -> answer => Some(answer.unwrap_or_else(|_| Err(taken_down()))),
-            recv(cancel.receiver()) -> _ => None,
-        }
+    /// Waits for the answer; `None` once `gone` is pulled. To be asked until it has answered.
+    pub fn wait(&self, gone: &Cancel) -> Option<Result<Executed, RpcError>> {
+        let answered = select! {
+            recv(self.answer) -> answer => answer.unwrap_or_else(|_| Err(taken_down())),
+            recv(gone.receiver()) -> _ => return None,
+        };
+        let response = understood::<proto::ExecutionResponse>(answered);
+        Some(response.and_then(|response| executed(&self.asked, response)))
     }
 }
 
 impl Drop for PendingExecution {
     fn drop(&mut self) {
         // Does nothing to a call that has ended.
-        self.abort.abort();
+        leave(&self.link, self.stream);
     }
 }
 
@@ -79,30 +84,25 @@ impl AgentClient {
         };
         let message = request_to_proto(request);
         fits(&message)?;
-        self.ready(Patience::FailFast)?;
-        let option = deadline.map_or_else(CallOption::default, |deadline| {
-            CallOption::default().timeout(deadline)
-        });
-        let stub = self.stub();
-        let call = stub
-            .execute_function_async_opt(&message, option)
-            .map_err(RpcError::of_start)?;
-        let (sender, answer) = bounded(1);
-        let (abort, registration) = AbortHandle::new_pair();
-        let delivery = async move {
-            let result = call.await.map_err(RpcError::of_call);
-            // The receiver is gone when nobody waits any more.
-            let _ = sender.send(result.and_then(|response| understood(&asked, response)));
+        let channel = self.channel();
+        let link = channel.ready(Patience::FailFast)?;
+        let sending = Sending::new(channel, proto::EXECUTE_FUNCTION);
+        let sending = match deadline {
+            Some(deadline) => sending.within(deadline),
+            None => sending,
         };
-        let delivery = Abortable::new(delivery, registration);
-        stub.client.spawn(async move {
-            let _ = delivery.await;
-        });
-        Ok(PendingExecution { answer, abort })
+        let (stream, answer) = sending.start_with_deadline(&link, &message)?;
+        Ok(PendingExecution {
+            answer,
+            asked,
+            link,
+            stream,
+            _channel: channel.clone(),
+        })
     }
 }
 
-fn understood(asked: &Asked, response: proto::ExecutionResponse) -> Result<Executed, RpcError> {
+fn executed(asked: &Asked, response: proto::ExecutionResponse) -> Result<Executed, RpcError> {
     let Some(record) = response.record else {
         return legacy::executed(asked, response);
     };
@@ -112,10 +112,4 @@ fn understood(asked: &Asked, response: proto::ExecutionResponse) -> Result<Execu
         record,
         output: output_from_proto(response.output, response.output_changes)?,
     })
-}
-
-fn taken_down() -> RpcError {
-    RpcError::Interrupted {
-        message: "the client was taken down".to_owned(),
-    }
 }

@@ -1,14 +1,18 @@
 //! Watching an execution: output as it is produced, then its record.
 
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::Stream;
-use grpcio::{CallOption, ClientSStreamReceiver};
+use crossbeam_channel::{Receiver, at, never, select, unbounded};
+use prost::Message;
 
-use super::client::{AgentClient, Patience};
+use super::call::{Sending, cancel, taken_down};
+use super::channel::{Channel, Patience};
+use super::client::AgentClient;
 use super::error::RpcError;
-use super::wait::{Waited, wait_for};
+use super::h2::calls::{Answers, Arrived, Calls};
+use super::h2::link::Link;
+use super::h2::session::StreamId;
 use crate::base::cancel::Cancel;
 use crate::model::ids::{AgentId, ExecutionId};
 use crate::wire::execution::check_origin;
@@ -17,7 +21,12 @@ use crate::wire::proto;
 
 /// A stream of events. Dropping it ends the call; the execution goes on.
 pub struct Follower {
-    stream: ClientSStreamReceiver<proto::FollowEvent>,
+    /// Bounded by the stream's window: what is not taken holds the agent back.
+    arrived: Receiver<Arrived>,
+    link: Arc<Link<Calls>>,
+    stream: StreamId,
+    /// Kept open.
+    _channel: Channel,
     execution: ExecutionId,
     agent: AgentId,
     is_over: bool,
@@ -43,17 +52,21 @@ impl AgentClient {
     /// [`RpcError::Unreachable`]. What the agent has to say, also that it does not know this
     /// call, comes with the first [`Follower::next`].
     pub fn follow(&self, execution: &ExecutionId, offset: u64) -> Result<Follower, RpcError> {
-        self.ready(Patience::UntilBound)?;
+        let channel = self.channel();
+        let link = channel.ready(Patience::UntilBound)?;
         let request = proto::FollowRequest {
             execution_id: execution.to_string(),
             offset: i64::try_from(offset).unwrap_or(i64::MAX),
         };
-        let stream = self
-            .stub()
-            .follow_execution_opt(&request, CallOption::default())
-            .map_err(RpcError::of_start)?;
+        let (sender, arrived) = unbounded();
+        let deliver = Box::new(move |event| sender.send(event).is_ok());
+        let sending = Sending::new(channel, proto::FOLLOW_EXECUTION);
+        let stream = sending.start(&link, Some(&request), Answers::HeldBack, deliver)?;
         Ok(Follower {
+            arrived,
+            link,
             stream,
+            _channel: channel.clone(),
             execution: execution.clone(),
             agent: self.agent().clone(),
             is_over: false,
@@ -71,30 +84,35 @@ impl Follower {
         if self.is_over {
             return Ok(Next::Over);
         }
-        let stream = &mut self.stream;
-        let polled = wait_for(
-            |context| Pin::new(&mut *stream).poll_next(context),
-            cancel,
-            deadline,
-        );
-        let event = match polled {
-            Waited::Cancelled => return Ok(Next::Cancelled),
-            Waited::TimedOut => return Ok(Next::TimedOut),
-            Waited::Done(event) => event,
+        let timer = deadline.map_or_else(never, at);
+        let arrived = select! {
+            recv(self.arrived) -> arrived => arrived,
+            recv(cancel.receiver()) -> _ => return Ok(Next::Cancelled),
+            recv(timer) -> _ => return Ok(Next::TimedOut),
         };
-        let event = self.checked(event);
+        let arrived = arrived.unwrap_or_else(|_| Arrived::Over(Err(taken_down())));
+        let event = self.understood(arrived);
         self.is_over = !matches!(event, Ok(FollowEvent::Output(_)));
         event.map(Next::Event)
     }
 
-    fn checked(
-        &self,
-        event: Option<grpcio::Result<proto::FollowEvent>>,
-    ) -> Result<FollowEvent, RpcError> {
-        let event = event.ok_or_else(|| RpcError::Interrupted {
-            message: "the agent ended the stream without a record".to_owned(),
-        })?;
-        let event = event_from_proto(event.map_err(RpcError::of_call)?)?;
+    fn understood(&self, arrived: Arrived) -> Result<FollowEvent, RpcError> {
+        let (bytes, owed) = match arrived {
+            Arrived::Message { bytes, owed } => (bytes, owed),
+            Arrived::Over(Err(failure)) => return Err(RpcError::of_failure(failure)),
+            Arrived::Over(Ok(())) => {
+                return Err(RpcError::Interrupted {
+                    message: "the agent ended the stream without a record".to_owned(),
+                });
+            }
+        };
+        let stream = self.stream;
+        // A link that is over has nothing more to give.
+        let _ = self
+            .link
+            .with(|session, calls| calls.taken(session, stream, owed));
+        let event = proto::FollowEvent::decode(&*bytes);
+        let event = event_from_proto(event.map_err(|source| RpcError::Garbled { source })?)?;
         if let FollowEvent::Ended(record) = &event {
             check_origin(record, &self.execution, &self.agent)?;
         }
@@ -104,6 +122,6 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.stream.cancel();
+        cancel(&self.link, self.stream);
     }
 }

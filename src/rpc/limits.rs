@@ -6,6 +6,11 @@ use std::time::Duration;
 pub(crate) const MAX_DEPLOY_BYTES: usize = 50 << 20;
 /// One message, both ways: an archive, or an execution's output, and what surrounds it.
 pub(crate) const MAX_MESSAGE_BYTES: usize = MAX_DEPLOY_BYTES + (2 << 20);
+/// Of messages that have not come in whole, or are whole and their call cannot go on yet, on one connection: a few
+/// of the largest.
+pub(crate) const BUFFERED_MOST: usize = 4 * MAX_MESSAGE_BYTES;
+/// Of messages that wait for a peer to take them, on one connection: as many again.
+pub(crate) const QUEUED_MOST: usize = 4 * MAX_MESSAGE_BYTES;
 /// One piece of a pushed release: large enough to keep a fast network busy, small enough for
 /// flow control to be felt.
 pub(crate) const RELEASE_CHUNK_BYTES: usize = 512 << 10;
@@ -18,11 +23,11 @@ pub(crate) const PROBE_BOUND: Duration = Duration::from_secs(5);
 /// Calls that answer from memory.
 pub(crate) const STATUS_DEADLINE: Duration = Duration::from_secs(5);
 /// Calls that read or write the agent's disk.
-pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(30);
+pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// A cancel answers once the whole process tree is dead, or after 20 s that it is not: twice that.
 pub(crate) const CANCEL_DEADLINE: Duration = Duration::from_secs(40);
 /// A release of the largest size over a slow line, and its extraction.
-pub(crate) const RELEASE_DEADLINE: Duration = Duration::from_secs(15 * 60);
+pub const RELEASE_DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// An asynchronous execution is answered when it is on the agent's disk.
 pub(crate) const ACCEPT_DEADLINE: Duration = Duration::from_secs(30);
 /// Beyond an execution's own timeout: killing its tree, and sending up to 50 MiB of output.
@@ -65,13 +70,8 @@ pub(crate) const RECONNECT_MOST: Duration = Duration::from_secs(5);
 
 /// Calls at once on one connection: far above what an agent admits, so that a full agent answers
 /// by its own refusal and not by the silence of a queue in the transport.
-pub(crate) const MAX_STREAMS: i32 = 4096;
+pub(crate) const MAX_STREAMS: u32 = 4096;
+/// Requests of one connection that are whole and wait for the thread that looks at them.
+pub(crate) const REQUESTS_QUEUED: usize = 4096;
 /// A stranger that connects and says nothing is cut off after this.
 pub(crate) const HANDSHAKE_BOUND: Duration = Duration::from_secs(10);
-/// Calls that the server has room to accept before it has looked at the previous ones, for each
-/// of its threads; each costs memory while idle.
-pub(crate) const REQUEST_SLOTS: usize = 64;
-/// Completion-queue threads of a client or a server: they only move bytes, all work is elsewhere.
-pub(crate) const POLL_THREADS: usize = 2;
-/// For the completion-queue threads to end once nothing uses them any more.
-pub(crate) const JOIN_BOUND: Duration = Duration::from_secs(5);

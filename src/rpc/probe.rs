@@ -1,20 +1,18 @@
-//! Who serves at an address: a bare TLS handshake, from which the agent's id is read, because the
-//! gRPC library wants to know a name before it dials.
+//! Who serves at an address: a bare TLS handshake, from which the agent's id is read, because a channel
+//! has to know whom it goes to.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::io;
+use std::time::Instant;
 
 use openssl::error::ErrorStack;
-use openssl::pkey::PKey;
-use openssl::ssl::{HandshakeError, SslConnector, SslMethod, SslVerifyMode};
-use openssl::x509::store::X509StoreBuilder;
-use openssl::x509::{X509, X509Ref};
 use thiserror::Error;
 
 use super::address::Address;
 use super::error::RpcError;
-use super::tls::TlsIdentity;
+use super::h2::dial::{self, DialError};
+use super::h2::transport::{Opening, TransportError};
+use super::tls::{TlsIdentity, names_of, unnamed};
 use crate::model::ids::AgentId;
 use crate::wire::names::agent_of;
 
@@ -61,124 +59,33 @@ pub fn probe_identity(
     identity: &TlsIdentity,
     deadline: Instant,
 ) -> Result<AgentId, ProbeError> {
-    let connector = connector(identity)?;
-    let connect = |source| ProbeError::Connect {
+    let unreachable = |source| ProbeError::Connect {
         address: address.clone(),
         source,
     };
-    let stream = connect_any(address, deadline).map_err(connect)?;
-    let configuration = connector
-        .configure()?
-        .verify_hostname(false)
-        .use_server_name_indication(false);
-    let handshake = configuration.connect("", Bounded { stream, deadline });
-    let stream = handshake.map_err(|error| refused(address, error))?;
-    let certificate = stream.ssl().peer_certificate();
-    certificate
-        .and_then(|certificate| agent_in(&certificate))
-        .ok_or_else(|| ProbeError::NoAgent {
-            address: address.clone(),
-        })
-}
-
-fn connector(identity: &TlsIdentity) -> Result<SslConnector, ErrorStack> {
-    // Trusts our CA and nobody else's: not the system's store either.
-    let mut trusted = X509StoreBuilder::new()?;
-    trusted.add_cert(X509::from_pem(identity.ca())?)?;
-    let mut builder = SslConnector::builder(SslMethod::tls_client())?;
-    builder.set_cert_store(trusted.build());
-    builder.set_verify(SslVerifyMode::PEER);
-    builder.set_certificate(X509::from_pem(identity.certificate())?.as_ref())?;
-    builder.set_private_key(PKey::private_key_from_pem(identity.key())?.as_ref())?;
-    builder.set_alpn_protos(b"\x02h2")?;
-    Ok(builder.build())
-}
-
-fn connect_any(address: &Address, deadline: Instant) -> io::Result<TcpStream> {
-    let (host, port) = address.host_and_port();
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for resolved in (host.as_str(), port).to_socket_addrs()? {
-        match connect_one(&resolved, deadline) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn connect_one(address: &SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(address, left(deadline)?)?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-fn refused(address: &Address, error: HandshakeError<Bounded>) -> ProbeError {
-    let reason = match error {
-        HandshakeError::SetupFailure(source) => return ProbeError::Prepare(source),
-        HandshakeError::Failure(stream) | HandshakeError::WouldBlock(stream) => {
-            match stream.into_error().into_io_error() {
-                Ok(source) => {
-                    return ProbeError::Connect {
-                        address: address.clone(),
-                        source,
-                    };
-                }
-                // Has its cause in its text already.
-                Err(error) => error.to_string(),
-            }
-        }
-    };
-    ProbeError::Untrusted {
+    let untrusted = |error: &dyn fmt::Display| ProbeError::Untrusted {
         address: address.clone(),
-        reason,
-    }
-}
-
-/// Exactly one name, and an agent's.
-fn agent_in(certificate: &X509Ref) -> Option<AgentId> {
-    let names = certificate.subject_alt_names()?;
-    let mut names = names.iter();
-    match (names.next(), names.next()) {
-        (Some(name), None) => agent_of(name.dnsname()?),
+        reason: error.to_string(),
+    };
+    let ssl = unnamed(identity)?;
+    let shaken = dial::connect(address, deadline)
+        .and_then(|socket| dial::shake_hands(&socket, Some(ssl), Opening::Connect, deadline));
+    let transport = shaken.map_err(|error| match error {
+        DialError::Connect(source) | DialError::Broke(source) => unreachable(source),
+        DialError::Transport(TransportError::Setup(source)) => ProbeError::Prepare(source),
+        // Has its cause in its text already.
+        DialError::Transport(TransportError::Tls(error)) => untrusted(&error),
+        DialError::Transport(error @ TransportError::Closed) => untrusted(&error),
+        error @ (DialError::Session(_) | DialError::OtherName { .. } | DialError::Protocol) => {
+            untrusted(&error)
+        }
+    })?;
+    let names = transport.ssl().map(names_of).unwrap_or_default();
+    match &names[..] {
+        [name] => agent_of(name),
         _ => None,
     }
-}
-
-/// Gives every read and write what is left of the time: a peer that trickles cannot stretch it.
-#[derive(Debug)]
-struct Bounded {
-    stream: TcpStream,
-    deadline: Instant,
-}
-
-impl Read for Bounded {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(left(self.deadline)?))?;
-        self.stream.read(buffer).map_err(timed_out)
-    }
-}
-
-impl Write for Bounded {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(left(self.deadline)?))?;
-        self.stream.write(buffer).map_err(timed_out)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
-/// A socket's timeout reads as "would block", which OpenSSL would take for "try again".
-fn timed_out(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
-        _ => error,
-    }
-}
-
-fn left(deadline: Instant) -> io::Result<Duration> {
-    Some(deadline.saturating_duration_since(Instant::now()))
-        .filter(|left| !left.is_zero())
-        .ok_or_else(|| io::ErrorKind::TimedOut.into())
+    .ok_or_else(|| ProbeError::NoAgent {
+        address: address.clone(),
+    })
 }

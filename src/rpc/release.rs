@@ -3,17 +3,23 @@
 
 use std::io::{self, ErrorKind, Read};
 
-use futures_executor::block_on;
-use futures_util::SinkExt;
-use grpcio::{CallOption, ClientCStreamSender, WriteFlags};
+use std::time::Instant;
 
-use super::client::{AgentClient, Patience, acknowledged};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+use super::call::{Answered, Sending, cancel, one_answer, taken_down, understood};
+use super::channel::Patience;
+use super::client::{AgentClient, acknowledged};
 use super::error::RpcError;
+use super::grpc::framing::framed;
+use super::h2::calls::{Answers, Calls};
+use super::h2::link::Link;
+use super::h2::session::StreamId;
 use super::limits::{MAX_DEPLOY_BYTES, RELEASE_CHUNK_BYTES, RELEASE_DEADLINE};
 use crate::model::function::{Code, FunctionConfig};
 use crate::model::ids::FunctionName;
 use crate::wire::function::{config_to_proto, header_to_proto};
-use crate::wire::proto::{self, AgentServiceClient, release_chunk::Part};
+use crate::wire::proto::{self, release_chunk::Part};
 
 /// What is sent beside the archive.
 #[derive(Debug, Clone, Copy)]
@@ -28,10 +34,13 @@ pub struct OutgoingRelease<'a> {
     pub config: Option<&'a FunctionConfig>,
 }
 
-enum Sent {
-    Whole,
-    /// The agent ended the call before it had everything; its status says why.
-    Stopped,
+/// A call whose request streams out. Dropped before its answer, it is given up, and the agent discards what it
+/// got.
+struct Pushing<'a> {
+    link: &'a Link<Calls>,
+    stream: StreamId,
+    answer: Receiver<Answered>,
+    deadline: Instant,
 }
 
 impl AgentClient {
@@ -60,19 +69,19 @@ impl AgentClient {
         release: &OutgoingRelease<'_>,
         archive: impl Read,
     ) -> Result<String, RpcError> {
-        self.ready(Patience::UntilBound)?;
-        let option = CallOption::default().timeout(RELEASE_DEADLINE);
-        let (mut sink, answer) = self
-            .stub()
-            .push_release_opt(option)
-            .map_err(RpcError::of_start)?;
-        // Dropping the sink unclosed cancels the call: the agent discards what it got.
-        let sent = send(&mut sink, release, archive).map_err(RpcError::Source)?;
-        if let Sent::Whole = sent {
-            // A failure to close is a failure of the call, which the answer tells.
-            let _ = block_on(sink.close());
-        }
-        let answer = block_on(answer).map_err(RpcError::of_call)?;
+        let channel = self.channel();
+        let link = channel.ready(Patience::UntilBound)?;
+        let (sender, answer) = bounded(1);
+        let sending = Sending::new(channel, proto::PUSH_RELEASE).within(RELEASE_DEADLINE);
+        let stream = sending.start(&link, None, Answers::One, one_answer(sender))?;
+        let mut pushing = Pushing {
+            link: &link,
+            stream,
+            answer,
+            deadline: Instant::now() + RELEASE_DEADLINE,
+        };
+        send(&mut pushing, release, archive).map_err(RpcError::Source)?;
+        let answer = pushing.answer()?;
         acknowledged(answer.success, answer.message)?;
         Ok(answer.remark)
     }
@@ -97,18 +106,50 @@ impl AgentClient {
             code_archive,
             config: release.config.map(config_to_proto),
         };
-        let start = AgentServiceClient::deploy_function_async_opt;
-        let answer = self.unary(start, &package, RELEASE_DEADLINE)?;
+        let start = proto::DEPLOY_FUNCTION;
+        let answer = self.call(start, &package, RELEASE_DEADLINE)?;
         acknowledged(answer.success, answer.message)?;
         Ok(answer.remark)
     }
 }
 
+impl Pushing<'_> {
+    /// Sends a piece once there is room for it; `false` when the agent has ended the call before it had everything:
+    /// its answer says why.
+    fn send(&mut self, chunk: &proto::ReleaseChunk) -> bool {
+        let (sender, room) = bounded(1);
+        let sent = self
+            .link
+            .with(|session, calls| calls.send(session, self.stream, framed(chunk), sender));
+        // Without room before the deadline, waiting for the answer says so.
+        matches!(sent, Ok(Ok(true))) && room.recv_deadline(self.deadline).is_ok()
+    }
+
+    fn answer(self) -> Result<proto::DeploymentAck, RpcError> {
+        let _ = self
+            .link
+            .with(|session, calls| calls.finish(session, self.stream));
+        match self.answer.recv_deadline(self.deadline) {
+            Ok(answered) => understood(answered),
+            Err(RecvTimeoutError::Timeout) => Err(RpcError::Deadline),
+            Err(RecvTimeoutError::Disconnected) => understood(Err(taken_down())),
+        }
+    }
+}
+
+impl Drop for Pushing<'_> {
+    fn drop(&mut self) {
+        // Does nothing to a call that has ended.
+        cancel(self.link, self.stream);
+    }
+}
+
+/// Ends early where the agent does.
 fn send(
-    sink: &mut ClientCStreamSender<proto::ReleaseChunk>,
+    pushing: &mut Pushing<'_>,
     release: &OutgoingRelease<'_>,
     mut archive: impl Read,
-) -> io::Result<Sent> {
+) -> io::Result<()> {
     let header = header_to_proto(
         release.function,
         release.code,
@@ -118,13 +159,12 @@ fn send(
     let mut part = Part::Header(header);
     loop {
         let chunk = proto::ReleaseChunk { part: Some(part) };
-        // Waits until the transport has room: this is the flow control.
-        if block_on(sink.send((chunk, WriteFlags::default()))).is_err() {
-            return Ok(Sent::Stopped);
+        if !pushing.send(&chunk) {
+            return Ok(());
         }
         let data = piece(&mut archive)?;
         if data.is_empty() {
-            return Ok(Sent::Whole);
+            return Ok(());
         }
         part = Part::Data(data);
     }

@@ -1,106 +1,154 @@
-//! What a service needs to answer calls without ever blocking a completion-queue thread.
+//! What a service answers calls with.
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
 
-use futures_executor::block_on;
-use futures_util::{Sink, SinkExt, StreamExt};
-use grpcio::{
-    ClientStreamingSink, RequestStream, RpcContext, ServerStreamingSink, UnarySink, WriteFlags,
-};
+use prost::Message;
 
-use super::environment::is_poll_thread;
+use super::grpc::framing::framed;
+use super::grpc::status::{Code, Status};
+use super::h2::link::Over;
+use super::h2::requests::{Messages, Responder, Undo};
 use super::status::Refusal;
-use crate::base::cancel::{Cancel, Trigger, pair};
+use crate::base::cancel::Cancel;
 use crate::base::causes::with_causes;
 use crate::base::threads::lock;
+use crate::wire::method::Method;
 use crate::wire::proto::{self, release_chunk::Part};
 
-/// The one answer to a call, which whoever comes first may give: a pool's thread, or the
-/// completion-queue thread that finds the pool full. Dropped unanswered, it ends the call.
-pub(crate) struct Reply<T> {
-    sink: Arc<Mutex<Option<UnarySink<T>>>>,
+pub use super::h2::requests::Incoming;
+
+/// The one answer to a call, which whoever comes first may give: a pool's thread, or the one that finds the
+/// pool full. Dropped unanswered, it ends the call.
+pub struct Reply<A> {
+    responder: Arc<Mutex<Option<Responder>>>,
+    answers: std::marker::PhantomData<fn(A)>,
 }
 
-impl<T> Clone for Reply<T> {
-    fn clone(&self) -> Reply<T> {
+impl<A> Clone for Reply<A> {
+    fn clone(&self) -> Reply<A> {
         Reply {
-            sink: Arc::clone(&self.sink),
+            responder: Arc::clone(&self.responder),
+            answers: self.answers,
         }
     }
 }
 
-impl<T: Send + 'static> Reply<T> {
-    /// Of a call.
-    pub(crate) fn new(sink: UnarySink<T>) -> Reply<T> {
-        Reply {
-            sink: Arc::new(Mutex::new(Some(sink))),
+impl<A: Message> Reply<A> {
+    /// Has `undo` done, on a thread that must not wait, should the caller cancel before he is answered. `Break`
+    /// when he has left.
+    pub fn on_cancel(&self, undo: Undo) -> ControlFlow<()> {
+        let responder = lock(&self.responder);
+        let is_there = responder
+            .as_ref()
+            .map(|responder| responder.on_cancel(undo));
+        match is_there {
+            Some(Ok(())) => ControlFlow::Continue(()),
+            Some(Err(Over)) | None => ControlFlow::Break(()),
         }
     }
 
-    /// Answers, and waits until the answer is on its way. A second answer is ignored, and so is
-    /// a caller that has left. Not for completion-queue threads: see [`Reply::send_from`].
-    pub(crate) fn send(&self, answer: Result<T, Refusal>) {
-        debug_assert!(!is_poll_thread(), "would wait for itself");
-        let Some(sink) = lock(&self.sink).take() else {
+    /// Answers, and does not wait for it to arrive. A second answer is ignored, and so is a caller that has
+    /// left.
+    pub fn send(&self, answer: Result<A, Refusal>) {
+        let Some(responder) = lock(&self.responder).take() else {
             return;
         };
         let sent = match answer {
-            Ok(answer) => block_on(sink.success(answer)),
-            Err(refusal) => block_on(sink.fail(refusal.to_status())),
+            Ok(answer) => responder.answer(framed(&answer)),
+            Err(refusal) => responder.end(&refusal.to_status()),
         };
-        note_left(sent);
+        note_left(&sent);
+    }
+}
+
+/// A call with one request and one answer, as the method's types; `None`, and answered, where the request is
+/// none of its type.
+pub fn unary<Q: Message + Default, A>(
+    _: Method<Q, A>,
+    incoming: Incoming,
+) -> Option<(Q, Reply<A>)> {
+    let (request, responder) = decoded(incoming)?;
+    let reply = Reply {
+        responder: Arc::new(Mutex::new(Some(responder))),
+        answers: std::marker::PhantomData,
+    };
+    Some((request, reply))
+}
+
+/// The same for a call with many answers.
+pub(crate) fn streaming_out<Q: Message + Default, A>(
+    _: Method<Q, A>,
+    incoming: Incoming,
+) -> Option<(Q, EventSink<A>)> {
+    let (request, responder) = decoded(incoming)?;
+    Some((
+        request,
+        EventSink {
+            responder,
+            events: std::marker::PhantomData,
+        },
+    ))
+}
+
+fn decoded<Q: Message + Default>(incoming: Incoming) -> Option<(Q, Responder)> {
+    match Q::decode(&*incoming.message) {
+        Ok(request) => Some((request, incoming.responder)),
+        Err(error) => {
+            let text = format!("the request cannot be decoded: {}", with_causes(&error));
+            note_left(&incoming.responder.end(&Status::new(Code::Internal, text)));
+            None
+        }
+    }
+}
+
+/// A release that is pushed: its archive, and how to answer.
+pub(crate) struct Pushed {
+    /// As it comes in.
+    pub archive: ArchiveStream,
+    responder: Responder,
+}
+
+impl Pushed {
+    /// Of a call whose messages stream in.
+    pub(crate) fn new(incoming: Incoming) -> Option<Pushed> {
+        Some(Pushed {
+            archive: ArchiveStream {
+                messages: incoming.messages?,
+                piece: Vec::new(),
+                position: 0,
+                missing: 0,
+            },
+            responder: incoming.responder,
+        })
     }
 
-    /// Answers from the completion-queue thread that handles the call.
-    pub(crate) fn send_from(&self, context: &RpcContext<'_>, answer: Result<T, Refusal>) {
-        let Some(sink) = lock(&self.sink).take() else {
-            return;
-        };
-        let sent = match answer {
-            Ok(answer) => sink.success(answer),
-            Err(refusal) => sink.fail(refusal.to_status()),
-        };
-        context.spawn(async move {
-            note_left(sent.await);
+    /// Answers.
+    pub(crate) fn answer(self, answer: Result<proto::DeploymentAck, Refusal>) {
+        note_left(&match answer {
+            Ok(answer) => self.responder.answer(framed(&answer)),
+            Err(refusal) => self.responder.end(&refusal.to_status()),
         });
     }
-}
-
-/// Whether the caller must hand an answer to another thread: see [`Reply::send`].
-pub(crate) fn must_not_block() -> bool {
-    is_poll_thread()
 }
 
 /// An archive as it comes in: reads exactly as many bytes as its header announces. More and
 /// fewer are errors.
 pub(crate) struct ArchiveStream {
-    stream: RequestStream<proto::ReleaseChunk>,
+    messages: Messages,
     piece: Vec<u8>,
     position: usize,
     missing: u64,
 }
 
 impl ArchiveStream {
-    /// Reads nothing yet. Keep it until the call is answered: dropped unread, it cancels the call.
-    pub(crate) fn new(stream: RequestStream<proto::ReleaseChunk>) -> ArchiveStream {
-        ArchiveStream {
-            stream,
-            piece: Vec::new(),
-            position: 0,
-            missing: 0,
-        }
-    }
-
     /// Reads the header, which comes first; to be called once, before reading.
     ///
     /// # Errors
     /// When something else comes first, or the caller left.
     pub(crate) fn header(&mut self) -> io::Result<proto::ReleaseHeader> {
-        match next_part(&mut self.stream)? {
+        match self.next_part()? {
             Some(Part::Header(header)) => {
                 self.missing = u64::try_from(header.size_bytes).unwrap_or(0);
                 Ok(header)
@@ -111,7 +159,7 @@ impl ArchiveStream {
 
     fn refill(&mut self) -> io::Result<()> {
         self.position = 0;
-        self.piece = match next_part(&mut self.stream)? {
+        self.piece = match self.next_part()? {
             Some(Part::Data(data)) => data,
             Some(Part::Header(_)) => return Err(invalid("the release has two headers")),
             None if self.missing == 0 => Vec::new(),
@@ -125,6 +173,18 @@ impl ArchiveStream {
             .checked_sub(self.piece.len() as u64)
             .ok_or_else(|| invalid("the archive is longer than its header says"))?;
         Ok(())
+    }
+
+    fn next_part(&self) -> io::Result<Option<Part>> {
+        let gone = |Over| io::Error::from(io::ErrorKind::ConnectionAborted);
+        let Some(bytes) = self.messages.next().map_err(gone)? else {
+            return Ok(None);
+        };
+        proto::ReleaseChunk::decode(&*bytes)
+            .ok()
+            .and_then(|chunk| chunk.part)
+            .map(Some)
+            .ok_or_else(|| invalid("the release has a piece that cannot be read"))
     }
 }
 
@@ -140,109 +200,40 @@ impl Read for ArchiveStream {
     }
 }
 
-/// Answers a pushed release, on a thread that may block.
-pub(crate) fn answer_push(
-    sink: ClientStreamingSink<proto::DeploymentAck>,
-    answer: Result<proto::DeploymentAck, Refusal>,
-) {
-    let sent = match answer {
-        Ok(answer) => block_on(sink.success(answer)),
-        Err(refusal) => block_on(sink.fail(refusal.to_status())),
-    };
-    note_left(sent);
-}
-
-/// Notes that an answer did not arrive, which is nobody's fault: its caller left first.
-pub(crate) fn note_left(sent: grpcio::Result<()>) {
-    if let Err(error) = sent {
-        log::debug!("the caller left before its answer: {}", with_causes(&error));
-    }
-}
-
-/// Events to a follower, on a thread that may block. Knows when the follower leaves, also while
+/// Events to a follower, on a thread that may wait. Knows when the follower leaves, also while
 /// nothing is sent.
 pub(crate) struct EventSink<M> {
-    sink: ServerStreamingSink<M>,
-    left: Trigger,
-    cancel: Cancel,
+    responder: Responder,
+    events: std::marker::PhantomData<fn(M)>,
 }
 
-struct PullOnWake(Trigger);
-
-impl Wake for PullOnWake {
-    fn wake(self: Arc<Self>) {
-        self.0.pull();
-    }
-}
-
-impl<M: Send + 'static> EventSink<M> {
-    /// Of a call.
-    pub(crate) fn new(sink: ServerStreamingSink<M>) -> EventSink<M> {
-        let (left, cancel) = pair();
-        let mut events = EventSink { sink, left, cancel };
-        events.watch();
-        events
-    }
-
+impl<M: Message> EventSink<M> {
     /// Pulled when the follower has left.
     pub(crate) fn left(&self) -> Cancel {
-        self.cancel.clone()
+        self.responder.left().clone()
     }
 
     /// Sends, as fast as the follower takes it; `Break` once it has left.
-    pub(crate) fn send(&mut self, message: M) -> ControlFlow<()> {
-        // The library must not be asked again about a call that has ended.
-        if self.cancel.is_pulled() {
-            return ControlFlow::Break(());
+    pub(crate) fn send(&mut self, message: &M) -> ControlFlow<()> {
+        match self.responder.send(framed(message)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(Over) => ControlFlow::Break(()),
         }
-        if block_on(self.sink.send((message, WriteFlags::default()))).is_err() {
-            self.left.pull();
-            return ControlFlow::Break(());
-        }
-        self.watch();
-        if self.cancel.is_pulled() {
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
     }
 
     /// Ends the stream, with a status if it did not go well.
-    pub(crate) fn finish(mut self, result: Result<(), Refusal>) {
-        if self.cancel.is_pulled() {
-            return;
-        }
-        let ended = match result {
-            Ok(()) => block_on(self.sink.close()),
-            Err(refusal) => block_on(self.sink.fail(refusal.to_status())),
+    pub(crate) fn finish(self, result: Result<(), Refusal>) {
+        let status = match result {
+            Ok(()) => Status::new(Code::Ok, ""),
+            Err(refusal) => refusal.to_status(),
         };
-        if let Err(error) = ended {
-            log::debug!("the follower left before the end: {}", with_causes(&error));
-        }
-    }
-
-    /// With nothing in flight, the only thing that the sink can wake for is the call's end. Each
-    /// blocking send puts its own waker in this one's place.
-    fn watch(&mut self) {
-        let waker = Waker::from(Arc::new(PullOnWake(self.left.clone())));
-        let mut context = Context::from_waker(&waker);
-        if let Poll::Ready(Err(_)) = Pin::new(&mut self.sink).poll_ready(&mut context) {
-            self.left.pull();
-        }
+        note_left(&self.responder.end(&status));
     }
 }
 
-fn next_part(stream: &mut RequestStream<proto::ReleaseChunk>) -> io::Result<Option<Part>> {
-    match block_on(stream.next()) {
-        None => Ok(None),
-        Some(Ok(chunk)) => chunk
-            .part
-            .map(Some)
-            .ok_or_else(|| invalid("the release has an empty piece")),
-        Some(Err(error)) => Err(io::Error::new(
-            io::ErrorKind::ConnectionAborted,
-            // Has its cause in its text already.
-            error.to_string(),
-        )),
+fn note_left(sent: &Result<(), Over>) {
+    if sent.is_err() {
+        log::debug!("a caller left before its answer");
     }
 }
 

@@ -1,9 +1,9 @@
 //! Refusals as gRPC statuses: one exhaustive match each way. The kind travels in the status's
 //! details; the code is for peers and tools that know only codes.
 
-use grpcio::{RpcStatus, RpcStatusCode};
 use thiserror::Error;
 
+use super::grpc::status::{Code, Status};
 use crate::wire::error::{Detail, ErrorKind};
 
 /// The agent says no, and why. Except for [`ErrorKind::Storage`], nothing was done.
@@ -19,39 +19,43 @@ pub struct Refusal {
 
 impl Refusal {
     /// For the caller.
-    pub(crate) fn to_status(&self) -> RpcStatus {
+    pub(crate) fn to_status(&self) -> Status {
         let detail = Detail {
             kind: self.kind,
             subject: self.subject.clone(),
         };
-        RpcStatus::with_details(code(self.kind), self.message.clone(), detail.encode())
+        Status {
+            code: code(self.kind),
+            message: self.message.clone(),
+            details: detail.encode(),
+        }
     }
 
     /// `None` for a status without a kind that this Flux knows.
-    pub(crate) fn from_status(status: &RpcStatus) -> Option<Refusal> {
-        let detail = Detail::decode(status.details())?;
+    pub(crate) fn from_status(status: &Status) -> Option<Refusal> {
+        let detail = Detail::decode(&status.details)?;
         Some(Refusal {
             kind: detail.kind,
             subject: detail.subject,
-            message: status.message().to_owned(),
+            message: status.message.clone(),
         })
     }
 }
 
-fn code(kind: ErrorKind) -> RpcStatusCode {
+fn code(kind: ErrorKind) -> Code {
     match kind {
         ErrorKind::FunctionAtCapacity
         | ErrorKind::AgentAtCapacity
         | ErrorKind::NoUserLeft
-        | ErrorKind::Busy => RpcStatusCode::RESOURCE_EXHAUSTED,
-        ErrorKind::FunctionNotFound | ErrorKind::ExecutionNotFound => RpcStatusCode::NOT_FOUND,
+        | ErrorKind::Busy => Code::ResourceExhausted,
+        ErrorKind::FunctionNotFound | ErrorKind::ExecutionNotFound => Code::NotFound,
         ErrorKind::FunctionNotDeployed | ErrorKind::FunctionOutOfDate | ErrorKind::Draining => {
-            RpcStatusCode::FAILED_PRECONDITION
+            Code::FailedPrecondition
         }
-        ErrorKind::ExecutionExists => RpcStatusCode::ALREADY_EXISTS,
-        ErrorKind::Invalid | ErrorKind::ArchiveRefused => RpcStatusCode::INVALID_ARGUMENT,
-        ErrorKind::Storage => RpcStatusCode::INTERNAL,
-        ErrorKind::NotAuthorised => RpcStatusCode::PERMISSION_DENIED,
+        ErrorKind::ExecutionExists => Code::AlreadyExists,
+        ErrorKind::Invalid | ErrorKind::ArchiveRefused => Code::InvalidArgument,
+        ErrorKind::Storage => Code::Internal,
+        ErrorKind::NotAuthorised => Code::PermissionDenied,
     }
 }
 
@@ -69,7 +73,7 @@ mod tests {
             };
             assert_eq!(Refusal::from_status(&refusal.to_status()), Some(refusal));
         }
-        let bare = RpcStatus::new(RpcStatusCode::NOT_FOUND);
+        let bare = Status::new(Code::NotFound, "");
         assert_eq!(Refusal::from_status(&bare), None);
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn cancel_to_proto(outcome: CancelOutcome) -> proto::CancelResponse {
 
 /// From an agent; `None` when a legacy one says no and leaves the reason open.
 pub(crate) fn cancel_from_proto(message: &proto::CancelResponse) -> Option<CancelOutcome> {
-    match proto::CancelOutcome::from_i32(message.outcome) {
+    match proto::CancelOutcome::try_from(message.outcome).ok() {
         Some(proto::CancelOutcome::Cancelled) => Some(CancelOutcome::Cancelled),
         Some(proto::CancelOutcome::AlreadyEnded) => Some(CancelOutcome::AlreadyEnded),
         Some(proto::CancelOutcome::UnknownExecution) => Some(CancelOutcome::UnknownExecution),

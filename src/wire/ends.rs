@@ -134,7 +134,7 @@ pub(crate) fn settled_to_proto(settled: &Settled) -> proto::SettleResponse {
 /// # Errors
 /// An outcome that is none, an end without its record.
 pub(crate) fn settled_from_proto(message: proto::SettleResponse) -> Result<Settled, WireError> {
-    match proto::SettleOutcome::from_i32(message.outcome) {
+    match proto::SettleOutcome::try_from(message.outcome).ok() {
         Some(proto::SettleOutcome::Running) => Ok(Settled::Running),
         Some(proto::SettleOutcome::Ended) => {
             let record = ended_record_from_proto(message.record)?;

@@ -150,7 +150,9 @@ impl Detail {
     /// `None` when the bytes are no detail, or of a kind that this Flux does not know.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Detail> {
         let detail = proto::ErrorDetail::decode(bytes).ok()?;
-        let kind = proto::ErrorKind::from_i32(detail.kind).and_then(ErrorKind::from_proto)?;
+        let kind = proto::ErrorKind::try_from(detail.kind)
+            .ok()
+            .and_then(ErrorKind::from_proto)?;
         Some(Detail {
             kind,
             subject: detail.subject,

@@ -13,6 +13,7 @@ pub mod execute;
 pub(crate) mod execution;
 pub mod function;
 pub mod listing;
+pub mod method;
 pub mod names;
 pub mod node;
 pub mod output;

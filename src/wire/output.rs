@@ -189,8 +189,8 @@ fn stream_to_proto(stream: Stream) -> proto::OutputStream {
 }
 
 fn stream_from_number(number: i32) -> Result<proto::OutputStream, WireError> {
-    proto::OutputStream::from_i32(number)
-        .ok_or_else(|| WireError::word("stream", &number.to_string(), "0, 1 or 2"))
+    proto::OutputStream::try_from(number)
+        .map_err(|_| WireError::word("stream", &number.to_string(), "0, 1 or 2"))
 }
 
 #[cfg(test)]

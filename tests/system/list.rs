@@ -52,7 +52,10 @@ pub fn tests() -> Vec<Test> {
             placement, queue, removal, restarts, told_ends, unconfirmed,
         ],
         http_server: [gone, overload, refusals, requests, shutdown, slow_clients, streams, tls],
-        rpc: [calls, connection, keepalive, legacy, security, streams],
+        interop: [existing, our_client, our_client_streams, our_server, our_server_ends],
+        rpc: [
+            calls, connection, floods, hostile_agents, hostile_answers, keepalive, legacy, security, stalls, strangers, streams,
+        ],
         store_conformance: [embedded, sqlite_history],
     ];
     let beside_guests = beside_guests.into_iter().map(Test::beside_guests);

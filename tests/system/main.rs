@@ -25,6 +25,7 @@ mod harness;
 mod hostile_archives;
 mod hosts;
 mod http_server;
+mod interop;
 mod list;
 mod packaging;
 mod rpc;

@@ -10,18 +10,12 @@ use log::{Level, Record};
 
 use crate::base::clock::Clock;
 use crate::cli::platform::standard_error;
-use crate::rpc::LOG_TARGET;
 
 /// Starts logging with the configuration's filter. `RUST_LOG` wins over it, so that one can look into
 /// an installation without changing its files.
 pub(crate) fn start(filter: &str) {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_owned());
     let mut builder = env_logger::Builder::new();
-    if !filter.contains(LOG_TARGET) {
-        // The library reports each stranger's failed handshake as an error of its own. Whatever
-        // matters comes back to us as the outcome of a call.
-        builder.filter_module(LOG_TARGET, log::LevelFilter::Off);
-    }
     let format: Format = if is_journal() { for_journal } else { for_file };
     let started = builder.parse_filters(&filter).format(format).try_init();
     // A second start in the same process keeps the first one's settings.

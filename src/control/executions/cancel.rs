@@ -34,6 +34,7 @@ impl Executions {
                 | RpcError::Deadline
                 | RpcError::Interrupted { .. }
                 | RpcError::Answer(_)
+                | RpcError::Garbled { .. }
                 | RpcError::Status { .. } => ExecutionError::CancelUnconfirmed {
                     id: id.clone(),
                     message: format!("agent {}: {}", agent.agent.id, with_causes(&error)),
@@ -44,6 +45,7 @@ impl Executions {
                 | RpcError::TooLarge { .. }
                 | RpcError::Address(_)
                 | RpcError::NoIdentity
+                | RpcError::Tls(_)
                 | RpcError::Source(_)) => unreachable(&agent.agent.id, error),
             })?;
         match outcome {

@@ -55,7 +55,7 @@ enum Source {
         offset: u64,
     },
     /// It has ended, and all there is of its output is here.
-    Kept(KeptOutputReader),
+    Kept(Box<KeptOutputReader>),
     /// There is nothing to wait for.
     Ended(Option<Box<ExecutionRecord>>),
 }
@@ -98,12 +98,12 @@ impl Executions {
     ) -> Result<Follow, ExecutionError> {
         let source = match self.locate(id)? {
             Whereabouts::Kept(kept) if kept.output.wholeness != Wholeness::AtAgent => {
-                Source::Kept(KeptOutputReader {
+                Source::Kept(Box::new(KeptOutputReader {
                     records: Arc::clone(&self.contacts.records),
                     kept: *kept,
                     cursor: Cursor::default(),
                     offset,
-                })
+                }))
             }
             Whereabouts::Kept(kept) => self.follow_at(&self.agent_of(&kept)?, id, offset)?,
             Whereabouts::At { agent, .. } => {
@@ -288,12 +288,12 @@ mod tests {
         let records = Arc::new(records);
         let mut follow = Follow {
             records: Arc::clone(&records),
-            source: Source::Kept(KeptOutputReader {
+            source: Source::Kept(Box::new(KeptOutputReader {
                 records,
                 kept,
                 cursor: Cursor::default(),
                 offset: 0,
-            }),
+            })),
             client_gone: Cancel::never(),
         };
 

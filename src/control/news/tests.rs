@@ -42,7 +42,7 @@ fn plane(store: &Arc<dyn Store>, supervisor: &Supervisor) -> Plane {
     let desired = Arc::new(desired.expect("functions"));
     let directory = tempfile::tempdir().expect("tempdir");
     let contacts = Contacts::start(
-        Links::new(Channels::new(None), clock.clone()),
+        Links::new(Channels::new(None, supervisor), clock.clone()),
         Arc::new(SqliteHistory::open(directory.path()).expect("history")),
         Arc::clone(store),
         &fleet,

@@ -33,13 +33,13 @@ enum What {
 
 const CONFINED: [Confined; 12] = [
     Confined {
-        what: What::Library("grpcio"),
-        places: &["rpc/", "agent/serve/service", "wire/"],
-        why: "gRPC is frozen upstream and must be replaceable in one place",
+        what: What::Library("libnghttp2_sys"),
+        places: &["rpc/h2/session"],
+        why: "frames are made and understood in one place",
     },
     Confined {
         what: What::Keyword("unsafe"),
-        places: &["sandbox/", "base/"],
+        places: &["sandbox/", "base/", "rpc/h2/session"],
         why: "unsafe code lives where it is reviewed as such",
     },
     Confined {

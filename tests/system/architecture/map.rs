@@ -175,7 +175,7 @@ fn every_thread_is_in_the_tables_and_every_thread_of_the_tables_is_spawned() {
         .iter()
         .flat_map(|row| {
             let name = row.split('|').nth(1).unwrap_or_default();
-            // `rpc-client-0`, `-1`: the second is the same again.
+            // Of `name-0`, `-1` the second is the same again.
             quoted(name).into_iter().take(1)
         })
         .map(|name| without_number(&name).to_owned())
@@ -196,19 +196,18 @@ fn without_number(name: &str) -> &str {
 
 /// What starts threads under a name, which is the first argument.
 const STARTERS: [&[&str]; 5] = [
+    &[".", "spawn", "(", "format", "!", "("],
     &[".", "spawn", "("],
     &[".", "spawn_lasting", "("],
     &["Pool", ":", ":", "new", "("],
-    &["PollThreads", ":", ":", "start", "("],
     &["PerAgent", ":", ":", "new", "("],
 ];
 
 /// Where a name is passed on that stands elsewhere: to each of these belongs a starter.
-const PASSED_ON: [&str; 4] = [
+const PASSED_ON: [&str; 3] = [
     "src/base/pool.rs",
     "src/base/threads.rs",
     "src/control/records/per_agent.rs",
-    "src/rpc/environment.rs",
 ];
 
 /// Else a thread could be started that no table has.
@@ -223,7 +222,7 @@ fn every_thread_has_its_name_where_it_is_started() {
             let is_by_supervisor = begins(&code[at..], &["supervisor", ".", "spawn", "("]);
             // `.spawn(` of others starts no thread, or one of a scope.
             let start = if is_by_supervisor { at + 1 } else { at };
-            let mut starters = STARTERS.iter().skip(usize::from(!is_by_supervisor));
+            let mut starters = STARTERS.iter().skip(if is_by_supervisor { 0 } else { 2 });
             let starter = starters.find(|it| begins(&code[start..], it));
             let name = starter.and_then(|it| code.get(start + it.len()));
             if name.is_some_and(|it| it.kind != Kind::String) {
@@ -246,7 +245,9 @@ fn spawned() -> BTreeSet<String> {
             for starter in STARTERS.iter().filter(|it| begins(&code[at..], it)) {
                 let name: Option<&Token> = code.get(at + starter.len());
                 let name = name.filter(|it| it.kind == Kind::String);
-                names.extend(name.map(|it| it.text.clone()));
+                // Of a formatted one, without its number.
+                let stem = name.and_then(|it| it.text.split("-{").next());
+                names.extend(stem.map(str::to_owned));
             }
         }
     }

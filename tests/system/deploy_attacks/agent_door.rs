@@ -56,10 +56,11 @@ fn every_attack_in_one_message_is_refused_with_its_reason_and_leaves_nothing() {
     for attack in corpus() {
         let archive = (attack.build)();
         let reason = reason(&archive);
-        let error = thief.deploy(archive).expect_err(attack.name).to_string();
+        let error = thief.deploy(archive).expect_err(attack.name);
+        let message = &error.refusal().expect("a refusal").message;
         assert!(
-            error.contains(&reason),
-            "{}: {error} instead of {reason}",
+            message.contains(&reason),
+            "{}: {message} instead of {reason}",
             attack.name
         );
         scene.assert_untouched(attack.name);

@@ -2,16 +2,15 @@
 //! true one shows to an agent, and none of its checks.
 
 use std::io::Cursor;
-use std::sync::Arc;
 
+use flux::base::threads::Supervisor;
 use flux::model::function::Code;
 use flux::model::ids::{AgentId, Digest, FunctionName};
 use flux::pki::Authority;
+use flux::rpc::limits::RELEASE_DEADLINE;
 use flux::rpc::release::OutgoingRelease;
 use flux::rpc::{AgentClient, Channels, RpcError, TlsIdentity};
-use flux::wire::names::agent_name;
-use flux::wire::proto::{AgentServiceClient, DeploymentPackage};
-use grpcio::{ChannelBuilder, ChannelCredentialsBuilder, EnvBuilder};
+use flux::wire::proto::{self, DeploymentPackage};
 use openssl::sha::sha256;
 
 use super::scene::TARGET;
@@ -19,8 +18,7 @@ use crate::harness::Fleet;
 
 /// With connections to the fleet's first agent.
 pub struct Thief {
-    pieces: AgentClient,
-    whole: AgentServiceClient,
+    client: AgentClient,
     // After the connection: dropping it is what closes them.
     _channels: Channels,
 }
@@ -34,20 +32,10 @@ impl Thief {
         let address = &fleet.agents[0].address;
         let identity =
             TlsIdentity::new(&stolen.ca, &stolen.certificate, &stolen.key).expect("identity");
-        let channels = Channels::new(Some(identity));
-        let pieces = channels.client(&agent, address, true).expect("client");
-        let credentials = ChannelCredentialsBuilder::new()
-            .root_cert(stolen.ca.to_vec())
-            .cert(stolen.certificate.to_vec(), stolen.key.to_vec())
-            .build();
-        let channel = ChannelBuilder::new(Arc::new(EnvBuilder::new().build()))
-            .max_send_message_len(-1)
-            .override_ssl_target(agent_name(&agent))
-            .set_credentials(credentials)
-            .connect(address);
+        let channels = Channels::new(Some(identity), &Supervisor::new());
+        let client = channels.client(&agent, address, true).expect("client");
         Thief {
-            pieces,
-            whole: AgentServiceClient::new(channel),
+            client,
             _channels: channels,
         }
     }
@@ -75,23 +63,23 @@ impl Thief {
             size_bytes,
             config: None,
         };
-        self.pieces
+        self.client
             .push_release(&release, || Ok(Cursor::new(archive)))
             .map(drop)
     }
 
     /// As legacy control planes do it: in one message, without a version.
-    pub fn deploy(&self, archive: Vec<u8>) -> Result<(), grpcio::Error> {
+    pub fn deploy(&self, archive: Vec<u8>) -> Result<(), RpcError> {
         let package = DeploymentPackage {
             function_name: TARGET.to_owned(),
             code_archive: archive,
             config: None,
         };
-        let answer = self.whole.deploy_function(&package)?;
+        let method = proto::DEPLOY_FUNCTION;
+        let answer = self.client.call(method, &package, RELEASE_DEADLINE)?;
         assert!(!answer.success, "{}", answer.message);
-        Err(grpcio::Error::RpcFailure(grpcio::RpcStatus::with_message(
-            grpcio::RpcStatusCode::INVALID_ARGUMENT,
-            answer.message,
-        )))
+        Err(RpcError::Rejected {
+            message: answer.message,
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use flux::base::threads::Supervisor;
 use flux::model::ids::AgentId;
 use flux::rpc::{Channels, RpcError, TlsIdentity};
 use serde_json::json;
@@ -49,7 +50,7 @@ fn an_agent_takes_orders_from_the_control_plane_and_from_no_other_agent() {
     let id = AgentId::new("agent-1").expect("id");
     let address = &fleet.agents[0].address;
     let ask = |identity| {
-        Channels::new(Some(identity))
+        Channels::new(Some(identity), &Supervisor::new())
             .client(&id, address, true)
             .expect("a client")
             .list_functions()

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Instant;
 
+use flux::base::threads::Supervisor;
 use flux::model::ids::AgentId;
 use flux::rpc::{AgentClient, Channels, TlsIdentity};
 use nix::sys::signal::Signal;
@@ -227,7 +228,7 @@ fn straight_to_the_agent(fleet: &Fleet) -> (Channels, AgentClient) {
     let read = |path: &str| fs::read(fleet.directory().join("certs").join(path)).expect(path);
     let [ca, certificate, key] = ["ca/ca.pem", "flux/flux.pem", "flux/flux-key.pem"].map(read);
     let identity = TlsIdentity::new(&ca, &certificate, &key).expect("identity");
-    let channels = Channels::new(Some(identity));
+    let channels = Channels::new(Some(identity), &Supervisor::new());
     let id = AgentId::new(&fleet.agents[0].id).expect("id");
     let agent = channels.client(&id, &fleet.agents[0].address, true);
     (channels, agent.expect("a client"))

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crossbeam_channel::select;
 use flux::base::cancel::{Cancel, pair as token_pair};
 use flux::model::ends::{EndedOutput, Mark, Settled};
 use flux::model::execution::{Ending, Executed, Status};
@@ -19,7 +18,7 @@ use flux::wire::listing::ExecutionQuery;
 use flux::wire::output::{OutputQuery, Selection};
 
 use super::double::{BIG, REMARK, Seen};
-use super::fixture::{PATIENCE, Pair, execution, function, id, now, pair, request};
+use super::fixture::{PATIENCE, Pair, answer_within, execution, function, id, now, pair, request};
 use crate::runner::tests;
 
 tests![
@@ -139,12 +138,8 @@ fn a_pending_execution_can_be_waited_for_beside_a_token() {
         record,
         output: Output::default(),
     }));
-    select! {
-        recv(pending.receiver()) -> answer => {
-            assert_eq!(answer.unwrap().unwrap().record.status(), Status::Cancelled);
-        }
-        default(PATIENCE) => panic!("no answer"),
-    }
+    let answer = answer_within(&pending, PATIENCE).expect("an answer");
+    assert_eq!(answer.unwrap().record.status(), Status::Cancelled);
 }
 
 fn many_executions_share_a_connection() {

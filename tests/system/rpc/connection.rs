@@ -1,14 +1,14 @@
 //! Reachable, unreachable and interrupted; connections made, kept and dropped.
 
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flux::agent::serve::service::Serving;
 use flux::base::cancel::Cancel;
+use flux::base::threads::Supervisor;
 use flux::rpc::limits::CONNECT_BOUND;
 use flux::rpc::limits::Keepalive;
 use flux::rpc::probe::{ProbeError, probe_identity};
-use flux::rpc::server::{AgentServer, ServerError};
 use flux::rpc::{Channels, RpcError};
 
 use super::double::Seen;
@@ -37,7 +37,7 @@ fn closed_address() -> String {
 }
 
 fn where_nothing_listens_the_agent_is_unreachable_and_nothing_has_started() {
-    let channels = Channels::new(None);
+    let channels = Channels::new(None, &Supervisor::new());
     let client = channels.client(&id("a"), &closed_address(), false).unwrap();
     let bound = CONNECT_BOUND + Duration::from_secs(2);
     let error = within(bound, || client.health()).expect_err("nobody there");
@@ -78,23 +78,12 @@ fn an_agent_that_comes_back_is_reached_again_on_the_same_client() {
     let name = id("agent-1");
     let first = Agent::start(&name, Some(certificates.agent(&name)));
     let address = first.address.clone();
-    let channels = Channels::new(Some(certificates.control()));
+    let channels = Channels::new(Some(certificates.control()), &Supervisor::new());
     let client = channels.client(&name, &address, true).unwrap();
     assert!(client.health().is_ok());
     drop(first);
     assert!(client.health().is_err());
-    let (sender, _seen) = crossbeam_channel::unbounded();
-    let supervisor = flux::base::threads::Supervisor::new();
-    let double = super::double::double(&name, &supervisor, sender);
-    let identity = flux::rpc::tls::ServerIdentity::new(certificates.agent(&name));
-    let _second = flux::agent::serve::service::Serving::start(
-        address.parse().unwrap(),
-        Some(Arc::new(identity)),
-        double,
-        &supervisor,
-        Keepalive::default(),
-    )
-    .unwrap();
+    let _second = Agent::start_at(&address, &name, Some(&certificates.agent(&name)));
     let deadline = Instant::now() + Duration::from_secs(20);
     while client.health().is_err() {
         assert!(Instant::now() < deadline, "never reached again");
@@ -136,7 +125,7 @@ fn a_connection_is_kept_until_the_agent_moves_or_is_forgotten() {
     let name = id("agent-1");
     let first = Agent::start(&name, Some(certificates.agent(&name)));
     let second = Agent::start(&name, Some(certificates.agent(&name)));
-    let channels = Channels::new(Some(certificates.control()));
+    let channels = Channels::new(Some(certificates.control()), &Supervisor::new());
     let client = |agent: &Agent| channels.client(&name, &agent.address, true).unwrap();
     client(&first).cancel(&execution("e")).unwrap();
     assert!(matches!(first.next_seen(), Seen::Cancelled(_)));
@@ -149,7 +138,7 @@ fn a_connection_is_kept_until_the_agent_moves_or_is_forgotten() {
 
 fn an_agent_that_says_to_be_another_is_not_believed() {
     let agent = Agent::start(&id("agent-1"), None);
-    let channels = Channels::new(None);
+    let channels = Channels::new(None, &Supervisor::new());
     let client = channels
         .client(&id("agent-2"), &agent.address, false)
         .unwrap();
@@ -160,7 +149,7 @@ fn an_agent_that_says_to_be_another_is_not_believed() {
 fn an_unknown_agent_is_identified_with_and_without_tls() {
     let certificates = Certificates::new();
     let name = id("agent-1.x_y");
-    let channels = Channels::new(Some(certificates.control()));
+    let channels = Channels::new(Some(certificates.control()), &Supervisor::new());
     let secure = Agent::start(&name, Some(certificates.agent(&name)));
     assert_eq!(channels.identify(&secure.address, true).unwrap(), name);
     let plain = Agent::start(&name, None);
@@ -198,7 +187,7 @@ fn a_peer_that_accepts_and_says_nothing_is_given_up_in_time() {
 
 fn a_certificate_of_another_ca_or_of_no_agent_identifies_nobody() {
     let (ours, theirs) = (Certificates::new(), Certificates::new());
-    let channels = Channels::new(Some(ours.control()));
+    let channels = Channels::new(Some(ours.control()), &Supervisor::new());
     let stranger = Agent::start(&id("a"), Some(theirs.agent(&id("a"))));
     let error = channels
         .identify(&stranger.address, true)
@@ -215,14 +204,16 @@ fn a_certificate_of_another_ca_or_of_no_agent_identifies_nobody() {
 fn two_servers_cannot_share_a_port() {
     let first = Agent::start(&id("a"), None);
     let address = first.address.parse().unwrap();
-    let service = grpcio::ServiceBuilder::new().build();
-    let error =
-        AgentServer::start(address, None, service, Keepalive::default()).expect_err("taken");
-    assert!(matches!(error, ServerError::Listen { .. }), "{error:?}");
+    let (sender, _seen) = crossbeam_channel::unbounded();
+    let supervisor = Supervisor::new();
+    let double = super::double::double(&id("a"), &supervisor, sender);
+    let started = Serving::start(address, None, double, &supervisor, Keepalive::default());
+    let error = started.err().expect("taken");
+    assert!(error.to_string().contains(&first.address), "{error}");
 }
 
 fn tls_without_a_certificate_of_our_own_is_an_error_before_anything_is_sent() {
-    let channels = Channels::new(None);
+    let channels = Channels::new(None, &Supervisor::new());
     let error = channels.client(&id("a"), "127.0.0.1:1", true).err();
     assert!(matches!(error, Some(RpcError::NoIdentity)));
 }
@@ -233,15 +224,9 @@ fn an_agent_is_reached_over_ipv6() {
     let supervisor = flux::base::threads::Supervisor::new();
     let double = super::double::double(&id("a"), &supervisor, sender);
     let loopback = "[::1]:0".parse().unwrap();
-    let serving = flux::agent::serve::service::Serving::start(
-        loopback,
-        None,
-        double,
-        &supervisor,
-        Keepalive::default(),
-    )
-    .unwrap();
-    let channels = Channels::new(None);
+    let serving =
+        Serving::start(loopback, None, double, &supervisor, Keepalive::default()).unwrap();
+    let channels = Channels::new(None, &Supervisor::new());
     let client = channels
         .client(&id("a"), &serving.address().to_string(), false)
         .unwrap();

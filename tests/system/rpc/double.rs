@@ -29,6 +29,18 @@ use flux::wire::watch::WatchEvent;
 use super::fixture::{ended_record, execution, function, now, record, request};
 
 pub const BIG: usize = 20 << 20;
+/// Of a long stream: no multiple of a piece.
+pub const LONG: u64 = (100 << 20) + 12345;
+const PIECE: u64 = 64 << 10;
+
+/// The bytes of a long stream from a position on.
+pub fn pattern(offset: u64, length: u64) -> Vec<u8> {
+    let turn: Vec<u8> = (offset..offset + 251).map(|at| (at % 251) as u8).collect();
+    let length = length as usize;
+    let mut bytes = turn.repeat(length / turn.len() + 1);
+    bytes.truncate(length);
+    bytes
+}
 
 /// What the worker was asked to do, for the test to see.
 pub enum Seen {
@@ -57,12 +69,21 @@ impl Double {
         self.threads.lock().unwrap().push(thread);
     }
 
+    fn ended(&self, id: &ExecutionId) -> FollowEvent {
+        let mut request = request("echo");
+        request.id = id.clone();
+        let record = record(&self.agent, &request, Some(Ending::Exited(0)));
+        FollowEvent::Ended(Box::new(record))
+    }
+
     fn see(&self, seen: Seen) {
         // The test may have ended.
         let _ = self.seen.send(seen);
     }
 }
 
+/// What neither a header nor a percent-encoding holds as it is.
+pub const FOREIGN_WORDS: &str = "100 % größer\n🦀";
 /// What the agent remarks on every registration and release.
 pub const REMARK: &str = "it will not run here";
 
@@ -108,6 +129,10 @@ impl Worker for Double {
             let kind = ErrorKind::ALL[kind.parse::<usize>().unwrap()];
             return Err(WorkerError::new(kind, &request.function));
         }
+        if name == "foreign-words" {
+            let error = WorkerError::new(ErrorKind::Storage, &request.function);
+            return Err(error.because(FOREIGN_WORDS));
+        }
         if name == "hold" {
             self.see(Seen::Held(request, on_done));
             return Ok(());
@@ -117,6 +142,7 @@ impl Worker for Double {
             "another" => super::fixture::request("another"),
             _ => request,
         };
+        let stdin = request.stdin.clone();
         let done = move |ending, output: Vec<u8>| {
             let record = record(&agent, &request, ending);
             let output = Output::of_stdout(output);
@@ -131,6 +157,7 @@ impl Worker for Double {
                 let output: Vec<u8> = (0..BIG).map(|i| (i % 251) as u8).collect();
                 self.on_thread(move || on_done(done(Some(Ending::Exited(0)), output)));
             }
+            "stdin" => self.on_thread(move || on_done(done(Some(Ending::Exited(0)), stdin))),
             "accept" => self.on_thread(move || on_done(done(None, Vec::new()))),
             // Against the contract: from the thread that must not block.
             "inline" => on_done(done(Some(Ending::Exited(0)), b"ab".into())),
@@ -228,10 +255,15 @@ impl Worker for Double {
                 for at in offset..offset + 3 {
                     let _ = emit(chunk(at, vec![u8::try_from(at).unwrap()]));
                 }
-                let mut request = request("echo");
-                request.id = id.clone();
-                let record = record(&self.agent, &request, Some(Ending::Exited(0)));
-                let _ = emit(FollowEvent::Ended(Box::new(record)));
+                let _ = emit(self.ended(id));
+            }
+            "long" => {
+                for at in (offset..LONG).step_by(PIECE as usize) {
+                    if emit(chunk(at, pattern(at, PIECE.min(LONG - at)))).is_break() {
+                        return Ok(());
+                    }
+                }
+                let _ = emit(self.ended(id));
             }
             "silent" => {
                 let _ = emit(chunk(0, b"hello".to_vec()));

@@ -8,15 +8,18 @@ use crossbeam_channel::{Receiver, unbounded};
 use flux::agent::serve::service::Serving;
 use flux::base::clock::{Clock, Timestamp};
 use flux::base::threads::Supervisor;
-use flux::model::execution::{Ending, ExecutionRecord};
+use flux::model::execution::{Ending, Executed, ExecutionRecord};
 use flux::model::ids::{AgentId, ExecutionId, FunctionName};
 use flux::pki::{Authority, Identity};
+use flux::rpc::execute::PendingExecution;
 use flux::rpc::limits::Keepalive;
+use flux::rpc::server::ServerError;
 use flux::rpc::tls::ServerIdentity;
-use flux::rpc::{AgentClient, Channels, TlsIdentity};
+use flux::rpc::{AgentClient, Channels, RpcError, TlsIdentity};
 use flux::wire::execute::{ExecuteRequest, Protocol};
 
 use super::double::{Seen, double};
+use crate::harness::eventually;
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -137,21 +140,38 @@ impl Agent {
         identity: Option<TlsIdentity>,
         keepalive: Keepalive,
     ) -> Agent {
+        Agent::listen("127.0.0.1:0", agent, identity, keepalive).unwrap()
+    }
+
+    /// Where another one was. Its socket may be there for a moment longer: in a child of another test, between
+    /// fork and exec.
+    pub fn start_at(address: &str, agent: &AgentId, identity: Option<&TlsIdentity>) -> Agent {
+        eventually("the address is free", || {
+            let keepalive = Keepalive::default();
+            Agent::listen(address, agent, identity.cloned(), keepalive).ok()
+        })
+    }
+
+    fn listen(
+        address: &str,
+        agent: &AgentId,
+        identity: Option<TlsIdentity>,
+        keepalive: Keepalive,
+    ) -> Result<Agent, ServerError> {
         let (sender, seen) = unbounded();
         let supervisor = Supervisor::new();
         let double = double(agent, &supervisor, sender);
         let identity = identity.map(|identity| Arc::new(ServerIdentity::new(identity)));
-        let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let address: SocketAddr = address.parse().unwrap();
         let served = identity.clone();
-        let serving = Serving::start(loopback, served, double, &supervisor, keepalive);
-        let serving = serving.unwrap();
-        Agent {
+        let serving = Serving::start(address, served, double, &supervisor, keepalive)?;
+        Ok(Agent {
             address: serving.address().to_string(),
             serving: Some(serving),
             identity,
             seen,
             supervisor,
-        }
+        })
     }
 
     pub fn next_seen(&self) -> Seen {
@@ -170,6 +190,24 @@ impl Drop for Agent {
     }
 }
 
+/// What a call comes to by then; `None` while it runs on.
+pub fn answer_within(
+    pending: &PendingExecution,
+    time: Duration,
+) -> Option<Result<Executed, RpcError>> {
+    let (trigger, cancel) = flux::base::cancel::pair();
+    std::thread::scope(|scope| {
+        let (over, is_over) = crossbeam_channel::bounded::<()>(0);
+        scope.spawn(move || {
+            let _ = is_over.recv_timeout(time);
+            trigger.pull();
+        });
+        let answer = pending.wait(&cancel);
+        drop(over);
+        answer
+    })
+}
+
 /// An agent with TLS, and a client on it.
 pub struct Pair {
     pub client: AgentClient,
@@ -182,7 +220,7 @@ pub fn pair() -> Pair {
     let certificates = Certificates::new();
     let name = id("agent-1");
     let agent = Agent::start(&name, Some(certificates.agent(&name)));
-    let channels = Channels::new(Some(certificates.control()));
+    let channels = Channels::new(Some(certificates.control()), &Supervisor::new());
     let client = channels.client(&name, &agent.address, true).unwrap();
     Pair {
         client,

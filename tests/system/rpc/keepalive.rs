@@ -13,7 +13,7 @@ use flux::rpc::limits::Keepalive;
 use flux::rpc::{AgentClient, Channels, RpcError};
 
 use super::double::Seen;
-use super::fixture::{Agent, id, now, record, request, within};
+use super::fixture::{Agent, answer_within, id, now, record, request, within};
 use crate::runner::tests;
 
 tests![
@@ -40,7 +40,7 @@ const SILENCE: Duration = QUICK
 fn apart() -> (Agent, Proxy, Channels, AgentClient) {
     let agent = Agent::start_with(&id("a"), None, QUICK);
     let proxy = Proxy::start(&agent.address);
-    let channels = Channels::with_keepalive(None, QUICK);
+    let channels = Channels::with_keepalive(None, QUICK, &Supervisor::new());
     let client = channels.client(&id("a"), &proxy.address, false).unwrap();
     (agent, proxy, channels, client)
 }
@@ -52,8 +52,8 @@ fn a_silent_call_outlives_the_pings_that_keep_its_connection_alive() {
         panic!("not held");
     };
     let before = proxy.forwarded.load(Ordering::SeqCst);
-    let silence = pending.receiver().recv_timeout(SILENCE);
-    assert!(silence.is_err(), "cut off: {silence:?}");
+    let silence = answer_within(&pending, SILENCE);
+    assert!(silence.is_none(), "cut off: {silence:?}");
     let pieces = proxy.forwarded.load(Ordering::SeqCst) - before;
     assert!(pieces >= PINGS, "{pieces} pieces in the silence");
     let record = record(&id("a"), &held, Some(Ending::Exited(0)));

@@ -2,27 +2,26 @@
 //! a control plane that reads texts.
 
 use std::io::Cursor;
-use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use flux::base::cancel::Cancel;
+use flux::base::threads::Supervisor;
 use flux::model::execution::{Ending, Executed, Status};
 use flux::model::function::Code;
 use flux::model::ids::Digest;
+use flux::rpc::limits::CALL_DEADLINE;
 use flux::rpc::limits::Keepalive;
 use flux::rpc::release::OutgoingRelease;
-use flux::rpc::server::AgentServer;
+use flux::rpc::serve::{Incoming, unary};
+use flux::rpc::server::{AgentServer, Service};
 use flux::rpc::{AgentClient, Channels, RpcError};
 use flux::wire::cancel::CancelOutcome;
 use flux::wire::ending::UNKNOWN_EXIT_CODE;
 use flux::wire::error::ErrorKind;
 use flux::wire::execute::ExecuteRequest;
+use flux::wire::method::Method;
 use flux::wire::output::{OutputQuery, Selection};
-use flux::wire::proto::{self, AgentServiceClient};
-use grpcio::{
-    ChannelBuilder, Environment, Marshaller, Method, MethodType, RpcContext, Service,
-    ServiceBuilder, UnarySink,
-};
+use flux::wire::proto::{self, AgentServiceCall as Call};
 
 use super::double::BIG;
 use super::fixture::{Agent, execution, function, id, now, request};
@@ -37,43 +36,6 @@ tests![
     a_legacy_control_plane_gets_texts_in_place_of_statuses,
     a_legacy_control_plane_deploys_in_one_message,
 ];
-
-fn method<Q: prost::Message + Default, A: prost::Message + Default>(
-    name: &'static str,
-) -> Method<Q, A> {
-    Method {
-        ty: MethodType::Unary,
-        name,
-        req_mar: Marshaller {
-            ser: grpcio::pr_ser,
-            de: grpcio::pr_de,
-        },
-        resp_mar: Marshaller {
-            ser: grpcio::pr_ser,
-            de: grpcio::pr_de,
-        },
-    }
-}
-
-fn add<Q, A>(
-    builder: ServiceBuilder,
-    name: &'static str,
-    answer: impl Fn(Q) -> A + Send + Clone + 'static,
-) -> ServiceBuilder
-where
-    Q: prost::Message + Default + 'static,
-    A: prost::Message + Default + 'static,
-{
-    builder.add_unary_handler(
-        &method(name),
-        move |context: RpcContext<'_>, q, sink: UnarySink<A>| {
-            let sent = sink.success(answer(q));
-            context.spawn(async move {
-                let _ = sent.await;
-            });
-        },
-    )
-}
 
 fn old_execute(request: &proto::ExecutionRequest) -> proto::ExecutionResponse {
     let error = match request.function_name.as_str() {
@@ -92,73 +54,95 @@ fn old_execute(request: &proto::ExecutionRequest) -> proto::ExecutionResponse {
 }
 
 /// Exactly the seven calls, with answers without any of the newer fields.
-fn seven_calls(deployed: crossbeam_channel::Sender<proto::DeploymentPackage>) -> Service {
-    let mut builder = ServiceBuilder::new();
-    builder = add(
-        builder,
-        "/flux.AgentService/RegisterFunction",
-        |_: proto::FunctionConfig| proto::FunctionAck {
-            success: true,
-            message: "registered".to_owned(),
-            ..Default::default()
-        },
-    );
-    builder = add(
-        builder,
-        "/flux.AgentService/DeployFunction",
-        move |package| {
-            let _ = deployed.send(package);
-            proto::DeploymentAck {
-                success: true,
-                message: "deployed".to_owned(),
-                ..Default::default()
+struct SevenCalls {
+    deployed: Sender<proto::DeploymentPackage>,
+}
+
+impl Service for SevenCalls {
+    fn is_streaming_in(path: &str) -> Option<bool> {
+        let is_old = match Call::of(path)? {
+            Call::RegisterFunction
+            | Call::DeployFunction
+            | Call::ExecuteFunction
+            | Call::CancelExecution
+            | Call::GetExecution
+            | Call::HealthCheck
+            | Call::ReportNodeStatus => true,
+            Call::PushRelease
+            | Call::RemoveFunction
+            | Call::ListFunctions
+            | Call::FollowExecution
+            | Call::ReadOutput
+            | Call::ListExecutions
+            | Call::WatchExecutions
+            | Call::Drain
+            | Call::ReadEnds
+            | Call::SettleExecution => false,
+        };
+        is_old.then_some(false)
+    }
+
+    fn serve(&self, incoming: Incoming) {
+        match incoming.path.rsplit('/').next().expect("a name") {
+            "RegisterFunction" => {
+                answer(proto::REGISTER_FUNCTION, incoming, |_| proto::FunctionAck {
+                    success: true,
+                    message: "registered".to_owned(),
+                    ..Default::default()
+                });
             }
-        },
-    );
-    builder = add(builder, "/flux.AgentService/ExecuteFunction", |request| {
-        old_execute(&request)
-    });
-    builder = add(
-        builder,
-        "/flux.AgentService/CancelExecution",
-        |q: proto::CancelRequest| proto::CancelResponse {
-            success: q.execution_id == "running",
-            message: "not running".into(),
-            outcome: 0,
-        },
-    );
-    builder = add(
-        builder,
-        "/flux.AgentService/GetExecution",
-        |q: proto::GetExecutionRequest| {
-            let data =
-                br#"{"execution_id":"e1","function_name":"f","status":"success","output":"o",
+            "DeployFunction" => answer(proto::DEPLOY_FUNCTION, incoming, |package| {
+                let _ = self.deployed.send(package);
+                proto::DeploymentAck {
+                    success: true,
+                    message: "deployed".to_owned(),
+                    ..Default::default()
+                }
+            }),
+            "ExecuteFunction" => answer(proto::EXECUTE_FUNCTION, incoming, |q| old_execute(&q)),
+            "CancelExecution" => answer(proto::CANCEL_EXECUTION, incoming, |q| {
+                proto::CancelResponse {
+                    success: q.execution_id == "running",
+                    message: "not running".into(),
+                    outcome: 0,
+                }
+            }),
+            "GetExecution" => answer(proto::GET_EXECUTION, incoming, |q| {
+                let data =
+                    br#"{"execution_id":"e1","function_name":"f","status":"success","output":"o",
             "duration_ms":3,"started_at":"2026-03-01T12:00:00.123456789Z",
             "status_at":"2026-03-01T12:00:01Z"}"#;
-            proto::GetExecutionResponse {
-                found: q.execution_id == "e1",
-                data: data.to_vec(),
-            }
-        },
-    );
-    builder = add(
-        builder,
-        "/flux.AgentService/HealthCheck",
-        |_: proto::HealthCheckRequest| proto::HealthCheckResponse {
-            healthy: true,
-            version: "0.9".into(),
-        },
-    );
-    builder = add(
-        builder,
-        "/flux.AgentService/ReportNodeStatus",
-        |_: proto::NodeStatusRequest| proto::NodeStatusResponse {
-            agent_id: "old".into(),
-            memory_total_mb: 100,
-            ..Default::default()
-        },
-    );
-    builder.build()
+                proto::GetExecutionResponse {
+                    found: q.execution_id == "e1",
+                    data: data.to_vec(),
+                }
+            }),
+            "HealthCheck" => answer(proto::HEALTH_CHECK, incoming, |_| {
+                proto::HealthCheckResponse {
+                    healthy: true,
+                    version: "0.9".into(),
+                }
+            }),
+            "ReportNodeStatus" => answer(proto::REPORT_NODE_STATUS, incoming, |_| {
+                proto::NodeStatusResponse {
+                    agent_id: "old".into(),
+                    memory_total_mb: 100,
+                    ..Default::default()
+                }
+            }),
+            other => panic!("{other} is none of the seven calls"),
+        }
+    }
+}
+
+fn answer<Q: prost::Message + Default, A: prost::Message>(
+    method: Method<Q, A>,
+    incoming: Incoming,
+    answer: impl FnOnce(Q) -> A,
+) {
+    if let Some((request, reply)) = unary(method, incoming) {
+        reply.send(Ok(answer(request)));
+    }
 }
 
 struct Old {
@@ -171,9 +155,15 @@ struct Old {
 fn old() -> Old {
     let (sender, deployed) = unbounded();
     let loopback = "127.0.0.1:0".parse().unwrap();
-    let server =
-        AgentServer::start(loopback, None, seven_calls(sender), Keepalive::default()).unwrap();
-    let channels = Channels::new(None);
+    let server = AgentServer::start(
+        loopback,
+        None,
+        SevenCalls { deployed: sender },
+        Keepalive::default(),
+        &Supervisor::new(),
+    )
+    .unwrap();
+    let channels = Channels::new(None, &Supervisor::new());
     let address = server.address().to_string();
     let client = channels.client(&id("old"), &address, false).unwrap();
     Old {
@@ -304,9 +294,28 @@ fn an_agent_that_shows_to_be_a_legacy_one_gets_a_gentler_connection() {
 }
 
 /// A control plane that sends no `protocol`.
-fn old_control(agent: &Agent) -> AgentServiceClient {
-    let environment = Arc::new(Environment::new(1));
-    AgentServiceClient::new(ChannelBuilder::new(environment).connect(&agent.address))
+struct OldControl {
+    client: AgentClient,
+    _channels: Channels,
+}
+
+impl OldControl {
+    fn of(agent: &Agent) -> OldControl {
+        let channels = Channels::new(None, &Supervisor::new());
+        let client = channels.client(&id("a"), &agent.address, false).unwrap();
+        OldControl {
+            client,
+            _channels: channels,
+        }
+    }
+
+    fn call<Q: prost::Message, A: prost::Message + Default>(
+        &self,
+        method: Method<Q, A>,
+        request: &Q,
+    ) -> A {
+        self.client.call(method, request, CALL_DEADLINE).unwrap()
+    }
 }
 
 fn old_request(function: &str) -> proto::ExecutionRequest {
@@ -319,8 +328,8 @@ fn old_request(function: &str) -> proto::ExecutionRequest {
 
 fn a_legacy_control_plane_gets_texts_in_place_of_statuses() {
     let agent = Agent::start(&id("a"), None);
-    let control = old_control(&agent);
-    let answer = |name: &str| control.execute_function(&old_request(name)).unwrap();
+    let control = OldControl::of(&agent);
+    let answer = |name: &str| control.call(proto::EXECUTE_FUNCTION, &old_request(name));
     let echo = answer("echo");
     assert_eq!(
         (echo.output.as_slice(), echo.error.as_str()),
@@ -345,7 +354,7 @@ fn a_legacy_control_plane_gets_texts_in_place_of_statuses() {
         execution_id: String::new(),
         ..old_request("echo")
     };
-    assert_eq!(control.execute_function(&anonymous).unwrap().error, "");
+    assert_eq!(control.call(proto::EXECUTE_FUNCTION, &anonymous).error, "");
 }
 
 fn a_legacy_control_plane_deploys_in_one_message() {
@@ -356,9 +365,8 @@ fn a_legacy_control_plane_deploys_in_one_message() {
         config: None,
     };
     assert!(
-        old_control(&agent)
-            .deploy_function(&package)
-            .unwrap()
+        OldControl::of(&agent)
+            .call(proto::DEPLOY_FUNCTION, &package)
             .success
     );
     let super::double::Seen::Installed(header, bytes) = agent.next_seen() else {

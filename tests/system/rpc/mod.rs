@@ -5,9 +5,16 @@
 
 pub mod calls;
 pub mod connection;
-mod double;
-mod fixture;
+pub mod double;
+pub mod fixture;
+pub mod floods;
+mod hostile;
+pub mod hostile_agents;
+pub mod hostile_answers;
 pub mod keepalive;
 pub mod legacy;
+mod raw;
 pub mod security;
+pub mod stalls;
+pub mod strangers;
 pub mod streams;

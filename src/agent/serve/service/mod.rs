@@ -1,6 +1,6 @@
 //! The protocol's service: each call becomes one call of the [`Worker`](super::worker_api::Worker).
 //!
-//! The completion-queue threads convert and hand on; whatever may block runs on one of four
+//! The threads that read connections convert and hand on; whatever may block runs on one of four
 //! bounded pools, and a full pool refuses with `Busy`. Answers are bounded by the protocol's
 //! message size.
 //!

@@ -1,4 +1,4 @@
-//! The threads that answer calls, so that completion-queue threads need not: a pool for each kind of
+//! The threads that answer calls, so that those that read connections need not: a pool for each kind of
 //! wait, so that none of them starves the others.
 
 use std::time::Duration;

@@ -1,13 +1,12 @@
 //! Releases as they come in: whole in one message from a legacy control plane, in pieces from others.
 
-use grpcio::{ClientStreamingSink, RequestStream};
 use openssl::sha::sha256;
 
 use super::fields::{function_name, invalid};
 use crate::agent::serve::worker_api::{Worker, WorkerError};
 use crate::model::function::Code;
 use crate::model::ids::Digest;
-use crate::rpc::serve::{ArchiveStream, answer_push};
+use crate::rpc::serve::Pushed;
 use crate::wire;
 use crate::wire::error::ErrorKind;
 use crate::wire::function::ReleaseHeader;
@@ -35,21 +34,15 @@ pub(super) fn unpacked(
 }
 
 /// Answers a release that comes in pieces, once it is in force.
-pub(super) fn receive(
-    worker: &dyn Worker,
-    stream: RequestStream<proto::ReleaseChunk>,
-    sink: ClientStreamingSink<proto::DeploymentAck>,
-) {
-    let mut archive = ArchiveStream::new(stream);
+pub(super) fn receive(worker: &dyn Worker, mut pushed: Pushed) {
+    let archive = &mut pushed.archive;
     let result = archive
         .header()
         .map_err(|error| WorkerError::new(ErrorKind::Invalid, "release").because(error))
         .and_then(|header| wire::function::header_from_proto(header).map_err(invalid))
-        .and_then(|header| worker.install_release(header, &mut archive))
+        .and_then(|header| worker.install_release(header, archive))
         .map(deployed);
-    answer_push(sink, result.map_err(|error| error.to_refusal()));
-    // Until here: dropped unread, it cancels the call.
-    drop(archive);
+    pushed.answer(result.map_err(|error| error.to_refusal()));
 }
 
 /// The answer to a release that is in force.

@@ -11,7 +11,6 @@ use crate::base::threads::Supervisor;
 use crate::rpc::limits::Keepalive;
 use crate::rpc::server::{AgentServer, ServerError};
 use crate::rpc::tls::ServerIdentity;
-use crate::wire::proto;
 
 /// A worker on the wire. Dropping it cuts off what runs; [`Serving::shutdown`] waits.
 pub struct Serving {
@@ -33,11 +32,10 @@ impl Serving {
         keepalive: Keepalive,
     ) -> Result<Serving, ServerError> {
         let pools = Arc::new(Pools::start(supervisor));
-        // Weak: the last clone of the service is dropped by a completion-queue thread, which must not
-        // be the one that waits for the pools' threads.
+        // Weak: a job of theirs may be the last to hold the service, and must not be the one that waits for
+        // their threads.
         let service = Service::new(worker, Arc::downgrade(&pools), supervisor.clone());
-        let service = proto::create_agent_service(service);
-        let server = AgentServer::start(address, identity, service, keepalive)?;
+        let server = AgentServer::start(address, identity, service, keepalive, supervisor)?;
         Ok(Serving { server, pools })
     }
 
