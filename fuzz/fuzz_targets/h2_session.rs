@@ -130,7 +130,7 @@ mod rpc {
     pub fn assemble(bytes: &[u8], cut: usize) {
         use grpc::framing::Assembler;
         let all = |pieces: &[&[u8]]| {
-            let mut assembler = Assembler::new(256);
+            let mut assembler = Assembler::new(256, grpc::status::Code::Internal);
             let mut messages = Vec::new();
             for piece in pieces {
                 let mut rest = *piece;
