@@ -147,7 +147,7 @@ impl Channel {
                     drop(state);
                     // Not under our lock: the link's reader takes ours under its own.
                     let takes =
-                        link.with(|session, calls| session.takes_requests() && !calls.is_leaving());
+                        link.look(|session, calls| session.takes_requests() && !calls.is_leaving());
                     if takes == Ok(true) {
                         return Ok(link);
                     }

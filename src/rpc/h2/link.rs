@@ -27,6 +27,10 @@ use crate::base::causes::with_causes;
 use crate::base::threads::lock;
 use std::os::fd::AsRawFd;
 
+mod streams;
+
+pub(in crate::rpc) use streams::Streams;
+
 /// Sealed and sent at a time: what a socket takes at once.
 const BATCH_BYTES: usize = 64 << 10;
 /// What a caller sends of everybody's before the reader goes on: his own answer may have come meanwhile.
@@ -35,30 +39,6 @@ const BATCHES_OF_A_CALLER: usize = 4;
 const ARRIVAL_BYTES: usize = 64 << 10;
 /// Frames without end from a peer that nobody can answer are read no further ahead than this many times.
 const ARRIVALS_IN_A_ROW: usize = 16;
-
-/// What is done with the streams of a link, by the end that it is. Called under the lock: it must not wait.
-pub(in crate::rpc) trait Streams: Send + 'static {
-    /// What is to be done without the lock, by the reader.
-    type Job;
-
-    /// The peer did something.
-    fn handle(&mut self, session: &mut Session, event: Event);
-
-    /// Does what is due by now; when something will be due next.
-    fn due(&mut self, session: &mut Session, now: Instant) -> Option<Instant>;
-
-    /// No stream is open.
-    fn is_idle(&self) -> bool;
-
-    /// Nothing comes any more, for this reason.
-    fn over(&mut self, reason: &str);
-
-    /// What is to be done without the lock.
-    fn next_job(&mut self) -> Option<Self::Job>;
-
-    /// Whether a job is still to be done once nothing can be sent any more.
-    fn outlives_the_link(job: &Self::Job) -> bool;
-}
 
 /// See the module's text.
 pub(in crate::rpc) struct Link<S> {
@@ -146,6 +126,22 @@ impl<S: Streams> Link<S> {
         let value = act(&mut core_ref.session, &mut core_ref.streams);
         self.write(core, Who::Caller);
         Ok(value)
+    }
+
+    /// The same for what gives the other end nothing to hear of.
+    ///
+    /// # Errors
+    /// [`Over`].
+    pub(in crate::rpc) fn look<T>(
+        &self,
+        act: impl FnOnce(&mut Session, &mut S) -> T,
+    ) -> Result<T, Over> {
+        let mut core = lock(&self.core);
+        if core.over.is_some() {
+            return Err(Over);
+        }
+        let core = &mut *core;
+        Ok(act(&mut core.session, &mut core.streams))
     }
 
     /// Has the reader look at once whether something is due before it would wake up by itself.

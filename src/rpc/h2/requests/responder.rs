@@ -51,7 +51,7 @@ impl Responder {
     /// because his connection breaks. `Err` when he has left.
     pub(crate) fn on_cancel(&self, undo: Undo) -> Result<(), Over> {
         let stream = self.stream;
-        self.link()?.with(|_, requests| {
+        self.link()?.look(|_, requests| {
             let request = requests.requests.get_mut(&stream).ok_or(Over)?;
             request.undo = Some(undo);
             Ok(())
