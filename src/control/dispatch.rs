@@ -169,10 +169,16 @@ impl Dispatcher {
                     .keep_answer(&executed, call.idempotency_key.is_some());
                 Offer::Done(executed)
             }
-            Err(error @ (RpcError::Interrupted { .. } | RpcError::Deadline)) => {
+            Err(
+                error @ (RpcError::Interrupted { .. }
+                | RpcError::NoRoom { .. }
+                | RpcError::Deadline),
+            ) => {
                 let why = with_causes(&error);
                 log::warn!("execution {id}: agent {agent}, while it ran: {why}");
-                self.touch_failed(&agent);
+                if !matches!(error, RpcError::NoRoom { .. }) {
+                    self.touch_failed(&agent);
+                }
                 if let RpcError::Deadline = error
                     && let Err(error) = client.cancel(&id)
                 {
@@ -235,7 +241,9 @@ impl Dispatcher {
             }
             // Whether it started is unknown: the route stays until the agent is asked, which is not while its
             // slot is held.
-            Err(error @ (RpcError::Answer(_) | RpcError::Status { .. })) => {
+            Err(
+                error @ (RpcError::Answer(_) | RpcError::NoRoom { .. } | RpcError::Status { .. }),
+            ) => {
                 let unknown = self.turned_down(&id, reservation, &error);
                 self.contacts.collector.ask_and_settle(&agent);
                 unknown
@@ -295,6 +303,7 @@ impl Dispatcher {
             // Whether it started is unknown, so it is not said to be refused either: a caller with
             // an idempotency key would start it again.
             RpcError::Interrupted { .. }
+            | RpcError::NoRoom { .. }
             | RpcError::Deadline
             | RpcError::Answer(_)
             | RpcError::Garbled { .. }

@@ -200,6 +200,7 @@ fn broke_off(error: &RpcError, client: &AgentClient) -> bool {
         | RpcError::Tls(_)
         | RpcError::Source(_)
         | RpcError::Answer(_)
+        | RpcError::NoRoom { .. }
         | RpcError::Garbled { .. }
         | RpcError::Status { .. } => false,
     }

@@ -36,6 +36,13 @@ pub enum RpcError {
     /// No answer in time: whether the agent did it is unknown.
     #[error("no answer within the deadline")]
     Deadline,
+    /// The answer was more than one end had room for, and is gone: the agent did what it was asked for, or has turned it
+    /// down, and can be asked which.
+    #[error("there was no room for the agent's answer: {message}")]
+    NoRoom {
+        /// For people.
+        message: String,
+    },
     /// The agent does not know this call: it is of an older version or the legacy
     /// implementation.
     #[error("the agent does not know this call")]
@@ -96,6 +103,7 @@ impl RpcError {
                 ErrorKind::ExecutionExists | ErrorKind::Storage
             ),
             RpcError::Interrupted { .. }
+            | RpcError::NoRoom { .. }
             | RpcError::Rejected { .. }
             | RpcError::Deadline
             | RpcError::Source(_)
@@ -132,6 +140,7 @@ impl RpcError {
             Code::Unimplemented => RpcError::Unimplemented,
             Code::DeadlineExceeded => RpcError::Deadline,
             Code::Unavailable | Code::Cancelled => RpcError::Interrupted { message },
+            Code::ResourceExhausted => RpcError::NoRoom { message },
             // Servers on the gRPC core drop the details of a call that is refused before its method is
             // reached; nothing else answers with these codes.
             Code::PermissionDenied | Code::Unauthenticated => RpcError::Refused(Refusal {
@@ -144,7 +153,6 @@ impl RpcError {
             | Code::InvalidArgument
             | Code::NotFound
             | Code::AlreadyExists
-            | Code::ResourceExhausted
             | Code::FailedPrecondition
             | Code::Aborted
             | Code::OutOfRange

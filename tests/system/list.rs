@@ -48,7 +48,7 @@ pub fn tests() -> Vec<Test> {
         durability: [full_disk, kill, syncs],
         escape: [endings, leftovers, lines, planted],
         fleet: [
-            broken_links, daemons, deploys, drain, homecoming, identity, losses, no_access_lists, offline, outage,
+            broken_links, daemons, deploys, drain, homecoming, identity, large_answers, losses, no_access_lists, offline, outage,
             placement, queue, removal, restarts, told_ends, unconfirmed,
         ],
         http_server: [gone, overload, refusals, requests, shutdown, slow_clients, streams, tls],

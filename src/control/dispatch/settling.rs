@@ -10,7 +10,7 @@ use crate::model::ends::Settled;
 use crate::model::execution::{Ending, Executed, ExecutionRecord};
 use crate::model::ids::ExecutionId;
 use crate::model::output::Output;
-use crate::rpc::AgentClient;
+use crate::rpc::{AgentClient, RpcError};
 use crate::store::Route;
 
 /// How long to ask an agent whose connection broke, what became of the execution.
@@ -54,14 +54,26 @@ impl Dispatcher {
         })
     }
 
+    /// Where it cannot be had in time, the answer says that it is not all; what there is comes home later.
     fn with_output(&self, record: ExecutionRecord, client: &AgentClient) -> Executed {
-        match client.get_execution(&record.id) {
-            Ok(Some(executed)) => executed,
-            // It has none, or it comes home later.
-            Ok(None) | Err(_) => Executed {
-                record,
-                output: Output::default(),
+        let deadline = self.clock.moment() + SETTLE_TIME;
+        let never = Cancel::never();
+        loop {
+            match client.get_execution(&record.id) {
+                Ok(Some(executed)) => return executed,
+                // Others take theirs meanwhile.
+                Err(RpcError::NoRoom { .. }) if self.clock.moment() < deadline => {
+                    self.clock.wait(&never, SETTLE_PAUSE);
+                }
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Executed {
+            record: ExecutionRecord {
+                truncated: record.truncated || record.is_missing_output(0),
+                ..record
             },
+            output: Output::default(),
         }
     }
 

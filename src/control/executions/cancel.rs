@@ -33,6 +33,7 @@ impl Executions {
                 | RpcError::Rejected { .. }
                 | RpcError::Deadline
                 | RpcError::Interrupted { .. }
+                | RpcError::NoRoom { .. }
                 | RpcError::Answer(_)
                 | RpcError::Garbled { .. }
                 | RpcError::Status { .. } => ExecutionError::CancelUnconfirmed {

@@ -7,6 +7,7 @@ pub mod deploys;
 pub mod drain;
 pub mod homecoming;
 pub mod identity;
+pub mod large_answers;
 pub mod losses;
 pub mod no_access_lists;
 pub mod offline;
