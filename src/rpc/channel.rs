@@ -43,7 +43,7 @@ pub(super) struct Target {
     pub keepalive: Keepalive,
 }
 
-/// See the module's text. Dropped with its last clone, it closes its connection.
+/// The way to one server, whether it is connected or not. Dropped with its last clone, it closes its connection.
 #[derive(Clone)]
 pub(super) struct Channel {
     shared: Arc<Shared>,

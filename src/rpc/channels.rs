@@ -20,7 +20,7 @@ use crate::base::threads::{Supervisor, lock};
 use crate::model::ids::AgentId;
 use crate::wire::names::agent_name;
 
-/// See the module's text. Dropping it ends what still runs on its connections, and joins their threads.
+/// The channels to all agents, by their ids. Dropping it ends what still runs on its connections, and joins their threads.
 pub struct Channels {
     state: Mutex<State>,
     keepalive: Keepalive,

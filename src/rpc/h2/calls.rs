@@ -69,7 +69,7 @@ pub(in crate::rpc) enum Answers {
     HeldBack,
 }
 
-/// See the module's text.
+/// The calls that are under way on one connection, by stream.
 pub(in crate::rpc) struct Calls {
     calls: HashMap<StreamId, Call>,
     deadlines: Deadlines,

@@ -4,7 +4,7 @@
 //! while nothing waits; once a message waits, nothing is given back until it is taken. So no more waits than one
 //! message and a window.
 
-/// See the module's text.
+/// What one stream has waiting, in messages and bytes, and what of its window is withheld for that.
 #[derive(Debug, Default)]
 pub(super) struct Credit {
     /// Complete, and not taken.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::session::StreamId;
 
-/// See the module's text.
+/// By when the calls of one connection have to be over.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     ordered: BTreeSet<(Instant, StreamId)>,

@@ -28,7 +28,7 @@ impl Keepalive {
 /// Questions that come too early before the other end is cut off for it (gRFC A8).
 const STRIKES: u32 = 2;
 
-/// See the module's text.
+/// Since when the other end has been silent, whether it was asked, and how often it asks.
 #[derive(Debug)]
 pub(super) struct Silence {
     keepalive: Keepalive,

@@ -40,7 +40,7 @@ const ARRIVAL_BYTES: usize = 64 << 10;
 /// Frames without end from a peer that nobody can answer are read no further ahead than this many times.
 const ARRIVALS_IN_A_ROW: usize = 16;
 
-/// See the module's text.
+/// A connection, shared by the thread that runs it and everybody who uses it.
 pub(in crate::rpc) struct Link<S> {
     socket: TcpStream,
     /// Ends the reader's wait.

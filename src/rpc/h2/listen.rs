@@ -51,7 +51,7 @@ pub(in crate::rpc) struct Door {
     pub supervisor: Supervisor,
 }
 
-/// See the module's text. Dropped, it closes everything.
+/// A server's socket, its connections and their threads. Dropped, it closes everything.
 pub(in crate::rpc) struct Listening {
     shared: Arc<Shared>,
     address: SocketAddr,

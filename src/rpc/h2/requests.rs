@@ -56,7 +56,7 @@ pub(crate) struct Messages {
     left: Cancel,
 }
 
-/// See the module's text.
+/// The requests that are under way on one connection, by stream.
 pub(in crate::rpc) struct Requests {
     link: Weak<Link<Requests>>,
     is_streaming_in: IsStreamingIn,

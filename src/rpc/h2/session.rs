@@ -109,7 +109,7 @@ pub(in crate::rpc) enum Side {
     Server(u32),
 }
 
-/// See the module's text.
+/// One end of a connection, in the hands of whoever does its input and output.
 pub(in crate::rpc) struct Session {
     raw: NonNull<ng::nghttp2_session>,
     // After `raw`, which knows its address.

@@ -24,7 +24,7 @@ pub(in crate::rpc) enum TransportError {
     Setup(#[from] ErrorStack),
 }
 
-/// See the module's text.
+/// How bytes on the socket and frames become one another.
 pub(in crate::rpc) enum Transport {
     /// The bytes are the frames.
     Plain,

@@ -13,7 +13,7 @@ const STRANGERS_OF_A_NETWORK: usize = 16;
 /// Those that had to go have a thread and a descriptor until they notice, which takes no time on an idle machine.
 pub(super) const WITH_THOSE_THAT_GO: usize = 2 * STRANGERS_MOST;
 
-/// See the module's text.
+/// Those that are here, the oldest first, and how many there have been.
 #[derive(Default)]
 pub(super) struct Strangers {
     /// Oldest first.

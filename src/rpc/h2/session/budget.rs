@@ -25,7 +25,7 @@ const USUAL_BLOCK_BYTES: usize = 1 << 10;
 /// What a block over the limit costs: the rest of it is decompressed for the table's sake.
 const OVERSIZED_BLOCK_COSTS: u64 = 256 << 10;
 
-/// See the module's text.
+/// What one peer has left of frames without a body and of bytes of header blocks.
 #[derive(Debug)]
 pub(super) struct Budget {
     frames: Bucket,
