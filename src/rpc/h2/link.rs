@@ -118,10 +118,7 @@ impl<S: Streams> Link<S> {
         &self,
         act: impl FnOnce(&mut Session, &mut S) -> T,
     ) -> Result<T, Over> {
-        let mut core = lock(&self.core);
-        if core.over.is_some() {
-            return Err(Over);
-        }
+        let mut core = self.open()?;
         let core_ref = &mut *core;
         let value = act(&mut core_ref.session, &mut core_ref.streams);
         self.write(core, Who::Caller);
@@ -136,12 +133,17 @@ impl<S: Streams> Link<S> {
         &self,
         act: impl FnOnce(&mut Session, &mut S) -> T,
     ) -> Result<T, Over> {
-        let mut core = lock(&self.core);
+        let mut core = self.open()?;
+        let core = &mut *core;
+        Ok(act(&mut core.session, &mut core.streams))
+    }
+
+    fn open(&self) -> Result<MutexGuard<'_, Core<S>>, Over> {
+        let core = lock(&self.core);
         if core.over.is_some() {
             return Err(Over);
         }
-        let core = &mut *core;
-        Ok(act(&mut core.session, &mut core.streams))
+        Ok(core)
     }
 
     /// Has the reader look at once whether something is due before it would wake up by itself.
